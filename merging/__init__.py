@@ -1,0 +1,1 @@
+"""How weights combine: expressions, recipes, methods, kernels, the streaming materializer."""

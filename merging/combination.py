@@ -1,0 +1,65 @@
+"""What happens to one chunk of one tensor: the inputs of every engine, as plain values.
+
+The arithmetic, in fp32, each operation rounded on its own, terms in canonical order:
+
+    tₖ = cₖ·vₖ                       vₖ stored delta values, cₖ = wₖ/(1 − pₖ) computed in fp64, rounded once
+    sum:    m = t₁ + t₂ + …
+    elect:  γ = sign(t₁ + t₂ + …), an exact zero counting as plus;  m = Σ agreeing tₖ / divisor
+            tₖ agrees if it is not zero and has sign γ; the divisor is the count of agreeing terms, or the sum of
+            their weights (1 where nothing agrees, or where that sum is within 1e-8 of zero)
+    out = cast(β·base + λ·m)         β is 1 but for an unnormalized `linear`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from storage.chunks import ChunkTerm
+from storage.numeric import Bits
+
+SMALLEST_DIVISOR = 1e-8
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A DARE mask drawn while merging, for a skill that is stored unsparsified."""
+
+    key: int
+    threshold: int
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One skill's part in one chunk: its values, coefficient cₖ and weight wₖ.
+
+    ``cutoff``: trimming sets values of smaller magnitude to zero (fp32, before the coefficient).
+    """
+
+    term: ChunkTerm
+    coefficient: float
+    weight: float
+    drop: Drop | None = None
+    cutoff: float = 0.0
+
+
+@dataclass(frozen=True)
+class Combine:
+    """How the contributions of a chunk become its output."""
+
+    elects: bool
+    by_weight: bool
+    scale: float  # λ
+    base_scale: float  # β
+
+
+class Engine(Protocol):
+    """Computes one chunk. Every engine gives the same bits."""
+
+    name: str
+    device: str
+
+    def merge(
+        self, base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str
+    ) -> Bits:
+        """Bit patterns of the merged chunk in ``out_dtype``, from those of the base in ``dtype``."""

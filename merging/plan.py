@@ -1,0 +1,181 @@
+"""From a recipe and opened inputs to a plan: which tensors come out, and what goes into each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from merging.combination import Combine, Contribution, Drop
+from merging.methods import METHODS
+from merging.recipe import Recipe
+from storage.delta import DeltaFile, TensorTerm
+from storage.dtypes import DTYPES, MERGEABLE
+from storage.encode import Coding
+from storage.errors import InputRefused
+from storage.philox import FULL, keep_threshold, quantized_drop_rate
+from storage.tensors import TensorSource, listed
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class OutputTensor:
+    """One tensor of the merged model: from the base's ``base`` tensor, or the head's ``head`` tensor."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    base: str | None = None
+    head: str | None = None
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.elements * DTYPES[self.dtype].itemsize
+
+
+@dataclass(frozen=True)
+class SkillTerm:
+    """One skill of the recipe with its open delta, weight wₖ and normalized weight (wₖ/Σw where that applies)."""
+
+    digest: str
+    delta: DeltaFile
+    weight: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the materializer needs; ``cutoffs`` (trimming) is filled in by ``merging.trimming``."""
+
+    recipe: Recipe
+    base: TensorSource
+    base_digests: Mapping[str, str]
+    skills: tuple[SkillTerm, ...]
+    combine: Combine
+    outputs: tuple[OutputTensor, ...]
+    head: DeltaFile | None = None
+    cutoffs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    def terms(self, name: str) -> list[tuple[SkillTerm, TensorTerm]]:
+        """The skills that change one base tensor, in canonical order."""
+        found = ((skill, skill.delta.term(name)) for skill in self.skills)
+        return [(skill, term) for skill, term in found if term is not None]
+
+    def contribution(self, skill: SkillTerm, term: TensorTerm, index: int) -> Contribution:
+        """What a skill adds to one chunk of a tensor."""
+        drop = self._drop(term)
+        threshold = drop.threshold if drop else _coding(term).threshold
+        return Contribution(
+            term=term.chunk(index),
+            coefficient=skill.share / (1 - quantized_drop_rate(threshold)),
+            weight=skill.share,
+            drop=drop,
+            cutoff=self.cutoffs.get((skill.digest, term.name), 0.0),
+        )
+
+    def _drop(self, term: TensorTerm) -> Drop | None:
+        """A mask is drawn now only for a skill that was not dropped when it was stored."""
+        if not METHODS[self.recipe.method].drops or _coding(term).threshold != FULL:
+            return None
+        threshold = keep_threshold(float(self.recipe.parameters["drop_rate"]))
+        if threshold == FULL:
+            return None
+        return Drop(term.key(int(self.recipe.parameters["seed"])), threshold)
+
+    def is_identity(self, contributions: tuple[Contribution, ...]) -> bool:
+        """Whether the result is the one fine-tuned tensor itself, which `exact` rebuilds to the bit."""
+        if len(contributions) != 1 or (self.combine.scale, self.combine.base_scale) != (1.0, 1.0):
+            return False
+        only = contributions[0]
+        coding = getattr(only.term, "coding", None)
+        exact = isinstance(coding, Coding) and coding.values == "exact" and coding.threshold == FULL
+        return exact and only.coefficient == 1.0 and only.drop is None and only.cutoff == 0.0
+
+
+def _coding(term: TensorTerm) -> Coding:
+    return term.tensor.coding or Coding("exact")
+
+
+def make_plan(
+    recipe: Recipe, base: TensorSource, base_digests: Mapping[str, str], deltas: Mapping[str, DeltaFile]
+) -> Plan:
+    """Plan a recipe over its opened inputs. ``deltas`` is keyed by skill digest and includes the head's.
+
+    Raises InputRefused, naming the tensors, when a delta was made against another base.
+    """
+    for delta in deltas.values():
+        check_base(delta, base_digests)
+    head = deltas[recipe.head] if recipe.head else None
+    return Plan(
+        recipe=recipe,
+        base=base,
+        base_digests=base_digests,
+        skills=_skills(recipe, deltas),
+        combine=_combine(recipe),
+        outputs=_outputs(recipe, base, head),
+        head=head,
+    )
+
+
+def check_base(delta: DeltaFile, base_digests: Mapping[str, str]) -> None:
+    """Refuse a delta whose recorded base tensors are not these. Raises InputRefused naming them."""
+    tensors = delta.manifest.tensors
+    missing = sorted(set(tensors) ^ set(base_digests))
+    differing = [name for name in sorted(tensors) if name not in missing and tensors[name].base != base_digests[name]]
+    if missing or differing:
+        raise InputRefused(
+            f"{delta.path} was made against another base: {len(differing)} tensors differ "
+            f"({listed(differing, SHOWN) or 'none'}), {len(missing)} are in only one of them "
+            f"({listed(missing, SHOWN) or 'none'})",
+            hint=f"the delta needs the base of digest {delta.manifest.base}",
+        )
+
+
+def _skills(recipe: Recipe, deltas: Mapping[str, DeltaFile]) -> tuple[SkillTerm, ...]:
+    total = sum(term.weight for term in recipe.terms) if recipe.parameters.get("normalize") else 1.0
+    return tuple(SkillTerm(term.skill, deltas[term.skill], term.weight, term.weight / total) for term in recipe.terms)
+
+
+def _combine(recipe: Recipe) -> Combine:
+    method, parameters = METHODS[recipe.method], recipe.parameters
+    # Σ wₖθₖ without normalizing holds the base Σ wₖ times.
+    unnormalized = method.normalizes and not parameters["normalize"]
+    return Combine(
+        elects=method.elects,
+        by_weight=parameters.get("divisor") == "weights",
+        scale=float(parameters.get("lambda", 1.0)),
+        base_scale=sum(term.weight for term in recipe.terms) if unnormalized else 1.0,
+    )
+
+
+def _outputs(recipe: Recipe, base: TensorSource, head: DeltaFile | None) -> tuple[OutputTensor, ...]:
+    outputs = [
+        OutputTensor(_output_name(name, head), _output_dtype(entry.dtype, recipe), entry.shape, base=name)
+        for name, entry in base.entries.items()
+    ]
+    if head is not None:
+        outputs += [
+            OutputTensor(name, _output_dtype(tensor.dtype, recipe), tensor.shape, head=name)
+            for name, tensor in head.manifest.head.items()
+        ]
+    return tuple(sorted(outputs, key=lambda output: output.name))
+
+
+def _output_name(name: str, head: DeltaFile | None) -> str:
+    """With a head, the model is named as the head's fine-tune names it: `bert.` before what the base lacks."""
+    if head is None:
+        return name
+    return head.manifest.prefix + name.removeprefix(head.manifest.dropped_prefix)
+
+
+def _output_dtype(dtype: str, recipe: Recipe) -> str:
+    return recipe.dtype if recipe.dtype and dtype in MERGEABLE else dtype

@@ -1,0 +1,83 @@
+"""The slow, obvious engine: plain numpy, whole arrays, one operation a line. The truth the others are held to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from merging.combination import SMALLEST_DIVISOR, Combine, Contribution
+from storage import int4, philox
+from storage.chunks import ChunkTerm, LowRankChunk
+from storage.numeric import Bits, Floats, apply_difference, convert, join_planes, narrow, widen
+
+name = "reference"
+device = "cpu"
+
+
+def merge(base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str) -> Bits:
+    """Merge one chunk; see ``merging.combination`` for the arithmetic."""
+    deltas = [_values(contribution, base) for contribution in contributions]
+    terms = [np.float32(c.coefficient) * v for c, v in zip(contributions, deltas, strict=True)]
+    merged = _elect(terms, contributions, by_weight=combine.by_weight) if combine.elects else _sum(terms)
+    out = np.float32(combine.base_scale) * widen(base, dtype) + np.float32(combine.scale) * merged
+    return narrow(out, out_dtype)
+
+
+def dense(term: ChunkTerm, base: Bits) -> Floats:
+    """The fp32 delta values of a chunk, zero where dropped."""
+    if isinstance(term, LowRankChunk):
+        return _low_rank(term)
+    kept = philox.mask(term.key, term.coding.threshold, term.start, term.count)
+    out = np.zeros(term.count, np.float32)
+    if not term.data:
+        return out
+    if term.coding.values == "int4":
+        split = -(-int(kept.sum()) // 2)
+        codes, scales = np.frombuffer(term.data[:split], np.uint8), join_planes(term.data[split:], 2)
+        out[kept] = int4.dequantize(codes, scales, int(kept.sum()))
+    elif term.coding.values == "bf16":
+        out[kept] = widen(join_planes(term.data, 2), "BF16")
+    else:
+        own = base[kept]
+        rebuilt = apply_difference(
+            convert(own, term.base_dtype, term.dtype), join_planes(term.data, 2 if term.dtype != "F32" else 4)
+        )
+        out[kept] = widen(rebuilt, term.dtype) - widen(own, term.base_dtype)
+    return out
+
+
+def _low_rank(term: LowRankChunk) -> Floats:
+    product = np.zeros((term.b.shape[0], term.a.shape[1]), np.float32)
+    for index in range(term.a.shape[0]):
+        product += term.b[:, index : index + 1] * term.a[index : index + 1, :]
+    product *= np.float32(term.scaling)
+    flat = (product.T if term.transposed else product).reshape(-1)
+    return flat[term.start : term.start + term.count].copy()
+
+
+def _values(contribution: Contribution, base: Bits) -> Floats:
+    values = dense(contribution.term, base)
+    if contribution.drop is not None:
+        drop = contribution.drop
+        kept = philox.mask(drop.key, drop.threshold, contribution.term.start, contribution.term.count)
+        values = np.where(kept, values, np.float32(0))
+    return np.where(np.abs(values) >= np.float32(contribution.cutoff), values, np.float32(0))
+
+
+def _sum(terms: list[Floats]) -> Floats:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _elect(terms: list[Floats], contributions: tuple[Contribution, ...], *, by_weight: bool) -> Floats:
+    positive = _sum(terms) >= 0
+    merged = np.zeros_like(terms[0])
+    divisor = np.zeros_like(terms[0])
+    for term, contribution in zip(terms, contributions, strict=True):
+        agrees = (term != 0) & ((term > 0) == positive)
+        merged = merged + np.where(agrees, term, np.float32(0))
+        share = np.float32(contribution.weight if by_weight else 1)
+        divisor = divisor + np.where(agrees, share, np.float32(0))
+    divisor = np.where(np.abs(divisor) < np.float32(SMALLEST_DIVISOR), np.float32(1), divisor)
+    return merged / divisor

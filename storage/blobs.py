@@ -1,0 +1,114 @@
+"""Content-addressed blobs: immutable files named by the BLAKE3 digest of their bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from storage.digests import is_digest
+from storage.errors import IntegrityFailure
+from storage.files import copy_file, disk_errors, publish_file, temporary_path
+
+_READ = 8 << 20
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One stored file: digest of its bytes and its size in bytes."""
+
+    digest: str
+    size: int
+
+
+def hash_file(path: Path) -> Blob:
+    """Read a file once and name it."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    buffer = bytearray(_READ)
+    size = 0
+    with disk_errors(f"cannot read {path}"), path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            hasher.update(memoryview(buffer)[:count])
+            size += count
+    return Blob("blake3:" + hasher.hexdigest(), size)
+
+
+class BlobStore:
+    """The ``objects/`` folder of a store. A blob is there whole under its name, or not at all."""
+
+    def __init__(self, objects: Path, temporary: Path):
+        self.objects = objects
+        self.temporary = temporary
+
+    def path(self, digest: str) -> Path:
+        """Where the blob of this digest lies, or would lie."""
+        if not is_digest(digest):
+            raise IntegrityFailure(f"not a blob digest: {digest!r}")
+        algorithm, name = digest.split(":")
+        return self.objects / algorithm / name[:2] / name
+
+    def has(self, digest: str) -> bool:
+        """Whether a blob of this digest is stored."""
+        return self.path(digest).is_file()
+
+    def scratch(self, label: str) -> Path:
+        """A fresh temporary path on the blobs' filesystem, to be written and given to ``adopt``."""
+        with disk_errors(f"cannot write in {self.temporary}"):
+            self.temporary.mkdir(parents=True, exist_ok=True)
+        return temporary_path(self.temporary, label)
+
+    def adopt(self, temporary: Path) -> Blob:
+        """Take over a finished temporary file; the same content twice is stored once."""
+        try:
+            blob = hash_file(temporary)
+            if self._intact(blob):
+                temporary.unlink()
+            else:
+                publish_file(temporary, self.path(blob.digest))
+            return blob
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def ingest(self, source: Path) -> Blob:
+        """Copy a file in (shared blocks where the filesystem can) and return its name."""
+        scratch = self.scratch("ingest")
+        try:
+            copy_file(source, scratch)
+            return self.adopt(scratch)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def verify(self, digest: str) -> Blob:
+        """Read a blob whole and compare it with its name.
+
+        Raises IntegrityFailure when it is missing or its bytes have changed.
+        """
+        path = self.path(digest)
+        if not path.is_file():
+            raise IntegrityFailure(f"blob {digest} is missing: expected {path}")
+        found = hash_file(path)
+        if found.digest != digest:
+            raise IntegrityFailure(f"blob {digest} is damaged: {path} now hashes to {found.digest}")
+        return found
+
+    def digests(self) -> Iterator[str]:
+        """Every blob name present, in sorted order."""
+        for algorithm in sorted(path for path in self.objects.glob("*") if path.is_dir()):
+            for path in sorted(algorithm.glob("??/*")):
+                yield f"{algorithm.name}:{path.name}"
+
+    def _intact(self, blob: Blob) -> bool:
+        # A damaged object of this name is replaced by the good bytes at hand.
+        path = self.path(blob.digest)
+        return path.is_file() and path.stat().st_size == blob.size and hash_file(path) == blob
+
+
+def open_blob(path: Path) -> int:
+    """A read-only file descriptor of a stored file; IntegrityFailure when it is gone."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise IntegrityFailure(f"stored file is missing: {path}", hint="run `mergestore verify`") from error

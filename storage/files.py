@@ -1,0 +1,177 @@
+"""Durable files: temp file, fsync, rename, fsync the folder; directories appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from storage.errors import Conflict, EnvironmentFailure, MergestoreError
+
+_FICLONE = 0x40049409
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+
+_HINTS = {
+    errno.ENOSPC: "free some space or choose another disk, then run the same command again",
+    errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
+    errno.EACCES: "check the permissions of this folder",
+    errno.EPERM: "check the permissions of this folder",
+    errno.EROFS: "this filesystem is mounted read-only",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.EIO: "the disk reported an error: check its health before anything else",
+}
+
+
+def disk_failure(error: OSError, doing: str) -> EnvironmentFailure:
+    """The EnvironmentFailure that tells a user about an operating-system error met while ``doing``."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return EnvironmentFailure(f"{doing}: {reason}", hint=_HINTS.get(error.errno or 0))
+
+
+@contextlib.contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """Turn an OSError of the block into an EnvironmentFailure that says what was being done."""
+    try:
+        yield
+    except MergestoreError:
+        raise
+    except OSError as error:
+        raise disk_failure(error, doing) from error
+
+
+def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
+    """Write every byte; the kernel may take fewer than it is given."""
+    view = memoryview(data).cast("B")
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def fsync_path(path: Path) -> None:
+    """Flush one file or folder to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def temporary_path(folder: Path, label: str) -> Path:
+    """A name in ``folder`` that nothing else has."""
+    return folder / f"{label}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
+
+
+def publish_file(temporary: Path, final: Path) -> None:
+    """Give a finished temporary file its name, durably. Content that is already there stays."""
+    with disk_errors(f"cannot store {final}"):
+        fsync_path(temporary)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary.rename(final)
+        fsync_path(final.parent)
+        fsync_path(final.parent.parent)
+
+
+def write_file(final: Path, data: bytes) -> None:
+    """Write a small file durably in one step, replacing what has this name."""
+    temporary = temporary_path(final.parent, final.name)
+    with disk_errors(f"cannot write {final}"):
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            write_all(fd, data)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(fd)
+    publish_file(temporary, final)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's content: shared blocks where the filesystem can, bytes where it cannot."""
+    with disk_errors(f"cannot copy {source} to {target}"), source.open("rb") as reader, target.open("xb") as writer:
+        if not _reflink(reader.fileno(), writer.fileno()):
+            shutil.copyfileobj(reader, writer, 8 << 20)
+
+
+def _reflink(source: int, target: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+def staging_directory(target: Path) -> Path:
+    """Make an empty folder beside ``target``, on its filesystem, that ``publish_directory`` can rename."""
+    with disk_errors(f"cannot write beside {target}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = temporary_path(target.parent, f".{target.name}")
+        staging.mkdir()
+        return staging
+
+
+def publish_directory(staging: Path, target: Path, *, replace: bool = False) -> None:
+    """Make a finished folder appear as ``target`` by one rename, after everything in it is on the disk.
+
+    Raises Conflict when ``target`` exists and ``replace`` is not set.
+    """
+    with disk_errors(f"cannot publish {target}"):
+        for folder, _, names in os.walk(staging):
+            for name in names:
+                fsync_path(Path(folder, name))
+            fsync_path(Path(folder))
+        if replace and os.path.lexists(target):
+            _replace_directory(staging, target)
+        else:
+            _claim_directory(staging, target)
+        fsync_path(target.parent)
+
+
+def _claim_directory(staging: Path, target: Path) -> None:
+    # rename(2) would silently take the place of an empty folder, so look first.
+    if os.path.lexists(target):
+        raise Conflict(f"{target} exists already", hint="choose another folder, or pass --force to replace it")
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise Conflict(f"{target} exists already", hint="another process has just made it") from error
+        raise
+
+
+def _replace_directory(staging: Path, target: Path) -> None:
+    """Swap the two atomically where the kernel can, so that ``target`` is never absent."""
+    if not _exchange(staging, target):
+        old = temporary_path(target.parent, f".{target.name}")
+        target.rename(old)
+        staging.rename(target)
+        staging = old
+    remove_tree(staging)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    if sys.platform != "linux":
+        return False
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    code: int = renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE)
+    return code == 0
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a file or folder and everything in it; absent is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""Reading whole tensors of a source in bounded pieces: their digests, and whether their values are sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from blake3 import blake3
+
+from storage.digests import model_digest
+from storage.dtypes import DTYPES, MERGEABLE
+from storage.errors import InputRefused
+from storage.frames import CHUNK
+from storage.numeric import as_bits, finite, widen
+from storage.pipeline import in_order
+from storage.progress import Progress
+from storage.tensors import TensorEntry, TensorSource
+
+_PIECE = 4 * CHUNK  # bytes; a whole number of elements of every dtype
+
+
+def read_chunk(source: TensorSource, name: str, start: int, count: int) -> memoryview:
+    """Raw bytes of ``count`` elements of a tensor from element ``start`` on."""
+    itemsize = DTYPES[source.entries[name].dtype].itemsize
+    raw = memoryview(bytearray(count * itemsize))
+    if count:
+        source.read_into(name, start * itemsize, raw)
+    return raw
+
+
+def pieces(source: TensorSource, entry: TensorEntry) -> Iterator[memoryview]:
+    """A tensor's raw bytes in consecutive pieces of bounded size."""
+    for start in range(0, entry.nbytes, _PIECE):
+        raw = memoryview(bytearray(min(_PIECE, entry.nbytes - start)))
+        source.read_into(entry.name, start, raw)
+        yield raw
+
+
+def tensor_digests(
+    source: TensorSource, threads: int, progress: Progress, label: str, where: str, names: Iterable[str] | None = None
+) -> dict[str, str]:
+    """Digest of every tensor (or of ``names``), hashed in parallel, one tensor a thread.
+
+    Raises InputRefused naming the first tensor, in sorted order, with a NaN or infinite value.
+    """
+    chosen = [source.entries[name] for name in sorted(source.entries if names is None else names)]
+
+    def digest(entry: TensorEntry) -> str:
+        hasher = blake3()
+        for piece_number, piece in enumerate(pieces(source, entry)):
+            hasher.update(piece)
+            _refuse_not_finite(entry, piece, piece_number, where)
+        return "blake3:" + hasher.hexdigest()
+
+    progress.start(label, sum(entry.nbytes for entry in chosen))
+    digests: dict[str, str] = {}
+    try:
+        for entry, found in zip(chosen, in_order(digest, chosen, threads), strict=True):
+            digests[entry.name] = found
+            progress.advance(entry.nbytes)
+    finally:
+        progress.finish()
+    return digests
+
+
+def _refuse_not_finite(entry: TensorEntry, piece: memoryview, number: int, where: str) -> None:
+    if entry.dtype not in MERGEABLE:
+        return
+    bits = as_bits(piece, entry.dtype)
+    if finite(bits, entry.dtype):
+        return
+    values = widen(bits, entry.dtype)
+    position = int(np.flatnonzero(~np.isfinite(values))[0])
+    element = number * (_PIECE // DTYPES[entry.dtype].itemsize) + position
+    raise InputRefused(
+        f"{where}: tensor {entry.name!r}: element {element} is {values[position]}",
+        hint="the checkpoint is broken (a diverged or badly converted model): it cannot be merged",
+    )
+
+
+def source_digest(entries: Mapping[str, TensorEntry], digests: Mapping[str, str]) -> str:
+    """The model digest of a source whose tensor digests are known."""
+    return model_digest((name, entry.dtype, entry.shape, digests[name]) for name, entry in entries.items())
