@@ -62,7 +62,7 @@ class Parameter:
         inside = self.low <= number <= self.high and math.isfinite(number)
         if not inside or (self.open_low and number == self.low) or (self.open_high and number == self.high):
             raise self._refused(value, self._range())
-        return number
+        return number + 0  # −0.0 becomes 0.0: canonical JSON spells them alike
 
     def _range(self) -> str:
         low = f"{'above' if self.open_low else 'at least'} {self.low:g}" if self.low > -math.inf else ""
@@ -73,7 +73,7 @@ class Parameter:
         return UsageError(f"parameter {self.name}={value!r} must be {expected}", hint=self.summary)
 
 
-_LAMBDA = Parameter("lambda", 1.0, "λ, scale of the merged delta")
+_LAMBDA = Parameter("lambda", 1.0, "λ, scale of the merged delta", -1e30, 1e30)
 _DROP_RATE = Parameter(
     "drop_rate", 0.9, "p, drop rate of DARE for skills stored unsparsified", 0.0, 1.0, open_high=True, draws=True
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from merging.combination import Combine, Contribution, Drop
 from merging.methods import METHODS
-from merging.recipe import Recipe
+from merging.recipe import Recipe, weight_sum
 from storage.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encode import Coding
@@ -141,7 +141,7 @@ def check_base(delta: DeltaFile, base_digests: Mapping[str, str]) -> None:
 
 
 def _skills(recipe: Recipe, deltas: Mapping[str, DeltaFile]) -> tuple[SkillTerm, ...]:
-    total = sum(term.weight for term in recipe.terms) if recipe.parameters.get("normalize") else 1.0
+    total = weight_sum(recipe) if recipe.parameters.get("normalize") else 1.0
     return tuple(SkillTerm(term.skill, deltas[term.skill], term.weight, term.weight / total) for term in recipe.terms)
 
 
@@ -153,7 +153,7 @@ def _combine(recipe: Recipe) -> Combine:
         elects=method.elects,
         by_weight=parameters.get("divisor") == "weights",
         scale=float(parameters.get("lambda", 1.0)),
-        base_scale=sum(term.weight for term in recipe.terms) if unnormalized else 1.0,
+        base_scale=weight_sum(recipe) if unnormalized else 1.0,
     )
 
 

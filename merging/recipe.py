@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from merging.methods import METHODS, ParameterValue, method_named
-from storage.digests import is_digest, json_digest
+from merging.methods import ParameterValue, method_named
+from storage.digests import canonical_json, is_digest, json_digest
 from storage.dtypes import MERGEABLE
 from storage.errors import IntegrityFailure, UsageError
 
 FORMAT = 1
 SEMANTICS = "paper"
 """fp32 arithmetic, rescaling by 1/(1 − p), the papers' definitions."""
+MAX_WEIGHT = 1e30
+"""Weights stay well inside fp32, rescaled or not."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Recipe:
 
     Two recipes of the same digest give the same output bytes. ``head``: digest of the skill whose extra tensors
     (a task head) the result carries. ``dtype``: the output dtype of merged tensors, None for the base's own.
+    ``files``: digest of the base's companion files (config, tokenizer), which the result is published with.
     """
 
     method: str
@@ -38,6 +42,7 @@ class Recipe:
     parameters: Mapping[str, ParameterValue]
     head: str | None = None
     dtype: str | None = None
+    files: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that is digested."""
@@ -46,11 +51,17 @@ class Recipe:
             "semantics": SEMANTICS,
             "method": self.method,
             "base": self.base,
+            "files": self.files,
             "terms": [{"skill": term.skill, "weight": term.weight} for term in self.terms],
             "parameters": dict(self.parameters),
             "head": self.head,
             "dtype": self.dtype,
         }
+
+    @property
+    def canonical(self) -> str:
+        """The canonical JSON text."""
+        return canonical_json(self.to_dict()).decode()
 
     @property
     def digest(self) -> str:
@@ -67,6 +78,7 @@ def make_recipe(
     stored_sparse: frozenset[str] = frozenset(),
     head: str | None = None,
     dtype: str | None = None,
+    files: str | None = None,
 ) -> Recipe:
     """Build a recipe from digests, checking parameters and putting terms in canonical order.
 
@@ -76,12 +88,29 @@ def make_recipe(
     definition = method_named(method)
     draws = not set(weights) <= stored_sparse
     checked = definition.check(parameters, draws=draws)
-    if definition.normalizes and checked["normalize"] and sum(weights.values()) == 0:
+    terms = tuple(RecipeTerm(skill, _weight(skill, weights[skill])) for skill in sorted(weights))
+    if definition.normalizes and checked["normalize"] and _cancels(weights.values()):
         raise UsageError(f"{method}: the weights add up to zero, so they cannot be normalized")
     if dtype is not None and dtype not in MERGEABLE:
         raise UsageError(f"unknown output dtype {dtype!r}", hint=f"choose one of {', '.join(sorted(MERGEABLE))}")
-    terms = tuple(RecipeTerm(skill, float(weights[skill])) for skill in sorted(weights))
-    return Recipe(method, base, terms, checked, head, dtype)
+    return Recipe(method, base, terms, checked, head, dtype, files)
+
+
+def weight_sum(recipe: Recipe) -> float:
+    """Σ wₖ, rounded once: the built-in sum rounds differently in different versions of Python."""
+    return math.fsum(term.weight for term in recipe.terms)
+
+
+def _cancels(weights: Iterable[float]) -> bool:
+    """Whether the sum is zero but for rounding, as that of 0.1, 0.2 and −0.3 is."""
+    values = list(weights)
+    return abs(math.fsum(values)) <= 1e-12 * math.fsum(map(abs, values))
+
+
+def _weight(skill: str, weight: float) -> float:
+    if not abs(weight) <= MAX_WEIGHT:
+        raise UsageError(f"weight {weight} of {skill} is not a number of at most {MAX_WEIGHT:g}")
+    return float(weight) + 0.0  # −0.0 and 0.0 have one spelling in canonical JSON, so they must be one weight
 
 
 def read_recipe(document: Any) -> Recipe:
@@ -92,13 +121,33 @@ def read_recipe(document: Any) -> Recipe:
                 f"recipe format {document['format']!r}, semantics {document['semantics']!r} is not known here",
                 hint="upgrade mergestore",
             )
-        terms = tuple(RecipeTerm(term["skill"], float(term["weight"])) for term in document["terms"])
         recipe = Recipe(
-            document["method"], document["base"], terms, document["parameters"], document["head"], document["dtype"]
+            method=document["method"],
+            base=document["base"],
+            terms=tuple(RecipeTerm(term["skill"], float(term["weight"])) for term in document["terms"]),
+            parameters=document["parameters"],
+            head=document["head"],
+            dtype=document["dtype"],
+            files=document["files"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+        sound = recipe.to_dict() == document and _sound(recipe)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise IntegrityFailure(f"damaged recipe: {error!r}") from error
-    digests = [recipe.base, *(term.skill for term in terms), *([recipe.head] if recipe.head else [])]
-    if recipe.method not in METHODS or not all(isinstance(d, str) and is_digest(d) for d in digests):
-        raise IntegrityFailure("damaged recipe: unknown method or malformed digest")
+    if not sound:
+        raise IntegrityFailure("damaged recipe: unknown fields, malformed digests or terms out of order")
     return recipe
+
+
+def _sound(recipe: Recipe) -> bool:
+    """Whether ``make_recipe`` could have made it; may raise ValueError or TypeError instead."""
+    definition = method_named(recipe.method)
+    draws = any(parameter.draws and parameter.name in recipe.parameters for parameter in definition.parameters)
+    skills = [term.skill for term in recipe.terms]
+    digests = [recipe.base, *skills, *(digest for digest in (recipe.head, recipe.files) if digest is not None)]
+    return (
+        all(is_digest(digest) for digest in digests)
+        and skills == sorted(set(skills))
+        and all(math.isfinite(term.weight) for term in recipe.terms)
+        and definition.check(recipe.parameters, draws=draws) == recipe.parameters
+        and (recipe.dtype is None or recipe.dtype in MERGEABLE)
+    )

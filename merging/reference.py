@@ -28,20 +28,19 @@ def dense(term: ChunkTerm, base: Bits) -> Floats:
         return _low_rank(term)
     kept = philox.mask(term.key, term.coding.threshold, term.start, term.count)
     out = np.zeros(term.count, np.float32)
-    if not term.data:
+    if term.coding.values == "exact":
+        own = base[kept]
+        rounded = convert(own, term.base_dtype, term.dtype)
+        codes = join_planes(term.data, rounded.itemsize) if term.data else np.zeros_like(rounded)
+        out[kept] = widen(apply_difference(rounded, codes), term.dtype) - widen(own, term.base_dtype)
+    elif not term.data:
         return out
-    if term.coding.values == "int4":
+    elif term.coding.values == "int4":
         split = -(-int(kept.sum()) // 2)
         codes, scales = np.frombuffer(term.data[:split], np.uint8), join_planes(term.data[split:], 2)
         out[kept] = int4.dequantize(codes, scales, int(kept.sum()))
-    elif term.coding.values == "bf16":
-        out[kept] = widen(join_planes(term.data, 2), "BF16")
     else:
-        own = base[kept]
-        rebuilt = apply_difference(
-            convert(own, term.base_dtype, term.dtype), join_planes(term.data, 2 if term.dtype != "F32" else 4)
-        )
-        out[kept] = widen(rebuilt, term.dtype) - widen(own, term.base_dtype)
+        out[kept] = widen(join_planes(term.data, 2), "BF16")
     return out
 
 
@@ -60,7 +59,7 @@ def _values(contribution: Contribution, base: Bits) -> Floats:
         drop = contribution.drop
         kept = philox.mask(drop.key, drop.threshold, contribution.term.start, contribution.term.count)
         values = np.where(kept, values, np.float32(0))
-    return np.where(np.abs(values) >= np.float32(contribution.cutoff), values, np.float32(0))
+    return np.where(np.abs(values) < np.float32(contribution.cutoff), np.float32(0), values)
 
 
 def _sum(terms: list[Floats]) -> Floats:

@@ -15,7 +15,7 @@ from storage.align import Alignment, align
 from storage.checkpoint import Checkpoint
 from storage.delta import DeltaWriter
 from storage.dtypes import MERGEABLE
-from storage.encode import Coding, EncodedChunk, encode_chunk
+from storage.encode import LARGEST, Coding, EncodedChunk, encode_chunk
 from storage.errors import InputRefused
 from storage.frames import chunk_count, chunk_span, compress
 from storage.inputs import pieces, read_chunk, source_digest, tensor_digests
@@ -256,7 +256,17 @@ class TensorBuilder:
         fine_tuned = as_bits(read_chunk(self.source, job.other, start, count), theirs.dtype)
         key = mask_key(self.coding.seed, self.digests[job.other], job.name)
         chunk = encode_chunk(base, ours.dtype, fine_tuned, theirs.dtype, self.coding, key, start)
+        _refuse_overflow(job.other, chunk.measured)
         return chunk, compress(chunk.data)
+
+
+def _refuse_overflow(name: str, measured: Measured) -> None:
+    largest = max(abs(measured.minimum), abs(measured.maximum))
+    if largest > LARGEST:
+        raise InputRefused(
+            f"tensor {name!r} differs from its base by {largest:g}, more than a delta can hold ({LARGEST:g})",
+            hint="the checkpoint is broken (a diverged or badly converted model): it cannot be merged",
+        )
 
 
 def _notes(

@@ -27,11 +27,11 @@ from storage.tensors import TensorEntry, TensorSource, listed
 def build_adapter_delta(base: BaseModel, adapter: Adapter, path: Path, *, threads: int, progress: Progress) -> Built:
     """Write the skill of ``adapter`` to the new file ``path``. Errors as ``storage.build.build_delta``."""
     alignment = align_adapter(base.source.entries, adapter.modules, adapter.replaced)
-    _refuse_both(alignment)
     digests = tensor_digests(adapter.source, threads, progress, "read adapter", str(adapter.root))
     # Full tensors are known by their bare names; their bytes lie under the adapter's own.
     replaced = _Renamed(adapter.source, adapter.replaced)
     own = {name: digests[entry.name] for name, entry in adapter.replaced.items()}
+    alignment = _really_replaced(base, alignment, own)
     with DeltaWriter(path.with_name(path.name + ".spool")) as writer:
         builder = TensorBuilder(base, replaced, own, EXACT, writer)
         tensors, measured = builder.tensors(_as_alignment(base, alignment), threads, progress)
@@ -79,13 +79,20 @@ def _renamed(entry: TensorEntry, name: str) -> TensorEntry:
     return TensorEntry(name, entry.dtype, entry.shape, entry.file, entry.offset, entry.nbytes)
 
 
-def _refuse_both(alignment: AdapterAlignment) -> None:
-    both = sorted({name for name, _ in alignment.replaced} & set(alignment.modules))
+def _really_replaced(base: BaseModel, alignment: AdapterAlignment, digests: Mapping[str, str]) -> AdapterAlignment:
+    """Without the full tensors that are the base's own: PEFT saves a whole embedding along with its factors.
+
+    Raises InputRefused for a tensor that is both adapted and replaced by something else.
+    """
+    changed = tuple(pair for pair in alignment.replaced if base.digests[pair[0]] != digests[pair[1]])
+    both = sorted({name for name, _ in changed} & set(alignment.modules))
     if both:
         raise InputRefused(
             f"the adapter both replaces and adapts: {listed(both)}",
             hint="merge it with PEFT's merge_and_unload and register the saved model",
         )
+    kept = (pair for pair in alignment.replaced if pair in changed or pair[0] not in alignment.modules)
+    return dataclasses.replace(alignment, replaced=tuple(kept))
 
 
 def _as_alignment(base: BaseModel, alignment: AdapterAlignment) -> Alignment:

@@ -54,8 +54,9 @@ def dense(term: ChunkTerm, base: Bits) -> Floats:
         out = np.empty(term.count, np.float32)
         kernels.low_rank(term.a, term.b, np.float32(term.scaling), term.transposed, term.start, out)
         return out
-    if not term.data:
+    if not term.data and (term.coding.values != "exact" or term.dtype == term.base_dtype):
         return np.zeros(term.count, np.float32)
+    # Exact codes count from the base rounded to the fine-tune's dtype: all zero, they can still mean a delta.
     if term.coding.values == "exact":
         return _exact_delta(term, base)
     kept = _kept_values(term)

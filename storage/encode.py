@@ -18,6 +18,8 @@ from storage.numeric import Bits, Floats, bit_difference, convert, narrow, split
 from storage.philox import FULL, check_seed, keep_threshold, quantized_drop_rate
 
 Values = Literal["int4", "bf16", "exact"]
+LARGEST = 3.3895e38
+"""Magnitude up to which a delta value survives every encoding: the largest finite bf16."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def encode_chunk(
     base: Bits, base_dtype: str, fine_tuned: Bits, fine_tuned_dtype: str, coding: Coding, key: int, start: int
 ) -> EncodedChunk:
     """Encode one chunk from bit patterns of equal length; ``start`` is its first element in the tensor."""
-    delta = widen(fine_tuned, fine_tuned_dtype) - widen(base, base_dtype)
+    with np.errstate(over="ignore"):  # an overflow shows in the statistics, which the caller checks
+        delta = widen(fine_tuned, fine_tuned_dtype) - widen(base, base_dtype)
     if coding.values == "exact":
         source = bit_difference(convert(base, base_dtype, fine_tuned_dtype), fine_tuned)
     else:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from storage.digests import blake3_digest, canonical_json, is_digest
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encode import Coding
-from storage.errors import IntegrityFailure
+from storage.errors import InputRefused, IntegrityFailure
 from storage.philox import FULL, MAX_SEED
 
 FORMAT = 1
@@ -22,6 +22,7 @@ Form = Literal["kept", "lora", "same", "tied"]
 _FORMS = ("kept", "lora", "same", "tied")
 _VALUES = ("int4", "bf16", "exact")
 _ENCODINGS = ("dare", "exact", "lora")
+_MAX_NUMBER = 3.4e38  # what fp32 holds
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Manifest:
             prefix=reader.text("prefix"),
             dropped_prefix=reader.text("dropped_prefix"),
             head={name: _head(_Reader(heads[name], f"{where}: head {name!r}")) for name in sorted(heads)},
-            config=reader.mapping("config") if document.get("config") is not None else None,
+            config=reader.config(),
         )
 
 
@@ -164,6 +165,15 @@ def _tensor_to_dict(tensor: TensorDelta) -> dict[str, Any]:
     return document
 
 
+def _is_unicode(text: str) -> bool:
+    # JSON can spell half a surrogate pair, which no digest or mask key can take in.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class _Reader:
     """Typed access to the fields of one untrusted JSON object."""
 
@@ -184,7 +194,7 @@ class _Reader:
 
     def text(self, key: str) -> str:
         value = self.document.get(key)
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not _is_unicode(value):
             raise self.fail(key, "a text")
         return value
 
@@ -199,21 +209,37 @@ class _Reader:
 
     def digest(self, key: str) -> str:
         value = self.text(key)
-        if not is_digest(value):
-            raise self.fail(key, "a digest with its prefix")
+        if not is_digest(value) or not value.startswith("blake3:"):
+            raise self.fail(key, "a digest with its prefix, blake3:")
         return value
 
     def mapping(self, key: str) -> dict[str, Any]:
         value = self.document.get(key)
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or not all(isinstance(name, str) and _is_unicode(name) for name in value):
             raise self.fail(key, "a JSON object")
         return value
 
     def number(self, key: str) -> float:
         value = self.document.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < float("inf"):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _MAX_NUMBER:
             raise self.fail(key, "a finite number")
         return float(value)
+
+    def boolean(self, key: str) -> bool:
+        value = self.document.get(key)
+        if not isinstance(value, bool):
+            raise self.fail(key, "true or false")
+        return value
+
+    def config(self) -> dict[str, Any] | None:
+        if self.document.get("config") is None:
+            return None
+        config = self.mapping("config")
+        try:
+            canonical_json(config)
+        except (InputRefused, RecursionError) as error:
+            raise IntegrityFailure(f"{self.where}: config is not canonical JSON: {error}") from error
+        return config
 
     def shape(self) -> tuple[int, ...]:
         value = self.document.get("shape")
@@ -255,8 +281,8 @@ def _tensor(reader: _Reader) -> TensorDelta:
         tied_to=reader.text("tied_to") if form == "tied" else None,
         reason=reader.optional("reason"),
     )
-    if form == "kept" and tensor.coding is None:
-        raise reader.fail("coding", "given for kept values")
+    if (form == "kept") != (tensor.coding is not None):
+        raise reader.fail("coding", "given for kept values, and for nothing else")
     if form in ("kept", "lora") and not {tensor.dtype, tensor.fine_tuned_dtype} <= MERGEABLE:
         raise reader.fail("dtype", f"one of {', '.join(sorted(MERGEABLE))}")
     if tensor.low_rank and tensor.low_rank.rows * tensor.low_rank.columns != tensor.elements:
@@ -273,7 +299,7 @@ def _low_rank(reader: _Reader) -> LowRank:
         rows=inner.integer("rows", 1, 1 << 40),
         columns=inner.integer("columns", 1, 1 << 40),
         scaling=inner.number("scaling"),
-        transposed=inner.document.get("transposed") is True,
+        transposed=inner.boolean("transposed"),
     )
 
 

@@ -38,7 +38,7 @@ def widen(bits: Bits, dtype: str) -> Floats:
 
 
 def narrow(values: Floats, dtype: str) -> Bits:
-    """Round fp32 values to nearest, ties to even. Values beyond the dtype's range become infinite."""
+    """Round fp32 values to nearest, ties to even. Values beyond the dtype's range become infinite; NaN stays NaN."""
     if dtype == "F32":
         return values.view(np.uint32)
     if dtype == "F16":
@@ -46,7 +46,10 @@ def narrow(values: Floats, dtype: str) -> Bits:
             return values.astype(np.float16).view(np.uint16)
     bits = values.view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
-    return ((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
+    rounded: Bits = ((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
+    # The carry would turn a NaN whose bits are all ones into a zero.
+    rounded[np.isnan(values)] = 0x7FC0
+    return rounded
 
 
 def convert(bits: Bits, dtype: str, target: str) -> Bits:

@@ -107,7 +107,8 @@ class PickleSource:
 def _view(tensor: torch.Tensor) -> memoryview:
     import torch
 
-    return tensor.reshape(-1).view(torch.uint8).numpy().data
+    # Axes of one element may have any stride, which view() would stumble over: say that it is 1.
+    return tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8).numpy().data
 
 
 def _load(root: Path, file: str) -> list[tuple[str, torch.Tensor, TensorEntry]]:

@@ -37,12 +37,19 @@ class Prefix:
 def find_prefix(base: Collection[str], fine_tuned: Collection[str]) -> Prefix | None:
     """The prefix under which most tensors of the base are found; None when nothing is found under any.
 
-    Raises InputRefused when some tensors are found only under another prefix than the others.
+    Raises InputRefused when some tensors are found only under another prefix than the others, or when two prefixes
+    serve equally well (a model of two towers, say); equal names then go before a prefix.
     """
     counts = _candidates(base, fine_tuned)
     if not counts:
         return None
-    best = min(counts, key=lambda prefix: (-counts[prefix], len(prefix.added + prefix.removed), prefix))
+    most = max(counts.values())
+    best, *others = sorted(prefix for prefix, count in counts.items() if count == most)
+    if others and best != Prefix():
+        raise InputRefused(
+            f"the fine-tune holds the base {len(others) + 1} times: {best.describe()}; {others[0].describe()}",
+            hint="save the part that is meant as a model of its own",
+        )
     _refuse_mixture(base, fine_tuned, best, counts)
     return best
 

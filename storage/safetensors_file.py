@@ -74,6 +74,8 @@ class SafetensorsWriter:
         self._left = left if position < len(self.layout) else 0
 
     def _put(self, view: memoryview) -> None:
+        if self._fd < 0:
+            raise ValueError(f"{self.path}: written to after it was closed")
         with disk_errors(f"cannot write {self.path} ({self.size} of {self._total} bytes written)"):
             write_all(self._fd, view)
         self._hash.update(view)

@@ -1,0 +1,89 @@
+"""Checking a published model folder against its own manifest, tensor by tensor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from registry.publishing import MANIFEST
+from storage.checkpoint import open_checkpoint
+from storage.digests import json_digest, model_digest
+from storage.errors import IntegrityFailure, MergestoreError
+from storage.inputs import tensor_digests
+from storage.pipeline import thread_count
+from storage.progress import Progress
+
+Problem = dict[str, Any]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a published folder. Raises IntegrityFailure when it is missing or damaged."""
+    path = folder / MANIFEST
+    try:
+        document = json.loads(path.read_bytes())
+        json_digest(document["recipe"])
+        model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in document["tensors"].items())
+        document["output_digest"], document["recipe_digest"], document["files"]
+    except FileNotFoundError as error:
+        raise IntegrityFailure(f"{folder}: no {MANIFEST}: not a model that mergestore published") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityFailure(f"{path} is damaged: {error!r:.200}") from error
+    return document  # type: ignore[no-any-return]
+
+
+def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], list[Problem]]:
+    """(counts of what was checked, problems) of a published folder: the manifest's own digests, then every tensor."""
+    try:
+        document = read_manifest(folder)
+    except IntegrityFailure as error:
+        return {"manifests": 1}, [_problem(error.message, str(folder))]
+    problems = _manifest_problems(folder, document)
+    try:
+        checkpoint = open_checkpoint(folder)
+    except MergestoreError as error:
+        return {"manifests": 1}, [*problems, _problem(f"the weights cannot be read: {error.message}", str(folder))]
+    try:
+        problems += _tensor_problems(folder, document, checkpoint.source, progress)
+    finally:
+        checkpoint.close()
+    return {"manifests": 1, "tensors": len(document["tensors"])}, problems
+
+
+def _manifest_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
+    problems = []
+    where = str(folder / MANIFEST)
+    if json_digest(document["recipe"]) != document["recipe_digest"]:
+        problems.append(_problem("the recipe does not hash to the recipe digest", where))
+    tensors = document["tensors"].items()
+    if model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in tensors) != document["output_digest"]:
+        problems.append(_problem("the tensor digests do not hash to the output digest", where))
+    return problems
+
+
+def _tensor_problems(folder: Path, document: dict[str, Any], source: Any, progress: Progress) -> list[Problem]:
+    recorded, entries = document["tensors"], source.entries
+    problems = [
+        _problem(f"tensor {name!r} is {'missing' if name in recorded else 'not in the manifest'}", str(folder))
+        for name in sorted(set(recorded) ^ set(entries))
+    ]
+    both = sorted(set(recorded) & set(entries))
+    try:
+        found = tensor_digests(source, thread_count(None), progress, "verify", str(folder), both)
+    except MergestoreError as error:
+        return [*problems, _problem(error.message, str(folder))]
+    for name in both:
+        shape = [recorded[name]["dtype"], list(recorded[name]["shape"]), recorded[name]["digest"]]
+        if [entries[name].dtype, list(entries[name].shape), found[name]] != shape:
+            problems.append(
+                _problem(
+                    f"tensor {name!r} is not what was published: it hashes to {found[name]}, recorded is {shape[2]}",
+                    f"{folder / entries[name].file}",
+                )
+            )
+    return problems
+
+
+def _problem(what: str, where: str) -> Problem:
+    hint = "materialize the recipe again: `mergestore materialize … --force`"
+    return {"what": what, "where": where, "kind": "integrity", "hint": hint}

@@ -1,0 +1,32 @@
+"""The folders of a store: objects, cache and temporary files under one home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.blobs import BlobStore
+from storage.files import disk_errors
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a store's bytes lie. ``objects`` are immutable; ``cache`` can be emptied at any time."""
+
+    root: Path
+
+    @property
+    def cache(self) -> Path:
+        """Materialized models, one folder a recipe."""
+        return self.root / "cache"
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The immutable objects."""
+        return BlobStore(self.root / "objects", self.root / "tmp")
+
+    def prepare(self) -> None:
+        """Make the folders that are missing."""
+        with disk_errors(f"cannot make a store in {self.root}"):
+            for folder in (self.root / "objects", self.cache, self.root / "tmp"):
+                folder.mkdir(parents=True, exist_ok=True)

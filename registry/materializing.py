@@ -1,0 +1,381 @@
+"""Materializing a merge: into a published folder, the cache, or memory; recorded with everything that went in."""
+
+from __future__ import annotations
+
+import platform
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from merging.engines import open_engine
+from merging.materializer import MergedTensor, materialize
+from merging.plan import OutputTensor, Plan, make_plan
+from merging.sinks import MemorySink, ShardSink
+from merging.tensors import import_torch, to_torch
+from merging.trimming import with_cutoffs
+from registry import outbox, publishing
+from registry.contents import load_delta, load_files
+from registry.database import reading, writing
+from registry.delivery import KIND, Courier
+from registry.directories import check_directory, read_manifest
+from registry.home import Home
+from registry.lineage import ancestors
+from registry.merges import Choices, ResolvedMerge, record, resolve_target
+from registry.opening import open_base, open_skill, refuse_unready
+from registry.publishing import Sources, folder_size, free_space
+from registry.recipes import cached_materialization, record_materialization
+from registry.records import Materialization
+from registry.results import Materialized
+from storage.errors import Conflict, EnvironmentFailure
+from storage.files import copy_file, disk_errors, publish_directory, remove_tree, staging_directory
+from storage.pipeline import thread_count
+from storage.progress import Progress, Silent
+from storage.shards import INDEX, SINGLE, index_json, plan_shards
+
+_PACKAGES = ("mergestore", "numpy", "numba", "zstandard", "torch")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a materialization is asked for. ``output`` None: into the cache."""
+
+    output: Path | None = None
+    device: str = "cpu"
+    shard_size: int = 5_000_000_000
+    force: bool = False
+    cache: bool = True
+    threads: int | None = None
+    wait: bool = True
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every materialization of a store needs."""
+
+    engine: Engine
+    home: Home
+    tracking_uri: str
+    actor: str
+
+
+@dataclass(frozen=True)
+class _Opened:
+    sources: Sources
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class _Published:
+    path: Path
+    document: Mapping[str, Any]
+    merged: tuple[MergedTensor, ...]  # empty when copied from the cache
+    engine: str
+    seconds: float
+    started: datetime
+
+
+def materialize_to_folder(
+    context: Context, target: str, choices: Choices, wish: Wish, progress: Progress
+) -> Materialized:
+    """Compute a merge into a folder, or find it in the cache. Raises Conflict when the folder exists already."""
+    output = wish.output.absolute() if wish.output else None
+    if output is not None and not wish.force and (output.exists() or output.is_symlink()):
+        raise Conflict(f"{output} exists already", hint="choose another folder, or pass --force to replace it")
+    with _opened(context, target, choices) as opened:
+        recipe = opened.sources.resolved.recipe
+        cached = _cache_path(context.home, recipe.digest)
+        notes: list[str] = []
+        usable = (
+            wish.cache and _sharded_as_asked(cached, opened.plan.outputs, wish) and _usable(cached, notes, progress)
+        )
+        if usable and output is None:
+            known = _known(context, recipe.digest, cached)
+            if known is not None:
+                return known
+        courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
+        try:
+            if usable:
+                published = _copy(cached, output or cached, wish)
+            else:
+                published = _compute(context, opened, output or cached, wish, progress)
+            made = _record(context, opened.sources, published, wish, in_cache=output is None)
+        except BaseException:
+            if courier:
+                courier.abandon()
+            raise
+    run_id = _hand_over(courier, made.id, notes)
+    return Materialized(
+        recipe_digest=recipe.digest,
+        output_digest=made.output_digest,
+        path=str(published.path),
+        device=made.device,
+        seconds=made.seconds,
+        cached=usable,
+        materialization_id=made.id,
+        mlflow_run_id=run_id,
+        bytes=made.bytes,
+        notes=notes,
+    )
+
+
+def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:
+    """Compute a merge into torch tensors on ``device``, by name; nothing is written or recorded."""
+    import_torch()
+    with _opened(context, target, choices) as opened:
+        sink = MemorySink()
+        _merge(opened.plan, sink, device, threads, Silent())
+        return {
+            output.name: to_torch(output, sink.tensors.pop(output.name, bytearray()), device)
+            for output in opened.plan.outputs
+        }
+
+
+@contextmanager
+def _opened(context: Context, target: str, choices: Choices) -> Iterator[_Opened]:
+    """The target resolved, its base and deltas open, everything checked to fit together."""
+    with ExitStack() as stack:
+        with reading(context.engine) as session:
+            resolved = resolve_target(session, target, choices)
+            for each in resolved.inputs:
+                refuse_unready(each)
+            base = open_base(session, context.home, resolved.base)
+            stack.callback(base.source.close)
+            deltas = {}
+            for skill in resolved.inputs[1:]:
+                deltas[skill.digest] = stack.enter_context(open_skill(session, context.home, skill))
+            records = {skill.digest: load_delta(session, skill.id) for skill in resolved.inputs[1:]}
+            sources = Sources(
+                resolved=resolved,
+                deltas={digest: row for digest, row in records.items() if row is not None},
+                manifests={digest: delta.manifest for digest, delta in deltas.items()},
+                lineage=_lineage(session, resolved),
+                base_files=load_files(session, resolved.base.id),
+            )
+        yield _Opened(sources, make_plan(resolved.recipe, base.source, base.digests, deltas))
+
+
+def _lineage(session: Session, resolved: ResolvedMerge) -> Any:
+    """The graph above the result: that of the named merge, or of the inputs taken together."""
+    from registry.lineage import Lineage
+
+    if resolved.merge is not None:
+        return ancestors(session, resolved.merge.id)
+    graphs = [ancestors(session, version.id) for version in resolved.inputs]
+    nodes = {node.id: node for graph in graphs for node in graph.nodes}
+    edges = {(edge.child, edge.parent, edge.role): edge for graph in graphs for edge in graph.edges}
+    return Lineage(tuple(nodes[key] for key in sorted(nodes)), tuple(edges[key] for key in sorted(edges)))
+
+
+def _cache_path(home: Home, recipe_digest: str) -> Path:
+    return home.cache / recipe_digest.removeprefix("sha256:")
+
+
+def _usable(cached: Path, notes: list[str], progress: Progress) -> bool:
+    """Whether the cache has a sound copy. A damaged one is said so, removed and computed again."""
+    if not cached.is_dir():
+        return False
+    _, problems = check_directory(cached, progress)
+    if problems:
+        notes.append(f"the cached copy was damaged and is computed anew: {problems[0]['what']}")
+        remove_tree(cached)
+    return not problems
+
+
+def _sharded_as_asked(cached: Path, outputs: tuple[OutputTensor, ...], wish: Wish) -> bool:
+    shards = plan_shards([(each.name, each.dtype, each.shape) for each in outputs], wish.shard_size)
+    if len(shards) == 1:
+        return (cached / SINGLE).is_file()
+    index = cached / INDEX
+    return index.is_file() and index.read_bytes() == index_json(shards)
+
+
+def _known(context: Context, recipe_digest: str, cached: Path) -> Materialized | None:
+    with reading(context.engine) as session:
+        made = cached_materialization(session, recipe_digest)
+    if made is None:
+        return None
+    return Materialized(
+        recipe_digest=recipe_digest,
+        output_digest=made.output_digest,
+        path=str(cached),
+        device=made.device,
+        seconds=made.seconds,
+        cached=True,
+        materialization_id=made.id,
+        mlflow_run_id=made.mlflow_run_id,
+        bytes=made.bytes,
+        notes=["this recipe was computed before: its result is taken from the cache"],
+    )
+
+
+def _merge(
+    plan: Plan, sink: Any, device: str, threads: int | None, progress: Progress
+) -> tuple[Any, list[MergedTensor]]:
+    engine = open_engine(device)
+    count = thread_count(threads)
+    plan = with_cutoffs(plan, count, progress)
+    return engine.name, materialize(plan, sink, engine, count, progress)
+
+
+def _compute(context: Context, opened: _Opened, target: Path, wish: Wish, progress: Progress) -> _Published:
+    started, clock = datetime.now(UTC), time.perf_counter()
+    _require_space(opened.plan.outputs, target)
+    replaces = wish.output is None and target.is_dir()
+    staging = staging_directory(target)
+    try:
+        with ShardSink(staging, wish.shard_size, {"format": "pt"}) as sink:
+            engine, merged = _merge(opened.plan, sink, wish.device, wish.threads, progress)
+        publishing.copy_companions(context.home, opened.sources, staging)
+        document = publishing.manifest(opened.sources, merged, sink.files, _package("mergestore") or "unknown")
+        publishing.write_papers(staging, document, publishing.model_card(opened.sources, document))
+        target = _publish(staging, target, document, replace=wish.force or replaces)
+    finally:
+        remove_tree(staging)
+    return _Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
+
+
+def _publish(staging: Path, target: Path, document: Mapping[str, Any], *, replace: bool) -> Path:
+    try:
+        publish_directory(staging, target, replace=replace)
+    except Conflict:
+        # Another process may have put the same recipe's result into the cache meanwhile: it is as good as ours.
+        if not target.is_dir() or read_manifest(target)["output_digest"] != document["output_digest"]:
+            raise
+    return target
+
+
+def _require_space(outputs: tuple[OutputTensor, ...], target: Path) -> None:
+    needed, free = sum(output.nbytes for output in outputs), free_space(target.parent)
+    if needed > free:
+        raise EnvironmentFailure(
+            f"no space left for {target}: {needed:,} bytes are needed, {free:,} are free",
+            hint="free some space, or choose another disk with -o",
+        )
+
+
+def _copy(cached: Path, target: Path, wish: Wish) -> _Published:
+    """Publish a copy of the cache's folder, which was verified just now."""
+    started, clock = datetime.now(UTC), time.perf_counter()
+    document = read_manifest(cached)
+    if target != cached:
+        staging = staging_directory(target)
+        try:
+            for path in sorted(cached.rglob("*")):
+                place = staging / path.relative_to(cached)
+                with disk_errors(f"cannot write {place}"):
+                    place.mkdir(exist_ok=True) if path.is_dir() else copy_file(path, place)
+            publish_directory(staging, target, replace=wish.force)
+        finally:
+            remove_tree(staging)
+    return _Published(target, document, (), "cache", time.perf_counter() - clock, started)
+
+
+def _record(
+    context: Context, sources: Sources, published: _Published, wish: Wish, *, in_cache: bool
+) -> Materialization:
+    """One transaction: recipe, materialization, outbox message."""
+    resolved = sources.resolved
+    made = Materialization(
+        id=str(uuid.uuid4()),
+        recipe_digest=resolved.recipe.digest,
+        merge_version_id=resolved.merge.id if resolved.merge else None,
+        output_digest=published.document["output_digest"],
+        device=wish.device,
+        engine=published.engine,
+        versions=versions(),
+        seconds=published.seconds,
+        bytes=folder_size(published.path),
+        path=str(published.path),
+        cached=in_cache,
+        created_by=context.actor,
+    )
+    payload = _payload(made, sources, published)
+    with writing(context.engine) as session:
+        record(session, resolved, actor=context.actor)
+        record_materialization(session, made)
+        outbox.add(session, kind=KIND, key=made.id, payload=payload)
+    return made
+
+
+def _payload(made: Materialization, sources: Sources, published: _Published) -> dict[str, Any]:
+    """The provenance message; see ``registry.provenance`` for what becomes of it."""
+    document, recipe = published.document, sources.resolved.recipe
+    return {
+        "materialization_id": made.id,
+        "recipe_digest": recipe.digest,
+        "output_digest": made.output_digest,
+        "expression": document["expression"],
+        "merge": document["merge"],
+        "recipe": document["recipe"],
+        "manifest": dict(document),
+        "lineage": document["lineage"],
+        "base": document["base"],
+        "skills": [{key: skill[key] for key in _SKILL_FACTS} for skill in document["skills"]],
+        "method": recipe.method,
+        "parameters": dict(recipe.parameters),
+        "dtype": recipe.dtype,
+        "device": made.device,
+        "engine": made.engine,
+        "versions": made.versions,
+        "metrics": _metrics(made, published),
+        "path": made.path,
+        "model_card": (published.path / publishing.CARD).read_text(),
+        "started_at": published.started.isoformat(),
+        "finished_at": datetime.now(UTC).isoformat(),
+        "actor": made.created_by,
+    }
+
+
+_SKILL_FACTS = ("name", "version", "digest", "weight", "encoding", "drop_rate", "seed", "licence")
+
+
+def _metrics(made: Materialization, published: _Published) -> dict[str, float]:
+    metrics = {
+        "seconds": made.seconds,
+        "gb_per_second": made.bytes / 1e9 / max(made.seconds, 1e-9),
+        "bytes": float(made.bytes),
+        "tensors": float(len(published.document["tensors"])),
+    }
+    if published.merged:
+        elements = sum(_elements(tensor.shape) for tensor in published.merged)
+        metrics["density"] = sum(tensor.changed for tensor in published.merged) / max(1, elements)
+        metrics["delta_norm"] = sum(tensor.squares for tensor in published.merged) ** 0.5
+    return metrics
+
+
+def _elements(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _hand_over(courier: Courier | None, key: str, notes: list[str]) -> str | None:
+    if courier is None:
+        notes.append("provenance waits in the outbox: run `mergestore sync`")
+        return None
+    run_id, problem = courier.hand_over(key)
+    if problem:
+        notes.append(f"provenance waits in the outbox ({problem}): run `mergestore sync` later")
+    return run_id
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of what has a part in the result."""
+    return {"python": platform.python_version()} | {name: _package(name) for name in _PACKAGES}
+
+
+def _package(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

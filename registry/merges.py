@@ -1,0 +1,249 @@
+"""From an expression or a merge's name to a recipe with every input resolved; recording merges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from merging.expression import Expression, Term, parse_expression, pointed
+from merging.recipe import Recipe, make_recipe, read_recipe
+from registry.catalog import create_model_version, find_version_by_digest, resolve
+from registry.contents import load_delta
+from registry.lineage import add_lineage
+from registry.names import parse_reference
+from registry.opening import refuse_unready
+from registry.recipes import InputRow, load_recipe, recipe_inputs, record_recipe
+from registry.records import ModelVersion
+from registry.results import Merged
+from storage.errors import Conflict, NotFound, UsageError
+
+Parameters = Mapping[str, Any]
+NO_HEAD = "none"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a caller may say beside the expression; None leaves it to the merge or the method."""
+
+    method: str | None = None
+    parameters: Parameters | None = None
+    head: str | None = None
+    dtype: str | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was chosen."""
+        return any(value is not None for value in (self.method, self.parameters or None, self.head, self.dtype))
+
+
+@dataclass(frozen=True)
+class ResolvedMerge:
+    """A recipe and the registered versions behind its digests. ``merge``: the named merge that it is, if any."""
+
+    recipe: Recipe
+    base: ModelVersion
+    skills: tuple[ModelVersion, ...]  # in the recipe's order
+    head: ModelVersion | None
+    expression: str
+    merge: ModelVersion | None = None
+
+    @property
+    def inputs(self) -> tuple[ModelVersion, ...]:
+        """Every version that is read, each once."""
+        found = {version.id: version for version in (self.base, *self.skills, *([self.head] if self.head else []))}
+        return tuple(found.values())
+
+
+def resolve_expression(session: Session, text: str, choices: Choices) -> ResolvedMerge:
+    """Parse an expression and resolve its names. Raises UsageError, NotFound or Conflict pointing at the term."""
+    expression = parse_expression(text)
+    base = _at(text, text.index(expression.base), lambda: resolve(session, expression.base, kinds=("base",)))
+    skills = [_skill(session, expression, term, base) for term in expression.terms]
+    _refuse_twice(expression, skills)
+    weights = {skill.digest: term.weight for skill, term in zip(skills, expression.terms, strict=True)}
+    return _resolved(session, base, skills, weights, choices, text)
+
+
+def resolve_target(session: Session, target: str, choices: Choices) -> ResolvedMerge:
+    """What a user means by a target: an expression, or the reference of a merge (with other choices, if given)."""
+    if any(character.isspace() for character in target.strip()):
+        return resolve_expression(session, target, choices)
+    version = resolve(session, parse_reference(target.strip()))
+    if version.kind != "merge":
+        example = f"{target} + 0.6*SKILL" if version.kind == "base" else f"BASE + {target}"
+        raise NotFound(
+            f"there is no merge {target!r}: it is a {version.kind}",
+            hint=f'to combine it, write an expression: mergestore materialize "{example}"',
+        )
+    refuse_unready(version)
+    stored = stored_merge(session, version)
+    return _vary(session, stored, choices) if choices.any else stored
+
+
+def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
+    """A named merge as it was recorded."""
+    record = load_recipe(session, version.digest)
+    recipe = read_recipe(json.loads(record.canonical))
+    inputs = recipe_inputs(session, version.digest)
+    by_role = {
+        role: [session.get_one(ModelVersion, row.version_id) for row in inputs if row.role == role]
+        for role in ("base", "skill", "head")
+    }
+    expression = str(version.attributes.get("expression", ""))
+    head = by_role["head"][0] if by_role["head"] else None
+    return ResolvedMerge(recipe, by_role["base"][0], tuple(by_role["skill"]), head, expression, version)
+
+
+def record(session: Session, resolved: ResolvedMerge, *, actor: str) -> None:
+    """Make sure that the recipe and its inputs are on record."""
+    weights = {term.skill: term.weight for term in resolved.recipe.terms}
+    rows = [InputRow(resolved.base.id, "base")]
+    rows += [InputRow(skill.id, "skill", weights[skill.digest]) for skill in resolved.skills]
+    rows += [InputRow(resolved.head.id, "head")] if resolved.head else []
+    record_recipe(session, canonical=resolved.recipe.canonical, method=resolved.recipe.method, inputs=rows, actor=actor)
+
+
+def record_merge(session: Session, name: str, resolved: ResolvedMerge, *, actor: str) -> Merged:
+    """Name and version a recipe. The same recipe under the same name again is recognised."""
+    recipe = resolved.recipe
+    for version in resolved.inputs:
+        refuse_unready(version)
+    known = find_version_by_digest(session, name, recipe.digest)
+    if known is not None and known.kind == "merge":
+        refuse_unready(known)
+        return Merged(name, known.version, recipe.digest, recipe.to_dict(), resolved.expression, created=False)
+    version = create_model_version(
+        session,
+        name=name,
+        kind="merge",
+        digest=recipe.digest,
+        actor=actor,
+        attributes={"expression": resolved.expression},
+    )
+    record(session, resolved, actor=actor)
+    parents = [(resolved.base, "base"), *((skill, "skill") for skill in resolved.skills)]
+    parents += [(resolved.head, "head")] if resolved.head else []
+    add_lineage(session, version, parents, actor=actor)
+    return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, created=True)
+
+
+def _skill(session: Session, expression: Expression, term: Term, base: ModelVersion) -> ModelVersion:
+    skill = _at(
+        expression.text, term.position, lambda: resolve(session, parse_reference(term.reference), kinds=("skill",))
+    )
+    delta = load_delta(session, skill.id)
+    assert delta is not None
+    own = session.get_one(ModelVersion, delta.base_version_id)
+    if own.digest != base.digest:
+        raise Conflict(
+            _pointing(f"{skill.reference} is a skill of {own.reference}, not of {base.reference}", expression, term),
+            hint=f"a delta only fits its own base: begin the expression with {own.name}",
+        )
+    return skill
+
+
+def _refuse_twice(expression: Expression, skills: list[ModelVersion]) -> None:
+    seen: dict[str, ModelVersion] = {}
+    for skill, term in zip(skills, expression.terms, strict=True):
+        if skill.digest in seen:
+            first = seen[skill.digest]
+            same = "stands here twice" if first.id == skill.id else f"is the same content as {first.reference}"
+            raise pointed(expression.text, term.position, f"{skill.reference} {same}", "add the weights up in one term")
+        seen[skill.digest] = skill
+
+
+def _resolved(
+    session: Session,
+    base: ModelVersion,
+    skills: list[ModelVersion],
+    weights: dict[str, float],
+    choices: Choices,
+    text: str,
+) -> ResolvedMerge:
+    head = _choose_head(session, base, skills, choices.head)
+    recipe = make_recipe(
+        choices.method or "task_arithmetic",
+        base.digest,
+        weights,
+        choices.parameters or {},
+        stored_sparse=_stored_sparse(session, skills),
+        head=head.digest if head else None,
+        dtype=_dtype(choices.dtype),
+        files=base.attributes.get("files"),
+    )
+    by_digest = {skill.digest: skill for skill in skills}
+    return ResolvedMerge(recipe, base, tuple(by_digest[term.skill] for term in recipe.terms), head, text)
+
+
+def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> ResolvedMerge:
+    """A named merge with some choices made otherwise: another recipe, which is not that merge any more."""
+    recipe = stored.recipe
+    same_method = choices.method in (None, recipe.method)
+    given = {**(recipe.parameters if same_method else {}), **(choices.parameters or {})}
+    head = choices.head or (stored.head.reference if stored.head else NO_HEAD)
+    varied = _resolved(
+        session,
+        stored.base,
+        list(stored.skills),
+        {term.skill: term.weight for term in recipe.terms},
+        Choices(choices.method or recipe.method, given, head, choices.dtype or recipe.dtype),
+        stored.expression,
+    )
+    return replace(varied, merge=stored.merge) if varied.recipe == recipe else varied
+
+
+def _stored_sparse(session: Session, skills: list[ModelVersion]) -> frozenset[str]:
+    deltas = ((skill.digest, load_delta(session, skill.id)) for skill in skills)
+    return frozenset(digest for digest, delta in deltas if delta is not None and delta.drop_rate)
+
+
+def _choose_head(
+    session: Session, base: ModelVersion, skills: list[ModelVersion], chosen: str | None
+) -> ModelVersion | None:
+    """The skill whose own tensors the result carries: as chosen, or the only one that has any."""
+    if chosen == NO_HEAD:
+        return None
+    if chosen is not None:
+        return _named_head(session, base, chosen)
+    candidates = [skill for skill in skills if skill.attributes.get("head")]
+    if len({skill.digest for skill in candidates}) > 1:
+        names = ", ".join(skill.reference for skill in candidates)
+        raise UsageError(
+            f"{len(candidates)} skills have tensors of their own (a task head): {names}",
+            hint="choose whose the result carries with --head SKILL, or --head none",
+        )
+    return candidates[0] if candidates else None
+
+
+def _named_head(session: Session, base: ModelVersion, chosen: str) -> ModelVersion:
+    head = resolve(session, parse_reference(chosen), kinds=("skill",))
+    delta = load_delta(session, head.id)
+    if delta is None or session.get_one(ModelVersion, delta.base_version_id).digest != base.digest:
+        raise Conflict(f"--head {chosen}: {head.reference} is a skill of another base than {base.reference}")
+    if not head.attributes.get("head"):
+        raise UsageError(
+            f"--head {chosen}: {head.reference} has no tensors of its own", hint="leave --head out, or name another"
+        )
+    return head
+
+
+def _dtype(dtype: str | None) -> str | None:
+    names = {"FLOAT32": "F32", "FLOAT16": "F16", "BFLOAT16": "BF16", "FP32": "F32", "FP16": "F16"}
+    return names.get(dtype.upper(), dtype.upper()) if dtype else None
+
+
+def _at(text: str, position: int, find: Callable[[], ModelVersion]) -> ModelVersion:
+    """Run ``find`` and show where in the expression the name stands that it did not find."""
+    try:
+        return find()
+    except (NotFound, Conflict) as error:
+        message = f"{error.message}\n  {text}\n  {' ' * position}^"
+        raise type(error)(message, hint=error.hint, details=error.details) from error
+
+
+def _pointing(message: str, expression: Expression, term: Term) -> str:
+    return f"{message}\n  {expression.text}\n  {' ' * term.position}^"

@@ -1,0 +1,79 @@
+"""Opening what is registered: a base's tensors, a skill's delta, ready to be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from registry.contents import FileRow, load_delta, load_files, load_tensors
+from registry.home import Home
+from registry.records import ModelVersion
+from storage.build import BaseModel
+from storage.checkpoint import SafetensorsSource
+from storage.delta import DeltaFile
+from storage.errors import Conflict, IntegrityFailure
+from storage.tensors import TensorEntry
+
+
+def place(home: Home, file: FileRow) -> Path:
+    """Where a file of a version lies: among the objects, or where it was referenced."""
+    if file.blob_digest is not None:
+        return home.blobs.path(file.blob_digest)
+    assert file.referenced_path is not None
+    return Path(file.referenced_path)
+
+
+def refuse_unready(version: ModelVersion) -> None:
+    """Raise Conflict for a version that was yanked or quarantined."""
+    if version.state != "ready":
+        raise Conflict(
+            f"{version.reference} is {version.state}: {version.reason}",
+            hint="use another version, or ask those who took it out of use",
+            details={"version": version.reference, "state": version.state, "reason": version.reason},
+        )
+
+
+def open_base(session: Session, home: Home, version: ModelVersion) -> BaseModel:
+    """A registered base's tensors; the caller closes ``source``. Digests are checked as its bytes are used."""
+    files = {file.path: file for file in load_files(session, version.id)}
+    tensors = load_tensors(session, version.id)
+    entries = []
+    for tensor in tensors:
+        if tensor.file is None or tensor.offset is None or tensor.file not in files:
+            raise IntegrityFailure(f"{version.reference}: tensor {tensor.name!r} has no file on record")
+        # An absolute path stands for itself whatever the source's root is.
+        path = str(place(home, files[tensor.file]))
+        entries.append(TensorEntry(tensor.name, tensor.dtype, tensor.shape, path, tensor.offset, tensor.nbytes))
+    config = files.get("config.json")
+    return BaseModel(
+        source=SafetensorsSource(Path("/"), entries),
+        digests={tensor.name: tensor.digest for tensor in tensors},
+        digest=version.digest,
+        config=_read_config(place(home, config)) if config else None,
+    )
+
+
+def open_skill(session: Session, home: Home, version: ModelVersion) -> DeltaFile:
+    """A registered skill's delta, its bytes compared with their digest first. Raises IntegrityFailure."""
+    record = load_delta(session, version.id)
+    if record is None:
+        raise IntegrityFailure(f"{version.reference}: the record of its delta is missing")
+    home.blobs.verify(record.blob_digest)
+    delta = DeltaFile.open(home.blobs.path(record.blob_digest))
+    if delta.manifest.digest != version.digest:
+        delta.close()
+        raise IntegrityFailure(
+            f"{version.reference}: its file holds the skill {delta.manifest.digest}, recorded is {version.digest}"
+        )
+    return delta
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise IntegrityFailure(f"stored config.json cannot be read: {path}: {error}") from error
+    return document if isinstance(document, dict) else {}

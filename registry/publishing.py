@@ -1,0 +1,213 @@
+"""What a published model folder holds beside its weights: config, tokenizer, manifest and model card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from merging.materializer import MergedTensor
+from merging.methods import METHODS
+from merging.sinks import WrittenFile
+from registry.contents import FileRow
+from registry.home import Home
+from registry.lineage import Lineage
+from registry.merges import ResolvedMerge
+from registry.opening import place
+from registry.records import Delta, ModelVersion
+from storage.digests import canonical_json, model_digest
+from storage.errors import IntegrityFailure
+from storage.files import copy_file, disk_errors
+from storage.manifest import Manifest
+
+MANIFEST = "mergestore.json"
+CARD = "README.md"
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The registered things behind a merge that its papers speak of."""
+
+    resolved: ResolvedMerge
+    deltas: Mapping[str, Delta]  # records by skill digest
+    manifests: Mapping[str, Manifest]  # by skill digest
+    lineage: Lineage
+    base_files: Sequence[FileRow]
+
+
+def output_digest(merged: Sequence[MergedTensor]) -> str:
+    """The model digest of what was merged."""
+    return model_digest((tensor.name, tensor.dtype, tensor.shape, tensor.digest) for tensor in merged)
+
+
+def copy_companions(home: Home, sources: Sources, folder: Path) -> None:
+    """Config, tokenizer and generation files of the base; the head's config where the result carries a head."""
+    for file in sources.base_files:
+        if file.kind != "companion":
+            continue
+        target = folder / file.path
+        with disk_errors(f"cannot write {target}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(place(home, file), target)
+        if file.path == "config.json":
+            _adapt_config(target, sources)
+
+
+def _adapt_config(path: Path, sources: Sources) -> None:
+    recipe = sources.resolved.recipe
+    head = sources.manifests[recipe.head].config if recipe.head else None
+    if head is None and recipe.dtype is None:
+        return
+    try:
+        config = dict(head) if head is not None else json.loads(path.read_bytes())
+    except ValueError as error:
+        raise IntegrityFailure(f"the base's config.json is damaged: {error}") from error
+    if recipe.dtype is not None:
+        key = "torch_dtype" if "torch_dtype" in config else "dtype"
+        config[key] = _DTYPES[recipe.dtype]
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def manifest(
+    sources: Sources, merged: Sequence[MergedTensor], files: Sequence[WrittenFile], version: str
+) -> dict[str, Any]:
+    """The content of mergestore.json: the recipe, every input and every output by digest. No times, no paths."""
+    resolved = sources.resolved
+    return {
+        "format": 1,
+        "generator": f"mergestore {version}",
+        "expression": resolved.expression,
+        "merge": _version(resolved.merge) if resolved.merge else None,
+        "recipe": resolved.recipe.to_dict(),
+        "recipe_digest": resolved.recipe.digest,
+        "output_digest": output_digest(merged),
+        "base": _version(resolved.base),
+        "skills": [_skill(sources, skill, weight) for skill, weight in _weighted(resolved)],
+        "head": _version(resolved.head) if resolved.head else None,
+        "lineage": sources.lineage.to_dict(),
+        "tensors": {
+            tensor.name: {"dtype": tensor.dtype, "shape": list(tensor.shape), "digest": tensor.digest}
+            for tensor in sorted(merged, key=lambda tensor: tensor.name)
+        },
+        "files": {file.name: {"size": file.size, "sha256": file.sha256} for file in files},
+    }
+
+
+def _weighted(resolved: ResolvedMerge) -> list[tuple[ModelVersion, float]]:
+    return [(skill, term.weight) for skill, term in zip(resolved.skills, resolved.recipe.terms, strict=True)]
+
+
+def _version(version: ModelVersion) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.version,
+        "digest": version.digest,
+        "licence": version.licence,
+        "source": _public(version.source),
+    }
+
+
+def _public(source: str | None) -> str | None:
+    """A source that others can use; a path of this machine is nobody's business."""
+    return source if source and source.startswith("hf:") else None
+
+
+def _skill(sources: Sources, skill: ModelVersion, weight: float) -> dict[str, Any]:
+    delta, content = sources.deltas[skill.digest], sources.manifests[skill.digest]
+    reasons: dict[str, list[str]] = {}
+    for name, tensor in content.tensors.items():
+        if tensor.reason:
+            reasons.setdefault(tensor.reason, []).append(name)
+    return {
+        **_version(skill),
+        "weight": weight,
+        "encoding": delta.encoding,
+        "values": delta.values,
+        "drop_rate": delta.drop_rate,
+        "seed": delta.seed,
+        "fine_tuned": content.fine_tuned,
+        "prefix": content.prefix,
+        "dropped_prefix": content.dropped_prefix,
+        "head": sorted(content.head),
+        "taken_from_base": reasons,
+        "statistics": delta.statistics.get("total", {}),
+    }
+
+
+def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
+    """README.md in the Hub's conventions: metadata a machine reads, then what a person wants to know."""
+    resolved = sources.resolved
+    licences = sorted({version.licence for version in resolved.inputs if version.licence})
+    unknown = [version.reference for version in resolved.inputs if not version.licence]
+    front = ["---", "library_name: transformers", "base_model:"]
+    front += [f"- {_quoted(_hub_name(version))}" for version in resolved.inputs]
+    front += ["base_model_relation: merge", "tags:", "- merge", "- mergestore", f"- {resolved.recipe.method}"]
+    if len(licences) == 1 and not unknown:
+        front.append(f"license: {_quoted(licences[0])}")
+    elif licences:
+        front += ["license: other", f"license_name: {_quoted(' AND '.join(licences))}"]
+    return "\n".join([*front, "---", "", *_card_body(sources, document, licences, unknown)]) + "\n"
+
+
+def _card_body(
+    sources: Sources, document: Mapping[str, Any], licences: Sequence[str], unknown: Sequence[str]
+) -> list[str]:
+    resolved = sources.resolved
+    method = METHODS[resolved.recipe.method]
+    lines = [f"# {resolved.merge.name if resolved.merge else resolved.expression}", ""]
+    lines += [f"A merge of {len(resolved.skills)} skills of `{resolved.base.reference}`, made by mergestore:", ""]
+    lines += [f"    {resolved.expression}", ""]
+    lines += [f"Method: `{method.name}`, {method.summary}: {method.formula} ({method.source})", ""]
+    if resolved.recipe.parameters:
+        lines += ["Parameters: " + ", ".join(f"`{k}={v}`" for k, v in resolved.recipe.parameters.items()), ""]
+    lines += ["| input | weight | encoding | drop rate | seed | licence | digest |", "|---|---|---|---|---|---|---|"]
+    base = resolved.base
+    lines.append(f"| base `{base.reference}` | | | | | {base.licence or 'not stated'} | `{base.digest}` |")
+    for skill in document["skills"]:
+        rate = "" if skill["drop_rate"] is None else f"{skill['drop_rate']:.4g}"
+        seed = "" if skill["seed"] is None else skill["seed"]
+        lines.append(
+            f"| skill `{skill['name']}@{skill['version']}` | {skill['weight']:g} | {skill['encoding']} | {rate} "
+            f"| {seed} | {skill['licence'] or 'not stated'} | `{skill['digest']}` |"
+        )
+    lines += ["", f"- recipe digest: `{document['recipe_digest']}`", f"- output digest: `{document['output_digest']}`"]
+    if resolved.head:
+        lines.append(f"- head (tensors that the base lacks): from `{resolved.head.reference}`")
+    if unknown:
+        lines.append(f"- licence not stated for: {', '.join(unknown)}")
+    if len(licences) > 1:
+        lines.append(f"- licences of the inputs: {', '.join(licences)}; all of them apply")
+    lines += ["", "The whole recipe:", "", "```json", json.dumps(document["recipe"], indent=2, sort_keys=True), "```"]
+    return lines
+
+
+def _hub_name(version: ModelVersion) -> str:
+    public = _public(version.source)
+    return public.removeprefix("hf:").split("@")[0] if public else version.name
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def write_papers(folder: Path, document: Mapping[str, Any], card: str) -> None:
+    """Write the manifest and the model card."""
+    with disk_errors(f"cannot write in {folder}"):
+        (folder / MANIFEST).write_bytes(canonical_json(dict(document)) + b"\n")
+        (folder / CARD).write_text(card)
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that may still be written on the filesystem of ``folder`` or its nearest existing parent."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

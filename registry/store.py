@@ -1,0 +1,288 @@
+"""The Store: the verbs of mergestore as methods of one object. Each opens its transactions and calls one module.
+
+Modules that need numba or torch are imported by the verbs that use them, so that looking things up stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import Engine
+
+from registry import aliases as alias_records
+from registry import auditing, catalog
+from registry.database import reading, writing
+from registry.home import Home
+from registry.names import parse_reference
+from registry.results import (
+    Audit,
+    Listing,
+    Materialized,
+    Merged,
+    RegisteredBase,
+    RegisteredSkill,
+    Verification,
+)
+from storage.errors import UsageError
+from storage.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    import torch
+
+HUB = "hf:"
+
+
+class Store:
+    """A store of base models, skills and merges. Made by ``mergestore.open``; a context manager.
+
+    Every method raises a MergestoreError of the kind that says what to do (``storage.errors``).
+    """
+
+    def __init__(self, home: Path, engine: Engine, tracking_uri: str, actor: str):
+        self.home = Home(Path(home))
+        self.engine = engine
+        self.tracking_uri = tracking_uri
+        self.actor = actor
+        self.home.prepare()
+
+    def close(self) -> None:
+        """Let go of database connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def register_base(
+        self,
+        name: str,
+        source: str | Path,
+        *,
+        reference: bool = False,
+        licence: str | None = None,
+        progress: Progress | None = None,
+    ) -> RegisteredBase:
+        """Register a base model from a folder, a weight file, or ``hf:repo@revision``.
+
+        Its files are copied into the store; with ``reference`` the weights stay where they are and their digests
+        are checked on every use.
+        """
+        from registry import registering
+        from storage.checkpoint import open_checkpoint
+
+        path, origin = self._locate(source)
+        checkpoint = open_checkpoint(path)
+        try:
+            return registering.register_base(
+                self.engine,
+                self.home,
+                name,
+                checkpoint,
+                registering.Who(self.actor, licence),
+                origin,
+                reference=reference,
+                progress=progress or Silent(),
+            )
+        finally:
+            checkpoint.close()
+
+    def register_skill(
+        self,
+        name: str,
+        source: str | Path,
+        *,
+        base: str,
+        encoding: str | None = None,
+        values: str = "int4",
+        drop_rate: float = 0.9,
+        seed: int = 0,
+        allow_missing: bool = False,
+        licence: str | None = None,
+        progress: Progress | None = None,
+    ) -> RegisteredSkill:
+        """Register a fine-tune (checkpoint or PEFT adapter) as a skill: its delta from ``base``, encoded.
+
+        ``encoding`` dare, exact or lora; by default lora for an adapter and dare for a checkpoint. ``values``
+        (int4, bf16, exact), ``drop_rate`` p in [0, 1) and ``seed`` are those of dare.
+        """
+        from registry import registering
+
+        path, origin = self._locate(source)
+        return registering.register_skill(
+            self.engine,
+            self.home,
+            name,
+            path,
+            registering.Who(self.actor, licence),
+            origin,
+            base=base,
+            encoding=encoding,
+            values=values,
+            drop_rate=drop_rate,
+            seed=seed,
+            allow_missing=allow_missing,
+            progress=progress or Silent(),
+        )
+
+    def merge(
+        self,
+        name: str,
+        expression: str,
+        *,
+        method: str = "task_arithmetic",
+        parameters: Mapping[str, Any] | None = None,
+        head: str | None = None,
+        dtype: str | None = None,
+    ) -> Merged:
+        """Name and version the recipe of an expression such as ``llama + 0.6*math - 0.2*toxic@prod``.
+
+        ``head`` names the skill whose own tensors (a task head) the result carries, or ``none``. ``dtype`` is the
+        output dtype (F32, F16, BF16); by default the base's.
+        """
+        from registry import merges
+
+        with writing(self.engine) as session:
+            choices = merges.Choices(method, parameters, head, dtype)
+            resolved = merges.resolve_expression(session, expression, choices)
+            return merges.record_merge(session, name, resolved, actor=self.actor)
+
+    def materialize(
+        self,
+        target: str,
+        *,
+        output: str | Path | None = None,
+        device: str = "cpu",
+        method: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        head: str | None = None,
+        dtype: str | None = None,
+        shard_size: int = 5_000_000_000,
+        force: bool = False,
+        cache: bool = True,
+        threads: int | None = None,
+        wait: bool = True,
+        progress: Progress | None = None,
+    ) -> Materialized:
+        """Compute a merge (by reference) or an expression into a model folder that transformers loads.
+
+        Without ``output`` the folder lies in the store's cache and is reused. ``shard_size`` is in bytes. With
+        ``wait`` False the provenance stays in the outbox for ``sync``.
+        """
+        from registry import materializing, merges
+
+        return materializing.materialize_to_folder(
+            materializing.Context(self.engine, self.home, self.tracking_uri, self.actor),
+            target,
+            merges.Choices(method, parameters, head, dtype),
+            materializing.Wish(
+                output=Path(output) if output is not None else None,
+                device=device,
+                shard_size=shard_size,
+                force=force,
+                cache=cache,
+                threads=threads,
+                wait=wait,
+            ),
+            progress or Silent(),
+        )
+
+    def load(
+        self,
+        target: str,
+        *,
+        device: str = "cpu",
+        method: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        head: str | None = None,
+        dtype: str | None = None,
+        threads: int | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Compute a merge into torch tensors by name, on ``device``; writes and records nothing."""
+        from registry import materializing, merges
+
+        return materializing.load_tensors(
+            materializing.Context(self.engine, self.home, self.tracking_uri, self.actor),
+            target,
+            merges.Choices(method, parameters, head, dtype),
+            device,
+            threads,
+        )
+
+    def audit(self, reference: str) -> Audit:
+        """What is in a model, from whom, and what was made of it."""
+        with reading(self.engine) as session:
+            return auditing.audit(session, reference)
+
+    def verify(self, target: str | Path | None = None, progress: Progress | None = None) -> Verification:
+        """Check a version with all it came from, a published folder, or (nothing named) the whole store."""
+        from registry import verifying
+
+        watcher = progress or Silent()
+        if target is None:
+            return verifying.verify_store(self.engine, self.home, watcher)
+        if isinstance(target, Path) or Path(target).is_dir():
+            return verifying.verify_directory(Path(target), watcher)
+        return verifying.verify_version(self.engine, self.home, target, watcher)
+
+    def list(self, kind: str | None = None) -> Listing:
+        """The newest ready version of every name; of one kind (base, skill, merge) if given."""
+        if kind not in (None, "base", "skill", "merge"):
+            raise UsageError(f"unknown kind {kind!r}", hint="choose base, skill or merge")
+        with reading(self.engine) as session:
+            return auditing.listing(session, kind)
+
+    def show(self, reference: str) -> dict[str, Any]:
+        """One version in full: record, files, statistics, recipe, aliases and their history."""
+        with reading(self.engine) as session:
+            return auditing.show(session, reference)
+
+    def alias(self, reference: str, alias: str) -> dict[str, Any]:
+        """Let ``name@alias`` mean the version that ``reference`` means now."""
+        with writing(self.engine) as session:
+            version = catalog.resolve(session, parse_reference(reference))
+            alias_records.set_alias(session, version, alias, actor=self.actor)
+            return {"name": version.name, "version": version.version, "digest": version.digest, "alias": alias}
+
+    def unalias(self, name: str, alias: str) -> dict[str, Any]:
+        """Take an alias away; its history stays."""
+        with writing(self.engine) as session:
+            alias_records.remove_alias(session, name, alias, actor=self.actor)
+            return {"name": name, "alias": alias, "removed": True}
+
+    def yank(self, reference: str, reason: str) -> dict[str, Any]:
+        """Take a version out of use, with a reason: new merges and materializations refuse it."""
+        with writing(self.engine) as session:
+            version = catalog.yank(
+                session, catalog.resolve(session, parse_reference(reference)), reason, actor=self.actor
+            )
+            return {"name": version.name, "version": version.version, "state": version.state, "reason": reason}
+
+    def sync(self) -> dict[str, Any]:
+        """Deliver the provenance that waits in the outbox to MLflow."""
+        from registry import delivery
+
+        synced = delivery.sync(self.engine, self.tracking_uri, self.actor)
+        return {"delivered": synced.delivered, "pending": synced.pending, "errors": list(synced.errors)}
+
+    def doctor(self) -> dict[str, Any]:
+        """Look at everything around the store that could give trouble."""
+        from registry import doctor
+
+        return doctor.examine(self.engine, self.home, self.tracking_uri)
+
+    def _locate(self, source: str | Path) -> tuple[Path, str]:
+        """Where a source's files are on this machine, and how it is recorded."""
+        text = str(source)
+        if text.startswith(HUB):
+            from registry import hub
+
+            return hub.snapshot(text)
+        path = Path(source)
+        return path, str(path.absolute())

@@ -1,0 +1,149 @@
+"""Verification: is everything that was committed still there, and unchanged?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from registry.catalog import resolve
+from registry.contents import FileRow, load_files, load_tensors
+from registry.database import reading
+from registry.directories import check_directory
+from registry.home import Home
+from registry.integrity import verify_records
+from registry.lineage import ancestors
+from registry.names import parse_reference
+from registry.opening import open_base, open_skill
+from registry.recipes import materializations
+from registry.records import Materialization, ModelVersion
+from registry.results import Verification
+from storage.errors import IntegrityFailure, MergestoreError
+from storage.inputs import tensor_digests
+from storage.pipeline import thread_count
+from storage.progress import Progress
+
+Problem = dict[str, Any]
+
+
+class _Findings:
+    """Counts what was checked and collects problems."""
+
+    def __init__(self) -> None:
+        self.checked: dict[str, int] = {}
+        self.problems: list[Problem] = []
+
+    def count(self, kind: str, number: int = 1) -> None:
+        self.checked[kind] = self.checked.get(kind, 0) + number
+
+    def add(self, error: MergestoreError, where: str) -> None:
+        self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": error.hint})
+
+    def result(self) -> Verification:
+        return Verification(not self.problems, self.checked, self.problems)
+
+
+def verify_directory(folder: Path, progress: Progress) -> Verification:
+    """Check a published model folder against its manifest. Works without any store."""
+    checked, problems = check_directory(folder, progress)
+    return Verification(not problems, checked, problems)
+
+
+def verify_version(engine: Engine, home: Home, reference: str, progress: Progress) -> Verification:
+    """Check one version and everything it came from: every stored byte, and what was materialized from it."""
+    findings = _Findings()
+    with reading(engine) as session:
+        version = resolve(session, parse_reference(reference))
+        ids = [resolve(session, parse_reference(node.id)).id for node in ancestors(session, version.id).nodes]
+        _check_versions(session, home, [session.get_one(ModelVersion, id_) for id_ in ids], findings, progress)
+        made = materializations(session, version.digest) if version.kind == "merge" else []
+        _check_outputs(made, findings, progress)
+    return findings.result()
+
+
+def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification:
+    """Check the whole store: its records, the audit chain, every stored byte, every published folder."""
+    findings = _Findings()
+    with reading(engine) as session:
+        findings.problems += verify_records(session)
+        findings.count("records")
+        versions = session.scalars(select(ModelVersion).order_by(ModelVersion.id)).all()
+        _check_versions(session, home, versions, findings, progress)
+        made = session.scalars(select(Materialization).order_by(Materialization.created_at)).all()
+        _check_outputs(made, findings, progress)
+    return findings.result()
+
+
+def _check_versions(
+    session: Session, home: Home, versions: Iterable[ModelVersion], findings: _Findings, progress: Progress
+) -> None:
+    seen: set[str] = set()
+    for version in versions:
+        findings.count("versions")
+        for file in load_files(session, version.id):
+            if file.blob_digest is not None and file.blob_digest not in seen:
+                seen.add(file.blob_digest)
+                _check_blob(home, version, file, findings)
+        if version.kind == "base":
+            _check_base(session, home, version, findings, progress)
+        elif version.kind == "skill":
+            _check_skill(session, home, version, findings)
+
+
+def _check_blob(home: Home, version: ModelVersion, file: FileRow, findings: _Findings) -> None:
+    findings.count("blobs")
+    assert file.blob_digest is not None
+    try:
+        home.blobs.verify(file.blob_digest)
+    except MergestoreError as error:
+        findings.add(error, f"{version.reference}: {file.path}")
+
+
+def _check_base(session: Session, home: Home, version: ModelVersion, findings: _Findings, progress: Progress) -> None:
+    """Tensor by tensor, so that a referenced file that changed is located."""
+    try:
+        base = open_base(session, home, version)
+    except MergestoreError as error:
+        findings.add(error, version.reference)
+        return
+    recorded = {tensor.name: tensor.digest for tensor in load_tensors(session, version.id)}
+    findings.count("tensors", len(recorded))
+    try:
+        found = tensor_digests(base.source, thread_count(None), progress, f"verify {version.reference}", version.name)
+        for name in sorted(recorded):
+            if found[name] != recorded[name]:
+                message = f"tensor {name!r} hashes to {found[name]}, recorded is {recorded[name]}"
+                findings.add(IntegrityFailure(message, hint="restore the file, or register it anew"), version.reference)
+    except MergestoreError as error:
+        findings.add(error, version.reference)
+    finally:
+        base.source.close()
+
+
+def _check_skill(session: Session, home: Home, version: ModelVersion, findings: _Findings) -> None:
+    try:
+        with open_skill(session, home, version) as delta:
+            for name in delta.manifest.tensors:
+                findings.count("deltas")
+                delta.check_content(name)
+    except MergestoreError as error:
+        findings.add(error, version.reference)
+
+
+def _check_outputs(made: Iterable[Materialization], findings: _Findings, progress: Progress) -> None:
+    """Published folders that are still where they were written. One that was moved or deleted is its owner's affair."""
+    for folder in _folders(made):
+        findings.count("materializations")
+        _, problems = check_directory(folder, progress)
+        findings.problems += problems
+
+
+def _folders(made: Iterable[Materialization]) -> Iterator[Path]:
+    seen = set()
+    for each in made:
+        if each.path and each.path not in seen and (Path(each.path) / "mergestore.json").is_file():
+            seen.add(each.path)
+            yield Path(each.path)
