@@ -24,8 +24,9 @@ from merging.tensors import import_torch, to_torch
 from merging.trimming import with_cutoffs
 from registry import outbox, publishing
 from registry.contents import load_delta, load_files
+from registry.courier import Courier
 from registry.database import reading, writing
-from registry.delivery import KIND, Courier
+from registry.delivery import KIND
 from registry.directories import check_directory, read_manifest
 from registry.home import Home
 from registry.lineage import ancestors

@@ -148,7 +148,7 @@ def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
     front += ["base_model_relation: merge", "tags:", "- merge", "- mergestore", f"- {resolved.recipe.method}"]
     if len(licences) == 1 and not unknown:
         front.append(f"license: {_quoted(licences[0])}")
-    elif licences:
+    elif len(licences) > 1 and not unknown:
         front += ["license: other", f"license_name: {_quoted(' AND '.join(licences))}"]
     return "\n".join([*front, "---", "", *_card_body(sources, document, licences, unknown)]) + "\n"
 

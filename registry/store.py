@@ -74,18 +74,19 @@ class Store:
         Its files are copied into the store; with ``reference`` the weights stay where they are and their digests
         are checked on every use.
         """
-        from registry import registering
+        from registry.declaration import Who
+        from registry.register_base import register_base
         from storage.checkpoint import open_checkpoint
 
         path, origin = self._locate(source)
         checkpoint = open_checkpoint(path)
         try:
-            return registering.register_base(
+            return register_base(
                 self.engine,
                 self.home,
                 name,
                 checkpoint,
-                registering.Who(self.actor, licence),
+                Who(self.actor, licence),
                 origin,
                 reference=reference,
                 progress=progress or Silent(),
@@ -112,15 +113,16 @@ class Store:
         ``encoding`` dare, exact or lora; by default lora for an adapter and dare for a checkpoint. ``values``
         (int4, bf16, exact), ``drop_rate`` p in [0, 1) and ``seed`` are those of dare.
         """
-        from registry import registering
+        from registry.declaration import Who
+        from registry.register_skill import register_skill
 
         path, origin = self._locate(source)
-        return registering.register_skill(
+        return register_skill(
             self.engine,
             self.home,
             name,
             path,
-            registering.Who(self.actor, licence),
+            Who(self.actor, licence),
             origin,
             base=base,
             encoding=encoding,

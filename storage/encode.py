@@ -18,7 +18,7 @@ from storage.numeric import Bits, Floats, bit_difference, convert, narrow, split
 from storage.philox import FULL, check_seed, keep_threshold, quantized_drop_rate
 
 Values = Literal["int4", "bf16", "exact"]
-LARGEST = 3.3895e38
+LARGEST = 3.3895313892515355e38
 """Magnitude up to which a delta value survives every encoding: the largest finite bf16."""
 
 

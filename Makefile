@@ -1,0 +1,66 @@
+# One environment in .venv, made with nothing but Python 3.11+ and make; every target brings it up to date first.
+#
+#   make PYTHON=python3.12 …       another interpreter
+#   make TORCH_INDEX=URL …         where pip finds a CPU build of torch, if your index serves CUDA builds:
+#                                  https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs clean
+
+help:
+	@echo "make demo    real model, real skills: register, merge, materialize, audit (about ten minutes)"
+	@echo "make test    lint, types, floors, and the whole test suite"
+	@echo "make lint    ruff, mypy and import-linter alone"
+	@echo "make bench   measure size, speed and memory"
+	@echo "make docs    write docs/cli.md from the code"
+	@echo "make clean   remove everything made here but $(VENV)"
+
+demo: $(VENV)/.for-demo
+	$(BIN)/python -m examples.demo
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+lint: $(VENV)/.for-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.for-test
+	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/.for-test
+	$(BIN)/python docs/generate_cli.py
+
+clean:
+	rm -rf .demo .bench build dist *.egg-info .coverage htmlcov
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The stamps remember what was installed; a change of the project's requirements installs again.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "mergestore needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and alone, so that what needs it finds the CPU build in place and asks for no other.
+$(VENV)/.torch: constraints.txt | $(BIN)/python
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@touch $@
+
+$(VENV)/.for-demo: pyproject.toml constraints.txt $(VENV)/.torch
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.for-test: pyproject.toml constraints.txt $(VENV)/.torch
+	$(PIP) --editable '.[test,demo]' hatchling
+	@touch $@ $(VENV)/.for-demo

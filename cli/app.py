@@ -1,0 +1,72 @@
+"""The command tree: which verbs there are, in the order a person meets them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import mergestore
+from cli import combine, console, curate, examine, housekeeping, register
+from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
+
+VERBS = (
+    "init", "doctor", "register", "merge", "materialize", "audit", "verify", "list", "show", "alias", "yank", "sync",
+)  # fmt: skip
+
+
+class _Verbs(TyperGroup):
+    """Lists the verbs in the order of ``VERBS``; typer alone would put the groups last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=VERBS.index)
+
+
+# Plain help, no rich tracebacks, no completion: --help stays quick, and errors are the edge's business.
+_PLAIN = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "add_completion": False}
+
+app = typer.Typer(
+    name="mergestore",
+    cls=_Verbs,
+    help="A model registry and versioned merge store: fine-tunes as compressed, versioned skills; "
+    "any combination on demand; every byte traced.",
+    **_PLAIN,  # type: ignore[arg-type]
+)
+_register = typer.Typer(help="Register a base model, or a fine-tune of it as a skill.", **_PLAIN)  # type: ignore[arg-type]
+
+
+@app.callback(invoke_without_command=True)
+def entry(
+    context: typer.Context,
+    store: StoreOption = None,
+    database: DatabaseOption = None,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Remember which store was named before the verb."""
+    del json, debug  # Invocation.of has read them
+    context.obj = context.obj.at(store, database)
+    if version:
+        console.say(mergestore.__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        console.say(context.get_help())
+        raise typer.Exit
+
+
+app.command("init")(housekeeping.init)
+app.command("doctor")(housekeeping.doctor)
+app.add_typer(_register, name="register")
+_register.command("base")(register.base)
+_register.command("skill")(register.skill)
+app.command("merge")(combine.merge)
+app.command("materialize")(combine.materialize)
+app.command("audit")(examine.audit)
+app.command("verify")(examine.verify)
+app.command("list")(examine.list_)
+app.command("show")(examine.show)
+app.command("alias")(curate.alias)
+app.command("yank")(curate.yank)
+app.command("sync")(housekeeping.sync)

@@ -1,0 +1,89 @@
+"""Verbs that combine skills: merge names a recipe, materialize computes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import report
+from cli.options import DtypeOption, HeadOption, MethodOption, ParameterOption, parse_parameters
+from cli.units import parse_size
+from cli.verb import Invocation, verb
+
+
+@verb
+def merge(
+    invocation: Invocation,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the merge; its next version is made.")],
+    expression: Annotated[
+        str,
+        typer.Argument(metavar="EXPRESSION", help='What to combine, as in "llama + 0.6*math - 0.2*toxic@prod".'),
+    ],
+    method: MethodOption = None,
+    param: ParameterOption = None,
+    head: HeadOption = None,
+    dtype: DtypeOption = None,
+) -> None:
+    """Name and version a recipe over a base model and its skills."""
+    with invocation.open() as store:
+        merged = store.merge(
+            name,
+            expression,
+            method=method or "task_arithmetic",
+            parameters=parse_parameters(param),
+            head=head,
+            dtype=dtype,
+        )
+    invocation.answer(merged, report.merged)
+
+
+@verb
+def materialize(
+    invocation: Invocation,
+    target: Annotated[
+        str, typer.Argument(metavar="MERGE|EXPRESSION", help="A merge, NAME[@VERSION|@ALIAS], or an expression.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write; else the store's cache, path printed."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="Where to compute: cpu or cuda.")] = "cpu",
+    method: MethodOption = None,
+    param: ParameterOption = None,
+    head: HeadOption = None,
+    dtype: DtypeOption = None,
+    shard_size: Annotated[
+        str, typer.Option("--shard-size", metavar="SIZE", help="Largest size of one weight file.")
+    ] = "5GB",
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", min=1, help="Threads to compute with; else all cores.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it exists.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compute anew even where the cache has this recipe's result.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Leave the provenance for 'mergestore sync' to deliver.")
+    ] = False,
+) -> None:
+    """Compute a merge into a model folder, ready for transformers."""
+    parameters, largest = parse_parameters(param), parse_size(shard_size)
+    with invocation.open() as store:
+        materialized = store.materialize(
+            target,
+            output=output,
+            device=device,
+            method=method,
+            parameters=parameters,
+            head=head,
+            dtype=dtype,
+            shard_size=largest,
+            force=force,
+            cache=not no_cache,
+            threads=threads,
+            wait=not no_wait,
+            progress=invocation.progress(),
+        )
+    invocation.answer(materialized, report.materialized)

@@ -1,0 +1,63 @@
+"""Where text goes: stdout is data (one JSON document, or an answer), stderr is for people."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_RED, _PLAIN = "\x1b[1;31m", "\x1b[0m"
+_UNLIMITED = 100_000  # columns of an answer that is piped: nothing is cut or wrapped
+
+
+def answers() -> Console:
+    """The rich console of stdout: as wide as the terminal, or unlimited where there is none."""
+    from rich.console import Console
+
+    wide = None if sys.stdout.isatty() else _UNLIMITED
+    return Console(file=sys.stdout, width=wide, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str = "") -> None:
+    """Write one line of the answer to stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def remark(text: str) -> None:
+    """Write one line for the person at the terminal, beside the answer, to stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """Write the one JSON document of this run to stdout."""
+    say(json.dumps(document, indent=2, allow_nan=False, default=str))
+
+
+def print_error(message: str, hint: str | None) -> None:
+    """Tell a person on stderr what went wrong, and on the next line what to do about it."""
+    label = f"{_RED}error:{_PLAIN}" if coloured(sys.stderr) else "error:"
+    remark(f"{label} {message}")
+    if hint:
+        remark(f"  {hint}")
+
+
+def coloured(stream: IO[str]) -> bool:
+    """Whether ``stream`` is a terminal whose owner wants colours."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def tolerate_any_text() -> None:
+    """Let stdout write every path and name, whatever the locale's encoding can spell."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+
+
+def silence_stdout() -> None:
+    """Point stdout at nothing: its reader is gone, and the interpreter flushes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,49 @@
+"""Verbs that point and warn: alias, yank."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli import report
+from cli.verb import Invocation, verb
+from mergestore import UsageError
+
+
+@verb
+def alias(
+    invocation: Invocation,
+    reference: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="The version to point at; with --remove the name alone.")
+    ],
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The alias, as in prod: NAME@prod then means it.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the alias away.")] = False,
+) -> None:
+    """Point an alias at a version, or remove it.
+
+    The history of an alias is kept; show tells it.
+    """
+    if remove and "@" in reference:
+        raise UsageError(
+            f"--remove takes a name, not {reference!r}",
+            hint=f"Write: mergestore alias --remove {reference.partition('@')[0]} {alias}",
+        )
+    with invocation.open() as store:
+        change = store.unalias(reference, alias) if remove else store.alias(reference, alias)
+    invocation.answer(change, report.removed_alias if remove else report.set_alias)
+
+
+@verb
+def yank(
+    invocation: Invocation,
+    reference: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="The version to warn against.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it must not be used any more.")],
+) -> None:
+    """Withdraw a version: nothing new may use it.
+
+    What was made of it before stays, and stays explainable.
+    """
+    with invocation.open() as store:
+        change = store.yank(reference, reason)
+    invocation.answer(change, report.yanked)

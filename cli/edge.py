@@ -1,0 +1,84 @@
+"""The edge of the program: every way a run can end becomes an exit code and a message, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from cli import console
+from cli.app import app
+from cli.verb import Invocation
+from mergestore import MergestoreError, UsageError
+from storage.files import disk_failure
+
+EXIT_DONE, EXIT_BUG, EXIT_INTERRUPTED, EXIT_NO_READER = 0, 1, 130, 141
+
+# typer raises its parser's own exceptions and keeps their classes private; they all descend from the parent
+# of BadParameter, wherever that parent lives in the installed version.
+_ParserComplaint: Any = typer.BadParameter.__base__
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; the only place that catches everything."""
+    invocation = Invocation.of(arguments)
+    try:
+        return _dispatch(arguments, invocation)
+    except MergestoreError as refusal:
+        return _fail(invocation, refusal.to_dict(), refusal.exit_code)
+    except BrokenPipeError:
+        console.silence_stdout()
+        return EXIT_NO_READER
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(invocation, _document("interrupted", "interrupted", None), EXIT_INTERRUPTED)
+    except OSError as trouble:
+        failure = disk_failure(trouble, f"cannot use {trouble.filename}" if trouble.filename else "the system refused")
+        return _fail(invocation, failure.to_dict(), failure.exit_code)
+    except Exception as bug:
+        return _fail(invocation, _bug(bug, invocation.debug), EXIT_BUG)
+
+
+def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
+    console.tolerate_any_text()
+    try:
+        with get_command(app).make_context("mergestore", list(arguments), obj=invocation) as context:
+            context.command.invoke(context)
+        code = EXIT_DONE
+    except typer.Exit as leave:
+        code = leave.exit_code
+    except _ParserComplaint as complaint:
+        raise _usage(complaint) from complaint
+    sys.stdout.flush()
+    return code
+
+
+def _usage(complaint: Any) -> UsageError:
+    """The parser's complaint about an option or argument, as the error tree spells it."""
+    path = complaint.ctx.command_path if complaint.ctx else "mergestore"
+    return UsageError(complaint.format_message(), hint=f"See: {path} --help")
+
+
+def _bug(bug: Exception, debug: bool) -> dict[str, Any]:
+    if debug:
+        traceback.print_exception(bug)
+    return _document(
+        "bug",
+        f"this is a bug in mergestore: {type(bug).__name__}: {bug}",
+        None if debug else "Run the command again with --debug to see the traceback, and report it.",
+    )
+
+
+def _document(kind: str, message: str, hint: str | None) -> dict[str, Any]:
+    return {"error": {"kind": kind, "message": message, "hint": hint}}
+
+
+def _fail(invocation: Invocation, document: dict[str, Any], code: int) -> int:
+    if invocation.json:
+        console.print_document(document)
+    else:
+        console.print_error(document["error"]["message"], document["error"]["hint"])
+    return code

@@ -1,0 +1,38 @@
+"""Verbs about the store itself: init, doctor, sync."""
+
+from __future__ import annotations
+
+import typer
+
+from cli import report
+from cli.verb import Invocation, verb
+from mergestore import EnvironmentFailure
+
+
+@verb
+def init(invocation: Invocation) -> None:
+    """Create the store, or update an older one's database."""
+    invocation.answer(invocation.init(), report.initialized)
+
+
+@verb
+def doctor(invocation: Invocation) -> None:
+    """Check the store and what it stands on.
+
+    That is: disk, database, libraries, devices and MLflow.
+    """
+    with invocation.open() as store:
+        findings = store.doctor()
+    invocation.answer(findings, report.findings)
+    if not findings["ok"]:
+        raise typer.Exit(EnvironmentFailure.exit_code)
+
+
+@verb
+def sync(invocation: Invocation) -> None:
+    """Deliver the provenance that MLflow has not received yet."""
+    with invocation.open() as store:
+        delivery = store.sync()
+    invocation.answer(delivery, report.delivered)
+    if delivery["errors"]:
+        raise typer.Exit(EnvironmentFailure.exit_code)

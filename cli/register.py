@@ -1,0 +1,93 @@
+"""Verbs that bring models in: register base, register skill."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli import report
+from cli.options import LicenceOption
+from cli.verb import Invocation, verb
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name to give it, optionally namespace/name.")]
+
+
+@verb
+def base(
+    invocation: Invocation,
+    name: NameArgument,
+    source: Annotated[
+        str, typer.Argument(metavar="PATH|hf:REPO[@REV]", help="Model folder, or a model on the Hugging Face Hub.")
+    ],
+    reference: Annotated[
+        bool,
+        typer.Option("--reference", help="Leave the weights where they are and check their digests on use."),
+    ] = False,
+    licence: LicenceOption = None,
+) -> None:
+    """Register a base model: its weights, config and tokenizer."""
+    with invocation.open() as store:
+        registered = store.register_base(
+            name, source, reference=reference, licence=licence, progress=invocation.progress()
+        )
+    invocation.answer(registered, report.registered_base)
+
+
+@verb
+def skill(
+    invocation: Invocation,
+    name: NameArgument,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH|hf:REPO[@REV]", help="Fine-tuned checkpoint or PEFT adapter: a folder, or one on the Hub."
+        ),
+    ],
+    base: Annotated[
+        str, typer.Option("--base", metavar="BASE", help="Base model it was fine-tuned from: NAME[@VERSION|@ALIAS].")
+    ],
+    drop_rate: Annotated[
+        float,
+        typer.Option(
+            "--drop-rate",
+            metavar="P",
+            help="Share of delta values that DARE drops, 0 <= P < 1.",
+        ),
+    ] = 0.9,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Seed of the random mask; the content is mixed in as well.")
+    ] = 0,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="ENCODING",
+            help="How the delta is stored: dare, exact or lora; else lora for an adapter, dare for a checkpoint.",
+        ),
+    ] = None,
+    values: Annotated[
+        str,
+        typer.Option("--values", metavar="VALUES", help="How dare stores the values it keeps: int4, bf16 or exact."),
+    ] = "int4",
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Take tensors that the fine-tune lacks from the base."),
+    ] = False,
+    licence: LicenceOption = None,
+) -> None:
+    """Register a fine-tune of a base model as a skill: a versioned, compressed delta."""
+    with invocation.open() as store:
+        registered = store.register_skill(
+            name,
+            source,
+            base=base,
+            encoding=encoding,
+            values=values,
+            drop_rate=drop_rate,
+            seed=seed,
+            allow_missing=allow_missing,
+            licence=licence,
+            progress=invocation.progress(),
+        )
+    invocation.answer(registered, report.registered_skill)

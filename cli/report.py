@@ -1,0 +1,121 @@
+"""What a verb tells a person: a few plain lines, the answer first, then what is worth knowing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cli.console import remark, say
+from cli.units import count_text, seconds_text, size_text
+
+if TYPE_CHECKING:
+    from mergestore import Materialized, Merged, RegisteredBase, RegisteredSkill, Verification
+
+
+def initialized(answer: Mapping[str, Any]) -> None:
+    """Where the store is, and whether it is new."""
+    say(f"{'created' if answer['created'] else 'ready'}: {answer['home']}")
+    say(f"  database {answer['database']}, schema {answer['schema']}")
+
+
+def findings(answer: Mapping[str, Any]) -> None:
+    """One line for each check of the doctor, with advice below the ones that failed."""
+    for check in answer["checks"]:
+        say(f"{check['level']:<8} {check['name']}: {check['detail']}")
+        if check["level"] != "ok" and check.get("hint"):
+            say(f"{'':<8} {check['hint']}")
+
+
+def delivered(answer: Mapping[str, Any]) -> None:
+    """How much provenance reached MLflow, how much still waits, and why."""
+    say(f"delivered {answer['delivered']}, pending {answer['pending']}")
+    for error in answer["errors"]:
+        remark(f"  {error}")
+
+
+def registered_base(answer: RegisteredBase) -> None:
+    """The base model's version, size and digest."""
+    _registered(answer)
+    how = "referenced in place" if answer.referenced else size_text(answer.bytes)
+    say(f"  {count_text(answer.parameters)} parameters in {answer.tensors} tensors, {how}")
+    say(f"  {answer.digest}")
+
+
+def registered_skill(answer: RegisteredSkill) -> None:
+    """The skill's version, stored size, compression, statistics and advice."""
+    _registered(answer)
+    say(f"  of {answer.base.name}@{answer.base.version}, {_encoding(answer)}")
+    say(f"  {size_text(answer.stored_bytes)} stored, {_density(answer.bits_per_parameter)}")
+    _delta(answer.statistics["total"])
+    say(f"  {answer.digest}")
+    _notes(answer.notes)
+
+
+def merged(answer: Merged) -> None:
+    """The merge's version, what it means and its identity."""
+    say(f"{'named' if answer.created else 'exists already:'} {answer.name}@{answer.version}")
+    say(f"  {answer.expression}")
+    say(f"  {answer.recipe_digest}")
+
+
+def materialized(answer: Materialized) -> None:
+    """The folder on stdout, ready for a script; the rest on stderr."""
+    say(answer.path)
+    rate = f" in {seconds_text(answer.seconds)}" if not answer.cached else ", from the cache"
+    remark(f"  {size_text(answer.bytes)}{rate}, on {answer.device}")
+    remark(f"  recipe {answer.recipe_digest}")
+    remark(f"  output {answer.output_digest}")
+    for note in answer.notes:
+        remark(f"  note: {note}")
+
+
+def verification(answer: Verification) -> None:
+    """What was checked, and each problem: what, where and what to do."""
+    counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in answer.checked.items())
+    say(f"{'ok' if answer.ok else 'DAMAGED'}: checked {counts or 'nothing'}")
+    for problem in answer.problems:
+        say("  " + "; ".join(f"{key}: {value}" for key, value in problem.items() if value is not None))
+
+
+def set_alias(answer: Mapping[str, Any]) -> None:
+    """Where the alias points now."""
+    say(f"{answer['name']}@{answer['alias']} is version {answer['version']}")
+
+
+def removed_alias(answer: Mapping[str, Any]) -> None:
+    """The alias that is gone."""
+    say(f"{answer['name']}@{answer['alias']} is removed")
+
+
+def yanked(answer: Mapping[str, Any]) -> None:
+    """The version that was withdrawn, and why."""
+    say(f"yanked {answer['name']}@{answer['version']}: {answer['reason']}")
+
+
+def _registered(answer: RegisteredBase | RegisteredSkill) -> None:
+    known = "registered" if answer.created else "registered before, same content:"
+    say(f"{known} {answer.name}@{answer.version}")
+
+
+def _encoding(answer: RegisteredSkill) -> str:
+    if answer.encoding != "dare":
+        return f"encoding {answer.encoding}"
+    return f"encoding dare ({answer.values}), drop rate {answer.drop_rate:g}, seed {answer.seed}"
+
+
+def _notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        say(f"  note: {note}")
+
+
+def _density(bits: float) -> str:
+    smaller = f", {16 / bits:.0f}x smaller than 16-bit weights" if bits < 8 else ""
+    return f"{bits:.3g} bits per parameter{smaller}"
+
+
+def _delta(total: Mapping[str, Any]) -> None:
+    """The delta in figures: how many values, how large, how many of them zero."""
+    say(
+        f"  delta of {count_text(total['elements'])} values, {total['share_unchanged']:.1%} of them zero: "
+        f"{total['minimum']:.3g} to {total['maximum']:.3g}, norm {total['norm']:.4g}"
+    )

@@ -1,0 +1,122 @@
+"""Tables and records for people: what the store has, and everything recorded about one version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cli.console import answers, say
+from cli.units import count_text, digest_text, size_text, time_text
+
+if TYPE_CHECKING:
+    from mergestore import Listing
+
+Row = Mapping[str, Any]
+
+_SIZES = frozenset({"bytes", "stored_bytes", "size"})
+_COUNTS = frozenset({"parameters", "elements", "kept"})
+_TIMES = frozenset({"at", "created_at"})
+_LISTED = ("name", "version", "digest", "aliases", "licence", "state", "reason", "created_at")
+_MADE = ("created_at", "created_by", "device", "engine", "seconds", "bytes", "output_digest", "path")
+
+
+def listing(answer: Listing) -> None:
+    """One table for each kind that the store has."""
+    kinds = {"base models": answer.bases, "skills": answer.skills, "merges": answer.merges}
+    for title, rows in kinds.items():
+        if rows:
+            table(title, rows, _LISTED)
+    if not any(kinds.values()):
+        say("nothing here yet; begin with: mergestore register base NAME PATH")
+
+
+def record(answer: Row) -> None:
+    """Plain facts first, then each part of the record below its title."""
+    facts(_plain(answer))
+    for name, part in answer.items():
+        if not part or name in _plain(answer):
+            continue
+        if name == "materializations":
+            materializations(part)
+        elif isinstance(part, Mapping):
+            say(f"{_words(name)}:")
+            facts(part, indent=2)
+        elif _is_rows(part):
+            table(_words(name), part)
+        else:
+            say(f"{_words(name)}: {', '.join(map(str, part))}")
+
+
+def materializations(rows: Sequence[Row]) -> None:
+    """What was made, by whom and when, on what, and where it was put."""
+    table("materializations", rows, _MADE)
+
+
+def facts(record: Row, indent: int = 0) -> None:
+    """A line for each fact, nested ones further in; digests whole."""
+    told = {name: value for name, value in record.items() if value not in (None, [], {})}
+    width = max((len(name) for name in told), default=0) + 2
+    for name, value in told.items():
+        if isinstance(value, Mapping):
+            say(f"{'':{indent}}{_words(name)}:")
+            facts(value, indent + 2)
+        elif _is_rows(value):
+            say(f"{'':{indent}}{_words(name)}:")
+            for row in value:
+                say(
+                    f"{'':{indent}}  " + ", ".join(f"{_words(key)} {_cell(key, one, True)}" for key, one in row.items())
+                )
+        else:
+            say(f"{'':{indent}}{_words(name):<{width}}{_cell(name, value, whole=True)}")
+
+
+def table(title: str, rows: Sequence[Row], names: Iterable[str] | None = None) -> None:
+    """A table of ``rows`` with the columns ``names``, or all, without those that say nothing."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    names = names or dict.fromkeys(name for row in rows for name in row)
+    columns = [name for name in names if _speaks(name, rows)]
+    grid = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        grid.add_column(_words(name), justify="right" if name in _SIZES | _COUNTS else "left")
+    for row in rows:
+        grid.add_row(*(_cell(name, row.get(name)) for name in columns))
+    answers().print(grid)
+
+
+def _speaks(name: str, rows: Sequence[Row]) -> bool:
+    """Whether a column says something that fits into its cells."""
+    values = [row.get(name) for row in rows]
+    if name == "state":  # only news is worth a column
+        return any(value != "ready" for value in values)
+    return any(value not in (None, "", []) for value in values) and not any(map(_is_mapping, values))
+
+
+def _cell(name: str, value: Any, whole: bool = False) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    for names, spell in ((_SIZES, size_text), (_COUNTS, count_text), (_TIMES, time_text)):
+        if name in names:
+            return spell(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return digest_text(value) if name.endswith("digest") and not whole else str(value)
+
+
+def _plain(record: Row) -> Row:
+    return {name: value for name, value in record.items() if not isinstance(value, (Mapping, list, tuple))}
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and _is_mapping(value[0])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,58 @@
+"""Numbers as people read them: sizes in decimal units, counts, durations, digests cut short."""
+
+from __future__ import annotations
+
+import re
+
+from mergestore import UsageError
+
+_SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def size_text(size: float) -> str:
+    """Bytes in decimal units: ``90900000`` is ``90.9 MB``."""
+    return f"{_scaled(size)}B"
+
+
+def count_text(count: float) -> str:
+    """A count in thousands, millions or billions: ``22700000`` is ``22.7 M``."""
+    return _scaled(count).rstrip()
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration with the precision a person needs: ``0.42 s``, ``12.3 s``, ``3 min 5 s``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def time_text(moment: str) -> str:
+    """An ISO time in UTC to the second: ``2026-11-21 07:42:17 UTC``."""
+    return f"{moment[:19].replace('T', ' ')} UTC"
+
+
+def digest_text(digest: str | None) -> str:
+    """The prefix and the first twelve digits of a digest; whole digests are in ``--json`` and ``show``."""
+    algorithm, _, digits = (digest or "").partition(":")
+    return f"{algorithm}:{digits[:12]}" if digits else algorithm
+
+
+def parse_size(text: str) -> int:
+    """Bytes from ``5GB``, ``500MB``, ``2GiB`` or a plain number."""
+    found = _SIZE.fullmatch(text.strip())
+    size = int(float(found[1]) * (1024 if found[3] else 1000) ** _POWERS[found[2].lower()]) if found else 0
+    if size < 1:
+        raise UsageError(f"{text!r} is not a size", hint="Write a number and a unit: 500MB, 5GB, 2GiB, or plain bytes.")
+    return size
+
+
+def _scaled(value: float) -> str:
+    for scale, letter in _SCALES:
+        if value >= scale:
+            return f"{value / scale:.3g} {letter}" if value < 1000 * scale else f"{value / scale:.0f} {letter}"
+    return f"{value:.0f} "

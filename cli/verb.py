@@ -1,0 +1,101 @@
+"""What every verb shares: the common options, the store it opens, and the two faces of its answer."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+import mergestore
+from cli import console
+from cli.progress import Bars, bars
+
+if TYPE_CHECKING:
+    from mergestore import Result, Store
+
+Answer = TypeVar("Answer", bound="Result | dict[str, Any]")
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", metavar="DIR", help="Folder of the store; else $MERGESTORE_HOME, else the user's data folder."
+    ),
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database", metavar="URL", help="Database of the registry; else $MERGESTORE_DATABASE, else SQLite in DIR."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, errors too.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of a bug.")]
+
+COMMON_OPTIONS = ("store", "database", "json", "debug")  # the names they have on every command
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One run of the command line: which store, which face, how much to tell."""
+
+    json: bool = False
+    debug: bool = False
+    store: Path | None = None
+    database: str | None = None
+
+    @classmethod
+    def of(cls, arguments: Sequence[str]) -> Invocation:
+        """Read the flags before any parsing, so that a parsing error too has the face asked for."""
+        flags = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        return cls(json="--json" in flags, debug="--debug" in flags)
+
+    def at(self, store: Path | None, database: str | None) -> Invocation:
+        """The same run, with the store and database named at one more place of the command line."""
+        return replace(self, store=store or self.store, database=database or self.database)
+
+    def init(self) -> dict[str, Any]:
+        """Make the store that was named, or bring it up to date."""
+        return mergestore.init(self.store, database=self.database)
+
+    def open(self) -> Store:
+        """The store that was named, which must be there: a mistyped folder is an error, not a new store."""
+        return mergestore.open(self.store, database=self.database, create=False)
+
+    def progress(self) -> Bars | None:
+        """Bars on stderr where a person can see them."""
+        return bars()
+
+    def answer(self, result: Answer, render: Callable[[Answer], None]) -> None:
+        """Print ``result`` as JSON, or let ``render`` tell it to a person."""
+        if self.json:
+            console.print_document(result if isinstance(result, dict) else result.to_dict())
+        else:
+            render(result)
+
+
+def verb(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn ``function(invocation, …)`` into a typer command that accepts the common options as well."""
+    hints = get_type_hints(function, include_extras=True)
+    own = list(inspect.signature(function).parameters.values())[1:]
+
+    @functools.wraps(function)
+    def command(context: typer.Context, store: Path | None, database: str | None, **given: Any) -> None:
+        for flag in ("json", "debug"):
+            del given[flag]  # Invocation.of has read them
+        function(context.obj.at(store, database), **given)
+
+    parameters = [_parameter("context", typer.Context)]
+    parameters += [_parameter(one.name, hints[one.name], one.default) for one in own]
+    common = ((StoreOption, None), (DatabaseOption, None), (JsonOption, False), (DebugOption, False))
+    parameters += [_parameter(name, *option) for name, option in zip(COMMON_OPTIONS, common, strict=True)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)

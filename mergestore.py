@@ -1,0 +1,228 @@
+"""mergestore: a model registry and versioned merge store. This module is its public face.
+
+    store = mergestore.open()
+    store.register_base("llama", "/models/llama")
+    store.register_skill("math", "/models/llama-math", base="llama")
+    store.merge("assistant", "llama + 0.6*math")
+    model = store.load("assistant", device="cuda")
+
+Importing it is quick: the Store and what stands behind it are loaded when first used.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+_PACKAGES = ("cli", "migrations", "registry", "merging", "storage")
+
+
+def _refuse_shadows() -> None:
+    """Raise ImportError when one of our generically named packages would come from somebody else's folder."""
+    here = Path(__file__).resolve().parent
+    for name in _PACKAGES:
+        spec = find_spec(name)
+        folders = [Path(found).resolve() for found in (spec.submodule_search_locations or ())] if spec else []
+        if here / name not in folders:
+            found = str(folders[0]) if folders else (spec.origin if spec else None)
+            raise ImportError(_shadow_message(name, here, found))
+
+
+def _shadow_message(name: str, here: Path, found: str | None) -> str:
+    if found is None:
+        return f"mergestore's package {name!r} is missing beside {here}; install mergestore again"
+    return (
+        f"mergestore needs its own package {name!r} from {here / name}, but {found} comes first on the path; "
+        "run from another folder, rename that one, or give mergestore an environment of its own"
+    )
+
+
+_refuse_shadows()
+
+from registry.results import (  # noqa: E402  (only after the check that these are ours)
+    Audit,
+    Listing,
+    Materialized,
+    Merged,
+    RegisteredBase,
+    RegisteredSkill,
+    Result,
+    Verification,
+    VersionRef,
+)
+from storage.errors import (  # noqa: E402
+    Conflict,
+    EnvironmentFailure,
+    InputRefused,
+    IntegrityFailure,
+    MergestoreError,
+    NotFound,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from registry.store import Store
+
+    __version__: str
+
+__all__ = [
+    "Audit",
+    "Conflict",
+    "EnvironmentFailure",
+    "InputRefused",
+    "IntegrityFailure",
+    "Listing",
+    "Materialized",
+    "Merged",
+    "MergestoreError",
+    "NotFound",
+    "RegisteredBase",
+    "RegisteredSkill",
+    "Result",
+    "Store",
+    "UsageError",
+    "Verification",
+    "VersionRef",
+    "__version__",
+    "init",
+    "open",
+]
+
+
+def open(
+    home: str | Path | None = None,
+    *,
+    database: str | None = None,
+    tracking_uri: str | None = None,
+    create: bool = True,
+    actor: str | None = None,
+) -> Store:
+    """Open a store; close it after use, or open it in a ``with`` statement.
+
+    ``home``          folder of the store; else $MERGESTORE_HOME, else the user's data folder
+    ``database``      URL of the registry; else $MERGESTORE_DATABASE, else SQLite in ``home``
+    ``tracking_uri``  MLflow server for provenance; else $MLFLOW_TRACKING_URI, else SQLite in ``home``
+    ``create``        make the store when there is none, and bring an older registry up to date
+    ``actor``         who acts, for the audit trail; else $MERGESTORE_ACTOR, else user@host
+
+    Raises EnvironmentFailure when there is no store and ``create`` is False, or the database is out of reach.
+    """
+    from registry.store import Store
+
+    place = _place(home, database)
+    engine = _engine(place, create)
+    tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_tracking(place.home)
+    return Store(home=place.home, engine=engine, tracking_uri=tracking, actor=actor or _actor())
+
+
+def init(home: str | Path | None = None, *, database: str | None = None) -> dict[str, Any]:
+    """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new."""
+    import migrations
+    from registry.database_errors import shown_url
+    from registry.home import Home
+
+    place = _place(home, database)
+    engine = _connect(place)
+    try:
+        created = migrations.current(engine) is None
+        migrations.upgrade(engine)
+        Home(place.home).prepare()
+        shown = shown_url(engine.url)
+    finally:
+        engine.dispose()
+    return {"home": str(place.home), "database": shown, "created": created, "schema": migrations.head()}
+
+
+class _Place(NamedTuple):
+    """Where a store is: its folder, and the URL of its registry unless that is in the folder."""
+
+    home: Path
+    database: str | None
+
+
+def _place(home: str | Path | None, database: str | None) -> _Place:
+    chosen = home or os.environ.get("MERGESTORE_HOME")
+    if not chosen:
+        from platformdirs import user_data_path
+
+        chosen = user_data_path("mergestore", appauthor=False)
+    url = database or os.environ.get("MERGESTORE_DATABASE") or None
+    return _Place(Path(chosen).expanduser().absolute(), url)
+
+
+def _own_tracking(home: Path) -> str:
+    """The MLflow database of a store; its path is escaped as URLs want it."""
+    from registry.database import sqlite_url
+
+    return sqlite_url(home / "mlflow.db").render_as_string()
+
+
+def _engine(place: _Place, create: bool) -> Engine:
+    """The registry's database, at the schema that this code works with."""
+    from migrations import require_current, upgrade
+
+    if not create and not _exists(place):
+        hint = "make one with: mergestore init, or name another with --store DIR"
+        raise EnvironmentFailure(f"there is no store in {place.home}", hint=hint)
+    engine = _connect(place)
+    try:
+        upgrade(engine) if create else require_current(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _exists(place: _Place) -> bool:
+    """Whether there is something to open: connecting to a missing SQLite file would make it."""
+    if place.database is None:
+        return (place.home / "registry.db").exists()
+    kind, _, path = place.database.partition(":///")
+    return place.home.is_dir() and (kind != "sqlite" or Path(path).exists())
+
+
+def _connect(place: _Place) -> Engine:
+    from registry.database import open_engine, sqlite_url
+    from storage.files import disk_errors
+
+    with disk_errors(f"cannot make the store {place.home}"):
+        place.home.mkdir(parents=True, exist_ok=True)
+    return open_engine(place.database or sqlite_url(place.home / "registry.db"))
+
+
+def _actor() -> str:
+    named = os.environ.get("MERGESTORE_ACTOR")
+    if named:
+        return named
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a process without an account, as in some containers
+        user = f"uid{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def __getattr__(name: str) -> Any:
+    """Load what costs time to import when it is first asked for."""
+    if name == "Store":
+        from registry.store import Store
+
+        return Store
+    if name == "__version__":
+        return _version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mergestore")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "unknown"

@@ -1,0 +1,79 @@
+"""What the columns of all records share: times in UTC, JSON, names of constraints, common checks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Double, ForeignKey, MetaData, Text, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
+
+_NAMING = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+}
+
+
+Document = dict[str, Any]
+"""A JSON object."""
+Shape = list[int]
+"""The dimensions of a tensor, as JSON."""
+
+
+def now() -> datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC, in and out; SQLite, which keeps no zone, stores its UTC clock time."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone: nobody could say which moment it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give every time its zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Record(DeclarativeBase):
+    """Base of every record: the metadata with its naming convention and the types of columns."""
+
+    metadata = MetaData(naming_convention=_NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own idiom
+        str: Text(),
+        datetime: UtcDateTime(),
+        float: Double(),
+        Document: JSON(none_as_null=True),
+        Shape: JSON(none_as_null=True),
+    }
+
+
+def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    """The rule that a column holds one of a few words."""
+    spelled = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f'"{column}" IN ({spelled})', name=column)
+
+
+def is_digest(column: str) -> CheckConstraint:
+    """The rule that a column holds a whole digest: seven characters of prefix and 64 of hex."""
+    return CheckConstraint(f"length({column}) = 71", name=column)
+
+
+def refers_to(target: str, *, primary_key: bool = False) -> MappedColumn[Any]:
+    """A column that holds another row's key; that row cannot be deleted before this one."""
+    key = ForeignKey(target, ondelete="RESTRICT")
+    return mapped_column(key, primary_key=primary_key, autoincrement=False)

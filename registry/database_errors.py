@@ -1,0 +1,71 @@
+"""What a database's own errors mean to a user. Passwords never appear in the messages."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
+
+from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: "another process kept it locked for too long: try again when that one is done",
+    sqlite3.SQLITE_LOCKED: "another process kept it locked for too long: try again when that one is done",
+    sqlite3.SQLITE_FULL: "the disk is full: free some space, then run the same command again",
+    sqlite3.SQLITE_READONLY: "check the permissions of the file and of its folder",
+    sqlite3.SQLITE_CANTOPEN: "check that its folder exists and may be written",
+    sqlite3.SQLITE_PERM: "check the permissions of the file and of its folder",
+    sqlite3.SQLITE_IOERR: "the disk reported an error: check its health and its free space",
+}
+_SQLITE_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+_POSTGRES = {
+    "08": "check that the server runs and that host and port are right",
+    "28": "check user and password of the database URL",
+    "3D": "create this database first (createdb), or name another one",
+    "42": "give this user the right to use the registry's tables",
+    "53": "the server is out of connections, memory or disk",
+    "55": "another process kept it locked for too long: try again when that one is done",
+    "57": "the server is shutting down or starting: try again",
+}
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+
+def shown_url(url: URL) -> str:
+    """The URL as a message may show it: no password, no options."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def database_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
+    """The failure of the environment behind a driver's error; None when it is a fault of our own."""
+    if isinstance(error.orig, sqlite3.Error):
+        return _sqlite_failure(url, error.orig)
+    return _postgres_failure(url, error)
+
+
+def _sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of an extended code is its family
+    if code in _SQLITE_DAMAGE:
+        return IntegrityFailure(
+            f"the registry database {url.database} is damaged: {error}",
+            hint="restore it from a backup, or choose another store",
+        )
+    if code in _SQLITE:
+        return EnvironmentFailure(f"cannot use the database {url.database}: {error}", hint=_SQLITE[code])
+    return None
+
+
+def _postgres_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    ours = not isinstance(error, DatabaseError) or isinstance(error, IntegrityError)
+    if ours or not (isinstance(error, OperationalError) or state == _INSUFFICIENT_PRIVILEGE):
+        return None
+    # A connection that was never made has no state; its message is libpq's own account.
+    hint = _POSTGRES.get(state[:2] or "08")
+    return EnvironmentFailure(f"cannot use the database {shown_url(url)}: {_reason(url, error)}", hint=hint)
+
+
+def _reason(url: URL, error: DBAPIError) -> str:
+    reason = " ".join(str(error.orig).split())
+    return reason.replace(str(url.password), "***") if url.password else reason

@@ -1,0 +1,201 @@
+"""Registering skills: a fine-tune becomes a delta on disk, then a version with its base, statistics and lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from registry.catalog import create_model_version, find_version_by_digest, resolve
+from registry.contents import (
+    BlobRow,
+    DeltaRow,
+    FileRow,
+    TensorRow,
+    add_delta,
+    add_files,
+    add_tensors,
+    load_delta,
+    record_blobs,
+)
+from registry.database import reading, writing
+from registry.declaration import Who, read_licence
+from registry.home import Home
+from registry.lineage import add_lineage
+from registry.names import parse_reference, validate_name
+from registry.opening import open_base, refuse_unready
+from registry.records import ModelVersion
+from registry.results import RegisteredSkill, VersionRef
+from storage.adapter import is_adapter, open_adapter
+from storage.blobs import Blob
+from storage.build import BaseModel, Built, build_delta
+from storage.build_adapter import build_adapter_delta
+from storage.checkpoint import open_checkpoint
+from storage.encode import EXACT, Coding, dare_coding
+from storage.errors import UsageError
+from storage.files import remove_tree
+from storage.pipeline import thread_count
+from storage.progress import Progress
+from storage.tensors import TensorSource
+
+ENCODINGS = ("dare", "exact", "lora")
+
+
+def register_skill(
+    engine: Engine,
+    home: Home,
+    name: str,
+    path: Path,
+    who: Who,
+    source: str,
+    *,
+    base: str,
+    encoding: str | None,
+    values: str,
+    drop_rate: float,
+    seed: int,
+    allow_missing: bool,
+    progress: Progress,
+) -> RegisteredSkill:
+    """Store the delta of a fine-tune as a skill of ``base``. The same delta again is recognised."""
+    validate_name(name)
+    adapter = is_adapter(path)
+    chosen, coding = choose_coding(encoding, values, drop_rate, seed, adapter=adapter)
+    with reading(engine) as session:
+        base_version = resolve(session, parse_reference(base), kinds=("base",))
+        refuse_unready(base_version)
+        model = open_base(session, home, base_version)
+    scratch = home.blobs.scratch("skill")
+    try:
+        with closing(model.source):
+            built = _build(path, adapter, model, chosen, coding, scratch, progress, allow_missing)
+        blob = home.blobs.adopt(scratch)
+    finally:
+        remove_tree(scratch)
+    licence = who.licence or read_licence(path)
+    with writing(engine) as session:
+        return _record_skill(
+            session, name, base_version, built, blob, Who(who.actor, licence), source, _elements(model.source)
+        )
+
+
+def choose_coding(
+    encoding: str | None, values: str, drop_rate: float, seed: int, *, adapter: bool
+) -> tuple[str, Coding]:
+    """The encoding and coding that the options mean. Raises UsageError where they cannot go together."""
+    chosen = encoding or ("lora" if adapter else "dare")
+    if chosen not in ENCODINGS:
+        raise UsageError(f"unknown encoding {chosen!r}", hint=f"choose one of {', '.join(ENCODINGS)}")
+    if adapter != (chosen == "lora"):
+        kind, fits = ("an adapter", "lora") if adapter else ("a checkpoint", "dare or exact")
+        raise UsageError(f"{kind} cannot be stored with encoding {chosen!r}", hint=f"use {fits}, or leave it out")
+    return chosen, dare_coding(drop_rate, seed, values) if chosen == "dare" else EXACT
+
+
+def _build(
+    path: Path,
+    adapter: bool,
+    base: BaseModel,
+    encoding: str,
+    coding: Coding,
+    scratch: Path,
+    progress: Progress,
+    allow_missing: bool,
+) -> Built:
+    threads = thread_count(None)
+    if adapter:
+        with closing(open_adapter(path)) as opened:
+            return build_adapter_delta(base, opened, scratch, threads=threads, progress=progress)
+    with closing(open_checkpoint(path)) as checkpoint:
+        return build_delta(
+            base,
+            checkpoint,
+            encoding,
+            coding,
+            scratch,
+            threads=threads,
+            progress=progress,
+            allow_missing=allow_missing,
+        )
+
+
+def _record_skill(
+    session: Session, name: str, base: ModelVersion, built: Built, blob: Blob, who: Who, source: str, elements: int
+) -> RegisteredSkill:
+    manifest = built.manifest
+    version = find_version_by_digest(session, name, manifest.digest)
+    created = version is None
+    if version is not None:
+        refuse_unready(version)
+    else:
+        version = create_model_version(
+            session,
+            name=name,
+            kind="skill",
+            digest=manifest.digest,
+            actor=who.actor,
+            licence=who.licence,
+            source=source,
+            attributes={"notes": list(built.notes), "head": sorted(manifest.head)},
+        )
+        record_blobs(session, [BlobRow(blob.digest, blob.size, "delta")])
+        add_files(
+            session,
+            version,
+            [FileRow("delta.safetensors", "delta", blob.size, blob_digest=blob.digest)],
+            actor=who.actor,
+        )
+        add_tensors(session, version, _skill_tensors(built), actor=who.actor)
+        add_delta(session, version, _delta_row(base, built, blob), actor=who.actor)
+        add_lineage(session, version, [(base, "base")], actor=who.actor)
+    delta = load_delta(session, version.id)
+    assert delta is not None
+    return RegisteredSkill(
+        name=name,
+        version=version.version,
+        digest=manifest.digest,
+        base=VersionRef(base.name, base.version, base.digest),
+        encoding=delta.encoding,
+        values=delta.values,
+        drop_rate=delta.drop_rate,
+        seed=delta.seed,
+        stored_bytes=delta.stored_bytes,
+        bits_per_parameter=8 * delta.stored_bytes / max(1, elements),
+        statistics=built.statistics,
+        notes=list(built.notes),
+        created=created,
+        licence=version.licence,
+        source=version.source or source,
+    )
+
+
+def _delta_row(base: ModelVersion, built: Built, blob: Blob) -> DeltaRow:
+    manifest, coding = built.manifest, built.manifest.coding
+    dare = coding if manifest.encoding == "dare" else None
+    return DeltaRow(
+        base_version_id=base.id,
+        encoding=manifest.encoding,
+        blob_digest=blob.digest,
+        stored_bytes=blob.size,
+        values=dare.values if dare else None,
+        drop_rate=dare.drop_rate if dare else None,
+        seed=dare.seed if dare else None,
+        parameters={"prefix": manifest.prefix, "dropped_prefix": manifest.dropped_prefix},
+        statistics={key: built.statistics[key] for key in ("total", "advice")},
+    )
+
+
+def _skill_tensors(built: Built) -> list[TensorRow]:
+    statistics: Mapping[str, Any] = built.statistics["tensors"]
+    return [
+        TensorRow(name, each.fine_tuned_dtype, each.shape, each.fine_tuned, 0, statistics=statistics.get(name))
+        for name, each in built.manifest.tensors.items()
+    ]
+
+
+def _elements(source: TensorSource) -> int:
+    return sum(entry.elements for entry in source.entries.values())

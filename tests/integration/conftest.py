@@ -1,0 +1,131 @@
+"""Databases for tests: a real PostgreSQL, started once and on demand, and SQLite files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import URL
+
+import migrations
+from registry.database import open_engine, sqlite_url
+
+BINARIES = Path("/usr/lib/postgresql")
+_SETTINGS = "listen_addresses=127.0.0.1 fsync=off synchronous_commit=off full_page_writes=off max_connections=60"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running throwaway server."""
+
+    port: int
+
+    def url(self, database: str) -> URL:
+        return URL.create("postgresql", "postgres", host="127.0.0.1", port=self.port, database=database)
+
+    def run(self, statement: str) -> None:
+        engine = create_engine(self.url("postgres").set(drivername="postgresql+psycopg"))
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+
+def _binaries() -> Path:
+    found = sorted(BINARIES.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        reason = f"PostgreSQL is not installed (no {BINARIES}/*/bin): apt-get install postgresql-15"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    return found[-1].parent
+
+
+def _as_postgres(*command: object) -> None:
+    # The server refuses to run as root.
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    subprocess.run([*user, *map(str, command)], check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    binaries = _binaries()
+    # Not pytest's folder: only its owner may enter that, and a socket's path must be short.
+    home = Path(tempfile.mkdtemp(prefix="mergestore-pg-", dir="/tmp"))
+    if os.geteuid() == 0:
+        shutil.chown(home, "postgres", "postgres")
+    data, port = home / "data", _free_port()
+    options = " ".join(
+        f"-c {setting}" for setting in [f"port={port}", f"unix_socket_directories={home}", *_SETTINGS.split()]
+    )
+    try:
+        _as_postgres(
+            binaries / "initdb",
+            "-D",
+            data,
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        )
+        _as_postgres(binaries / "pg_ctl", "-D", data, "-w", "-l", home / "log", "-o", options, "start")
+        yield Server(port)
+    finally:
+        if (data / "postmaster.pid").exists():
+            _as_postgres(binaries / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server) -> Iterator[str]:
+    """The URL of an empty database of its own."""
+    name = f"registry_{uuid.uuid4().hex}"
+    postgres_server.run(f'CREATE DATABASE "{name}"')
+    yield postgres_server.url(name).render_as_string()
+    postgres_server.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: every test that asks for it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "registry.db").render_as_string()
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str | URL], Engine]]:
+    """``open_engine``, with every engine closed at the end."""
+    engines: list[Engine] = []
+
+    def connect(url: str | URL) -> Engine:
+        engines.append(open_engine(url))
+        return engines[-1]
+
+    yield connect
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def engine(database_url: str, connect: Callable[[str], Engine]) -> Engine:
+    """A database with the registry's schema."""
+    engine = connect(database_url)
+    migrations.upgrade(engine)
+    return engine

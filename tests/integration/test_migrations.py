@@ -1,0 +1,266 @@
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+import migrations
+from registry import aliases, catalog
+from registry.columns import Record
+from registry.database import migrating, reading, writing
+from registry.records import ModelVersion
+from storage.digests import blake3_digest
+from storage.errors import EnvironmentFailure, IntegrityFailure
+
+ROOT = Path(__file__).parents[2]
+
+Connect = Callable[[str], Engine]
+
+
+def add_version(engine: Engine, name: str = "math") -> ModelVersion:
+    with writing(engine) as session:
+        version = catalog.create_model_version(
+            session, name=name, kind="skill", digest=blake3_digest(name.encode()), actor="me"
+        )
+        aliases.set_alias(session, version, "prod", actor="me")
+    return version
+
+
+def run(engine: Engine, statement: str) -> None:
+    with writing(engine) as session:
+        session.execute(text(statement))
+
+
+def tables(engine: Engine) -> set[str]:
+    with reading(engine) as session:
+        return set(inspect(session.connection()).get_table_names())
+
+
+# --- models and migrations agree --------------------------------------------------------------------------
+
+
+def test_tables_columns_keys_and_indexes_agree(engine: Engine) -> None:
+    options = {"version_table": migrations.VERSION_TABLE, "compare_server_default": True}
+    with reading(engine) as session:
+        context = MigrationContext.configure(session.connection(), opts=options)
+        assert compare_metadata(context, Record.metadata) == []
+
+
+def found_checks(connection: Connection, table: str) -> dict[str, str]:
+    return {str(check["name"]): check["sqltext"] for check in inspect(connection).get_check_constraints(table)}
+
+
+def modelled_checks(table: Any) -> dict[str, str]:
+    checks = (constraint for constraint in table.constraints if isinstance(constraint, CheckConstraint))
+    return {str(check.name): str(check.sqltext) for check in checks}
+
+
+def test_checks_agree(database_url: str, tmp_path: Path, connect: Connect) -> None:
+    """Autogenerate misses CHECKs, so the same database compares its own spelling of both."""
+    migrated, modelled = connect(database_url), connect(f"sqlite:///{tmp_path}/modelled.db")
+    migrations.upgrade(migrated)
+    with migrating(modelled) as connection:
+        Record.metadata.create_all(connection)
+    with reading(migrated) as session, reading(modelled) as other:
+        for table in Record.metadata.sorted_tables:
+            found = found_checks(session.connection(), table.name)
+            assert found.keys() == modelled_checks(table).keys()
+            if migrated.dialect.name == "sqlite":
+                assert found == found_checks(other.connection(), table.name)
+
+
+@pytest.mark.server
+def test_checks_agree_in_postgresql_s_own_words(postgres_url: str, connect: Connect) -> None:
+    engine = connect(postgres_url)
+    migrations.upgrade(engine)
+    with reading(engine) as session:
+        migrated = {t.name: found_checks(session.connection(), t.name) for t in Record.metadata.sorted_tables}
+    with migrating(engine) as connection:
+        connection.execute(text("CREATE SCHEMA modelled"))
+        connection.execute(text("SET LOCAL search_path TO modelled"))
+        Record.metadata.create_all(connection)
+        modelled = {t.name: found_checks(connection, t.name) for t in Record.metadata.sorted_tables}
+    assert modelled == migrated
+
+
+def test_ondelete_is_restrict_everywhere(engine: Engine) -> None:
+    with reading(engine) as session:
+        inspector = inspect(session.connection())
+        keys = [key for name in inspector.get_table_names() for key in inspector.get_foreign_keys(name)]
+    assert len(keys) > 20
+    assert {key["options"].get("ondelete") for key in keys} == {"RESTRICT"}
+
+
+def test_revisions_are_those_of_the_scripts(engine: Engine) -> None:
+    with reading(engine) as session:
+        scripts = ScriptDirectory.from_config(migrations.config(session.connection()))
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == migrations.REVISIONS
+    assert scripts.get_heads() == [migrations.head()]
+
+
+# --- upgrading --------------------------------------------------------------------------------------------
+
+
+def test_an_empty_database_has_no_revision(database_url: str, connect: Connect) -> None:
+    engine = connect(database_url)
+    assert migrations.current(engine) is None
+    with pytest.raises(EnvironmentFailure, match="there is no registry"):
+        migrations.require_current(engine)
+
+
+def test_upgrade_makes_the_schema_once(database_url: str, connect: Connect) -> None:
+    engine = connect(database_url)
+    assert migrations.upgrade(engine) is True
+    assert migrations.upgrade(engine) is False
+    assert migrations.current(engine) == migrations.head()
+    migrations.require_current(engine)
+
+
+def test_upgrade_keeps_data(engine: Engine, database_url: str, connect: Connect) -> None:
+    add_version(engine)
+    migrations.upgrade(engine)
+    with reading(connect(database_url)) as session:
+        assert catalog.resolve(session, "math@prod").version == 1
+
+
+def test_down_with_data_leaves_nothing_and_up_again_works(engine: Engine) -> None:
+    add_version(engine)
+    with migrating(engine) as connection:
+        command.downgrade(migrations.config(connection), "base")
+    assert tables(engine) <= {migrations.VERSION_TABLE, "sqlite_sequence"}
+    if engine.dialect.name == "postgresql":
+        with reading(engine) as session:
+            assert session.scalar(text("SELECT count(*) FROM pg_proc WHERE proname LIKE 'mergestore%'")) == 0
+    migrations.upgrade(engine)
+    assert add_version(engine).version == 1
+
+
+def test_an_upgrade_that_fails_changes_nothing(database_url: str, connect: Connect) -> None:
+    engine = connect(database_url)
+    run(engine, "CREATE TABLE pin (x INTEGER)")  # in the way of one of the last tables
+    with pytest.raises(DBAPIError):
+        migrations.upgrade(engine)
+    assert tables(engine) == {"pin"}
+    run(engine, "DROP TABLE pin")
+    assert migrations.upgrade(engine)
+
+
+def test_a_newer_schema_is_refused(engine: Engine) -> None:
+    run(engine, f"UPDATE {migrations.VERSION_TABLE} SET version_num = '9999'")
+    for refuses in (migrations.upgrade, migrations.require_current):
+        with pytest.raises(EnvironmentFailure, match="9999") as caught:
+            refuses(engine)
+        assert "upgrade mergestore" in (caught.value.hint or "")
+
+
+def test_an_older_schema_is_named(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "REVISIONS", (*migrations.REVISIONS, "0999"))
+    with pytest.raises(EnvironmentFailure, match="this mergestore needs 0999"):
+        migrations.require_current(engine)
+
+
+def test_rows_that_refer_to_nothing_stop_an_upgrade(
+    tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite, whose foreign keys are off while the schema changes; PostgreSQL never lets them in."""
+    engine = connect(f"sqlite:///{tmp_path}/registry.db")
+    migrations.upgrade(engine)
+    add_version(engine)
+    with migrating(engine) as connection:
+        connection.execute(text("DELETE FROM model"))
+    monkeypatch.setattr(migrations, "REVISIONS", (*migrations.REVISIONS, "0999"))
+    with pytest.raises(IntegrityFailure, match="refer to rows that do not exist"):
+        migrations.upgrade(engine)
+
+
+UPGRADE = """
+import sys
+import migrations
+from registry.database import open_engine
+engine = open_engine(sys.argv[1])
+print(migrations.upgrade(engine), migrations.current(engine))
+engine.dispose()
+"""
+
+
+def test_processes_that_start_at_once_upgrade_once(database_url: str) -> None:
+    command_line = [sys.executable, "-c", UPGRADE, database_url]
+    workers = [subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = sorted(worker.communicate(timeout=60)[0].split()[0] for worker in workers)
+    assert [worker.returncode for worker in workers] == [0] * 4
+    assert answers == ["False", "False", "False", "True"]
+
+
+@pytest.mark.server
+def test_the_database_may_be_shared_with_another_user_of_alembic(postgres_url: str, connect: Connect) -> None:
+    engine = connect(postgres_url)
+    run(engine, "CREATE TABLE alembic_version (version_num VARCHAR(32))")
+    run(engine, "INSERT INTO alembic_version VALUES ('of-mlflow')")
+    assert migrations.upgrade(engine)
+    assert migrations.current(engine) == migrations.head()
+
+
+def test_migrations_run_from_any_folder(tmp_path: Path) -> None:
+    """A copy of the packages, as a wheel would install it, used from another folder."""
+    home = tmp_path / "100% odd %(here)s folder"
+    for package in ("migrations", "registry", "storage"):
+        shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    script = f"import sys; sys.path.insert(0, {str(home)!r}); sys.argv[1] = 'sqlite:///registry.db'" + UPGRADE
+    answer = subprocess.run(
+        [sys.executable, "-c", script, ""], cwd=elsewhere, capture_output=True, text=True, check=False
+    )
+    assert answer.stdout.split() == ["True", migrations.head()], answer.stderr
+    assert (elsewhere / "registry.db").exists()
+
+
+def test_the_usual_start_needs_no_alembic(engine: Engine, database_url: str) -> None:
+    script = UPGRADE + "print('alembic' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", script, database_url], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == ["False", migrations.head(), "False"]
+
+
+# --- triggers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_event SET actor = 'somebody else'",
+        "DELETE FROM audit_event",
+        "DELETE FROM audit_event WHERE sequence = 1",
+        "UPDATE model_version SET digest = replace(digest, 'blake3', 'sha256')",
+        "UPDATE model_version SET version = 2",
+        "UPDATE model_version SET model_id = 2",
+        "UPDATE model_version SET id = 7",
+    ],
+)
+def test_history_cannot_be_rewritten(engine: Engine, statement: str) -> None:
+    add_version(engine)
+    with pytest.raises(IntegrityError, match=r"append-only|immutable"):
+        run(engine, statement)
+
+
+@pytest.mark.server
+def test_history_cannot_be_truncated(postgres_url: str, connect: Connect) -> None:
+    engine = connect(postgres_url)
+    migrations.upgrade(engine)
+    with pytest.raises(IntegrityError, match="append-only"):
+        run(engine, "TRUNCATE audit_event")
+
+
+def test_a_state_may_change(engine: Engine) -> None:
+    add_version(engine)
+    run(engine, "UPDATE model_version SET state = 'yanked', reason = 'wrong data', digest = digest")

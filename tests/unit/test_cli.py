@@ -1,0 +1,269 @@
+"""The command line's own work: parsing, exit codes, the two faces of an answer, and staying light."""
+
+import importlib.util
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from cli import main
+from cli.app import VERBS, app
+from cli.options import parse_parameters
+from cli.units import count_text, digest_text, parse_size, seconds_text, size_text
+from mergestore import UsageError
+
+ROOT = Path(__file__).parents[2]
+ISSUE_VERBS = (
+    "init", "doctor", "register", "merge", "materialize", "audit", "verify", "list", "show", "alias", "yank", "sync",
+)  # fmt: skip
+
+
+def _load_generator():
+    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs" / "generate_cli.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generator = _load_generator()
+COMMANDS = dict(generator.walk("mergestore", get_command(app)))
+
+
+def run(*words):
+    """A separate process, as a user starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *map(str, words)], cwd=ROOT, env=_plain(), capture_output=True, text=True
+    )
+
+
+def _plain():
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MERGESTORE", "MLFLOW"))}
+
+
+# Help and documentation
+
+
+def test_the_verbs_are_those_promised():
+    assert VERBS == ISSUE_VERBS
+    assert get_command(app).list_commands(None) == list(ISSUE_VERBS)
+    assert sorted(get_command(app).commands["register"].commands) == ["base", "skill"]
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_option_and_argument_has_help(path):
+    command = COMMANDS[path]
+    assert command.help
+    for parameter in command.params:
+        assert parameter.help, parameter.name
+        assert parameter.param_type_name == "option" or parameter.metavar, parameter.name
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_takes_the_common_options(path):
+    options = {option for parameter in COMMANDS[path].params for option in parameter.opts}
+    assert {"--store", "--database", "--json", "--debug"} <= options
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_is_shown_and_is_success(path, capsys):
+    assert main([*path.split()[1:], "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: {path} ")
+
+
+def test_a_summary_fits_its_line_in_the_list_of_commands(capsys):
+    main(["--help"])
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_no_arguments_show_the_help(capsys):
+    assert main([]) == 0
+    assert "materialize" in capsys.readouterr().out
+
+
+def test_the_page_of_the_command_line_is_up_to_date():
+    assert generator.PAGE.read_text() == generator.page(), "run: make docs"
+
+
+# Lightness
+
+
+@pytest.mark.parametrize("words", [["--help"], ["materialize", "--help"], ["--version"]])
+def test_help_is_quick_and_loads_nothing_heavy(words):
+    modules, seconds = _modules_and_seconds(words)
+    assert not {"torch", "mlflow", "numba", "alembic", "transformers", "sqlalchemy", "rich"} & modules
+    assert seconds < 0.25
+
+
+def _modules_and_seconds(words):
+    """What one run imports, and the CPU seconds it takes."""
+    listed = "import sys, cli; code = cli.main(sys.argv[1:]); print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    done = subprocess.run(
+        [sys.executable, "-c", listed, *words], cwd=ROOT, env=_plain(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    seconds = min(_cpu_seconds(words) for _ in range(3))
+    return {name.partition(".")[0] for name in done.stderr.split()}, seconds
+
+
+def _cpu_seconds(words):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run(*words)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+# Usage errors: exit code 2, a hint, and JSON where asked for
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audi"], "Did you mean 'audit'?"),
+        (["register"], "Missing command"),
+        (["register", "skil"], "Did you mean 'skill'?"),
+        (["merge", "assistant"], "Missing argument 'EXPRESSION'"),
+        (["register", "skill", "math", "somewhere"], "Missing option '--base'"),
+        (["list", "--jsn"], "No such option"),
+        (["register", "skill", "math", "x", "--base", "b", "--drop-rate", "much"], "--drop-rate"),
+        (["materialize", "x", "--threads", "0"], "--threads"),
+        (["materialize", "x", "--threads", "two"], "--threads"),
+        (["materialize", "x", "--shard-size", "big"], "'big' is not a size"),
+        (["materialize", "x", "--param", "density"], "is not NAME=VALUE"),
+        (["materialize", "x", "--param", "a=1", "--param", "a=2"], "given twice"),
+        (["alias", "math@3", "prod", "--remove"], "--remove takes a name"),
+        (["list", "extra", "words"], "unexpected extra argument"),
+    ],
+)
+@pytest.mark.parametrize("face", ["text", "json"])
+def test_a_malformed_command_line_is_usage(words, said, face, capsys):
+    assert main([*(["--json"] if face == "json" else []), *words]) == 2
+    out, err = capsys.readouterr()
+    if face == "text":
+        assert out == ""
+        assert err.startswith("error: ")
+        assert said in err
+    else:
+        assert err == ""
+        error = json.loads(out)["error"]
+        assert error["kind"] == "usage"
+        assert said in error["message"]
+        assert error["hint"]
+
+
+def test_the_hint_names_the_command_whose_help_answers(capsys):
+    main(["register", "skill", "--json"])
+    assert json.loads(capsys.readouterr().out)["error"]["hint"] == "See: mergestore register skill --help"
+
+
+def test_tree_and_json_exclude_each_other(capsys):
+    assert main(["audit", "x", "--tree", "--json"]) == 2
+    assert "exclude" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+# Other ends of a run
+
+
+def test_an_interrupt_is_130_without_a_traceback():
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"postgresql://nobody@127.0.0.1:{mute.getsockname()[1]}/none"
+        command = [sys.executable, "-m", "cli", "--database", url, "list", "--json"]
+        running = subprocess.Popen(command, cwd=ROOT, env=_plain(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        mute.settimeout(60)
+        connection, _ = mute.accept()  # it waits now for an answer that never comes
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        connection.close()
+    assert running.returncode == 130
+    assert err == b""
+    assert json.loads(out)["error"]["kind"] == "interrupted"
+
+
+def test_a_reader_that_leaves_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "--help"], cwd=ROOT, env=_plain(), stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_bug_of_ours_is_said_plainly(debug, monkeypatch, capsys):
+    def broken(text):
+        raise ZeroDivisionError("something of ours")
+
+    monkeypatch.setattr("cli.console.say", broken)
+    assert main(["--version", *(["--debug"] if debug else [])]) == 1
+    err = capsys.readouterr().err
+    assert "this is a bug in mergestore: ZeroDivisionError: something of ours" in err
+    assert ("Traceback" in err) is debug
+    assert ("--debug" in err) is not debug
+
+
+def test_a_rival_package_is_told_without_a_traceback(tmp_path):
+    rival = tmp_path / "storage"
+    rival.mkdir()
+    (rival / "__init__.py").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "list"],
+        cwd=tmp_path,
+        env={**_plain(), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 7
+    assert str(rival) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# Words and numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("5GB", 5_000_000_000), ("500 mb", 500_000_000), ("2GiB", 2 << 30), ("1.5k", 1500), ("4096", 4096)],
+)
+def test_sizes_are_read(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-5GB", "0", "5XB", "1e9", "5GB "])
+def test_other_sizes_are_refused_or_trimmed(text):
+    if text == "5GB ":
+        assert parse_size(text) == 5_000_000_000
+    else:
+        with pytest.raises(UsageError, match="is not a size"):
+            parse_size(text)
+
+
+def test_parameters_are_numbers_truths_or_words():
+    given = ["lambda=0.5", "seed=7", "normalize=false", "trim=tensor", "density=1e-1"]
+    assert parse_parameters(given) == {
+        "lambda": 0.5,
+        "seed": 7,
+        "normalize": False,
+        "trim": "tensor",
+        "density": 0.1,
+    }
+    assert isinstance(parse_parameters(given)["seed"], int)
+    assert parse_parameters(None) is None
+
+
+def test_numbers_are_told_in_human_units():
+    assert size_text(90_900_000) == "90.9 MB"
+    assert size_text(14_000_000_000) == "14 GB"
+    assert size_text(12) == "12 B"
+    assert count_text(22_713_216) == "22.7 M"
+    assert count_text(104) == "104"
+    assert [seconds_text(value) for value in (0.4171, 12.34, 185)] == ["0.42 s", "12.3 s", "3 min 5 s"]
+    assert digest_text("blake3:" + "ab" * 32) == "blake3:abababababab"
+    assert digest_text(None) == ""
