@@ -35,7 +35,7 @@ lint: $(VENV)/.for-test
 	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.for-test
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 docs: $(VENV)/.for-test
 	$(BIN)/python docs/generate_cli.py

@@ -48,16 +48,13 @@ def skill(
         str, typer.Option("--base", metavar="BASE", help="Base model it was fine-tuned from: NAME[@VERSION|@ALIAS].")
     ],
     drop_rate: Annotated[
-        float,
-        typer.Option(
-            "--drop-rate",
-            metavar="P",
-            help="Share of delta values that DARE drops, 0 <= P < 1.",
-        ),
-    ] = 0.9,
+        float | None,
+        typer.Option("--drop-rate", metavar="P", help="Share of values that dare drops, 0 <= P < 1; 0.9 if not given."),
+    ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Seed of the random mask; the content is mixed in as well.")
-    ] = 0,
+        int | None,
+        typer.Option("--seed", metavar="N", help="Seed of dare's mask, mixed with the content; 0 if not given."),
+    ] = None,
     encoding: Annotated[
         str | None,
         typer.Option(
@@ -67,9 +64,11 @@ def skill(
         ),
     ] = None,
     values: Annotated[
-        str,
-        typer.Option("--values", metavar="VALUES", help="How dare stores the values it keeps: int4, bf16 or exact."),
-    ] = "int4",
+        str | None,
+        typer.Option(
+            "--values", metavar="VALUES", help="How dare stores what it keeps: int4, bf16 or exact; int4 if not given."
+        ),
+    ] = None,
     allow_missing: Annotated[
         bool,
         typer.Option("--allow-missing", help="Take tensors that the fine-tune lacks from the base."),

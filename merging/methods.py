@@ -57,7 +57,7 @@ class Parameter:
             number = int(value) if whole else float(value)
         except (ValueError, OverflowError):
             raise self._refused(value, "a whole number" if whole else "a number") from None
-        if isinstance(value, float) and number != value:
+        if whole and isinstance(value, float) and number != value:
             raise self._refused(value, "a whole number")
         inside = self.low <= number <= self.high and math.isfinite(number)
         if not inside or (self.open_low and number == self.low) or (self.open_high and number == self.high):

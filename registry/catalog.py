@@ -60,6 +60,16 @@ def find_model(session: Session, name: str) -> Model | None:
     return session.scalar(select(Model).where(Model.name == name))
 
 
+def refuse_other_kind(session: Session, name: str, kind: str) -> None:
+    """Raise Conflict when ``name`` is taken by another kind: worth asking before long work begins."""
+    model = find_model(session, name)
+    if model is not None and model.kind != kind:
+        raise Conflict(
+            f"the name {name!r} is taken by a {_WHAT[model.kind]}",
+            hint=f"choose another name for this {_WHAT[kind]}",
+        )
+
+
 def find_version_by_digest(session: Session, name: str, digest: str) -> ModelVersion | None:
     """The newest version of ``name`` with this content, in whatever state; None when there is none."""
     query = (
@@ -122,16 +132,12 @@ def yank(session: Session, version: ModelVersion, reason: str, *, actor: str) ->
 
 
 def _model_for(session: Session, name: str, kind: str, actor: str) -> Model:
+    refuse_other_kind(session, name, kind)
     model = find_model(session, name)
     if model is None:
         model = Model(name=name, kind=kind, created_by=actor)
         session.add(model)
         session.flush()
-    elif model.kind != kind:
-        raise Conflict(
-            f"the name {name!r} is taken by a {_WHAT[model.kind]}",
-            hint=f"choose another name for this {_WHAT[kind]}",
-        )
     return model
 
 

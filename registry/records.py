@@ -159,11 +159,6 @@ class VersionFile(Record):
     referenced_path: Mapped[str | None]
     referenced_digest: Mapped[str | None]
 
-    @property
-    def digest(self) -> str | None:
-        """Digest of the file's bytes; None for a referenced file that was not hashed as a whole."""
-        return self.blob_digest or self.referenced_digest
-
 
 class Tensor(Record):
     """A tensor of a version and where its bytes lie; no file for a tensor known by its digest only."""

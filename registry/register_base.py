@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from registry.catalog import create_model_version, find_version_by_digest
+from registry.catalog import create_model_version, find_version_by_digest, refuse_other_kind
 from registry.contents import (
     BlobRow,
     FileRow,
@@ -17,20 +19,24 @@ from registry.contents import (
     add_tensors,
     record_blobs,
 )
-from registry.database import writing
+from registry.database import reading, writing
 from registry.declaration import Who, read_licence
 from registry.home import Home
+from registry.merged_input import link_merge
 from registry.names import validate_name
+from registry.opening import refuse_unready
 from registry.results import RegisteredBase
-from storage.blobs import Blob, BlobStore
-from storage.checkpoint import Checkpoint
+from storage.blobs import BlobStore
+from storage.checkpoint import Checkpoint, SafetensorsSource
 from storage.digests import json_digest
 from storage.errors import InputRefused
+from storage.files import copy_file
 from storage.inputs import pieces, source_digest, tensor_digests
 from storage.pipeline import thread_count
 from storage.progress import Progress
 from storage.safetensors_file import SafetensorsWriter, layout
 from storage.safetensors_header import read_header
+from storage.shards import SINGLE
 from storage.tensors import TensorEntry, TensorSource
 
 
@@ -46,14 +52,16 @@ def register_base(
     progress: Progress,
 ) -> RegisteredBase:
     """Take a base model into the store, or note where it lies. The same content again is recognised."""
-    validate_name(name)
-    ingest = _reference if reference else _ingest
-    files, tensors = ingest(home.blobs, checkpoint, progress)
-    where = _Where(tuple(files), tensors)
-    digests = tensor_digests(where.open(home), thread_count(None), progress, "hash base", str(checkpoint.root))
-    digest = source_digest(tensors, digests)
+    with reading(engine) as session:
+        refuse_other_kind(session, validate_name(name), "base")
+    with ExitStack() as stack:
+        staged = _stage(home.blobs, checkpoint, stack, progress, reference=reference)
+        opened = SafetensorsSource(Path("/"), staged.located())
+        stack.callback(opened.close)
+        digests = tensor_digests(opened, thread_count(None), progress, "hash base", str(checkpoint.root))
+        files = staged.adopt(home.blobs)
+    digest = source_digest(staged.tensors, digests)
     attributes = {"files": companions_digest(files), "config": (checkpoint.config or {}).get("model_type")}
-    licence = who.licence or read_licence(checkpoint.root)
     with writing(engine) as session:
         version = find_version_by_digest(session, name, digest)
         created = version is None or version.attributes.get("files") != attributes["files"]
@@ -64,20 +72,23 @@ def register_base(
                 kind="base",
                 digest=digest,
                 actor=who.actor,
-                licence=licence,
+                licence=who.licence or read_licence(checkpoint.root),
                 source=source,
                 attributes=attributes,
             )
             record_blobs(session, _blob_rows(files))
             add_files(session, version, files, actor=who.actor)
-            add_tensors(session, version, [_tensor_row(entry, digests) for entry in tensors.values()], actor=who.actor)
+            tensors = [_tensor_row(entry, digests) for entry in staged.tensors.values()]
+            add_tensors(session, version, tensors, actor=who.actor)
+            link_merge(session, version, checkpoint.root, digest, actor=who.actor)
+        refuse_unready(version)
         return RegisteredBase(
             name=name,
             version=version.version,
             digest=digest,
-            tensors=len(tensors),
-            parameters=sum(entry.elements for entry in tensors.values()),
-            bytes=sum(entry.nbytes for entry in tensors.values()),
+            tensors=len(staged.tensors),
+            parameters=sum(entry.elements for entry in staged.tensors.values()),
+            bytes=sum(entry.nbytes for entry in staged.tensors.values()),
             created=created,
             referenced=reference,
             licence=version.licence,
@@ -86,71 +97,88 @@ def register_base(
 
 
 @dataclass(frozen=True)
-class _Where:
-    """Files of a base that is being registered, and the tensors in them by the files' own paths."""
+class _StagedFile:
+    """A file of the base to be: its path in the model, and the copy (or the referenced original) to read."""
 
-    files: tuple[FileRow, ...]
+    path: str
+    kind: str
+    at: Path
+    referenced: bool = False
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """Everything of a base in temporary files; nothing of it counts before it is checked and adopted."""
+
+    files: tuple[_StagedFile, ...]
     tensors: Mapping[str, TensorEntry]
 
-    def open(self, home: Home) -> TensorSource:
-        from registry.opening import place
-        from storage.checkpoint import SafetensorsSource
+    def located(self) -> list[TensorEntry]:
+        """The tensors where they can be read now."""
+        at = {file.path: str(file.at) for file in self.files}
+        return [dataclasses.replace(entry, file=at[entry.file]) for entry in self.tensors.values()]
 
-        at = {file.path: str(place(home, file)) for file in self.files}
-        entries = [
-            TensorEntry(each.name, each.dtype, each.shape, at[each.file], each.offset, each.nbytes)
-            for each in self.tensors.values()
-        ]
-        return SafetensorsSource(Path("/"), entries)
+    def adopt(self, blobs: BlobStore) -> list[FileRow]:
+        """Make the files objects of the store."""
+        rows = []
+        for file in self.files:
+            if file.referenced:
+                rows.append(FileRow(file.path, file.kind, file.at.stat().st_size, referenced_path=str(file.at)))
+            else:
+                blob = blobs.adopt(file.at)
+                rows.append(FileRow(file.path, file.kind, blob.size, blob_digest=blob.digest))
+        return rows
 
 
-def _ingest(
-    blobs: BlobStore, checkpoint: Checkpoint, progress: Progress
-) -> tuple[list[FileRow], dict[str, TensorEntry]]:
-    files = [_file_row(path, "companion", blobs.ingest(checkpoint.root / path)) for path in checkpoint.companions]
-    if checkpoint.format == "pickle":
-        blob, tensors = _convert(blobs, checkpoint.source)
-        return [*files, _file_row(Path("model.safetensors"), "weights", blob)], tensors
-    progress.start("copy base", sum((checkpoint.root / path).stat().st_size for path in checkpoint.files))
+def _stage(
+    blobs: BlobStore, checkpoint: Checkpoint, stack: ExitStack, progress: Progress, *, reference: bool
+) -> _Staged:
+    def stage(path: Path, kind: str) -> _StagedFile:
+        scratch = _scratch(blobs, stack)
+        copy_file(checkpoint.root / path, scratch)
+        progress.advance(scratch.stat().st_size)
+        return _StagedFile(path.as_posix(), kind, scratch)
+
+    copied = [*checkpoint.companions, *(() if reference or checkpoint.format == "pickle" else checkpoint.files)]
+    progress.start("copy base", sum((checkpoint.root / path).stat().st_size for path in copied))
     try:
-        for path in checkpoint.files:
-            blob = blobs.ingest(checkpoint.root / path)
-            files.append(_file_row(path, "weights", blob))
-            progress.advance(blob.size)
+        companions = [stage(path, "companion") for path in checkpoint.companions]
+        if reference:
+            return _Staged((*companions, *_referenced(checkpoint)), dict(checkpoint.source.entries))
+        if checkpoint.format == "pickle":
+            return _converted(companions, checkpoint.source, _scratch(blobs, stack))
+        weights = [stage(path, "weights") for path in checkpoint.files]
+        return _Staged((*companions, *weights), dict(checkpoint.source.entries))
     finally:
         progress.finish()
-    return files, dict(checkpoint.source.entries)
 
 
-def _convert(blobs: BlobStore, source: TensorSource) -> tuple[Blob, dict[str, TensorEntry]]:
-    """A pickled checkpoint is kept as one safetensors file, so that its tensors can be read by position."""
-    scratch = blobs.scratch("convert")
-    try:
-        specs = [(entry.name, entry.dtype, entry.shape) for entry in source.entries.values()]
-        with SafetensorsWriter(scratch, specs, {"format": "pt"}) as writer:
-            for name, _, _ in layout(specs):
-                for piece in pieces(source, source.entries[name]):
-                    writer.write(name, piece)
-        entries, _ = read_header(scratch)
-        found = {name: _in_file(entry, "model.safetensors") for name, entry in entries.items()}
-        return blobs.adopt(scratch), found
-    finally:
-        scratch.unlink(missing_ok=True)
+def _scratch(blobs: BlobStore, stack: ExitStack) -> Path:
+    scratch = blobs.scratch("base")
+    stack.callback(scratch.unlink, missing_ok=True)
+    return scratch
 
 
-def _reference(
-    blobs: BlobStore, checkpoint: Checkpoint, progress: Progress
-) -> tuple[list[FileRow], dict[str, TensorEntry]]:
+def _referenced(checkpoint: Checkpoint) -> list[_StagedFile]:
     if checkpoint.format == "pickle":
         raise InputRefused(
             f"{checkpoint.root}: a pickled model cannot be referenced in place",
             hint="register it without --reference: the store then keeps it as safetensors",
         )
-    files = [_file_row(path, "companion", blobs.ingest(checkpoint.root / path)) for path in checkpoint.companions]
-    for path in checkpoint.files:
-        at = (checkpoint.root / path).resolve()
-        files.append(FileRow(path.as_posix(), "weights", at.stat().st_size, referenced_path=str(at)))
-    return files, dict(checkpoint.source.entries)
+    root = checkpoint.root
+    return [_StagedFile(path.as_posix(), "weights", (root / path).resolve(), True) for path in checkpoint.files]
+
+
+def _converted(companions: list[_StagedFile], source: TensorSource, scratch: Path) -> _Staged:
+    """A pickled checkpoint is kept as one safetensors file, so that its tensors can be read by position."""
+    specs = [(entry.name, entry.dtype, entry.shape) for entry in source.entries.values()]
+    with SafetensorsWriter(scratch, specs, {"format": "pt"}) as writer:
+        for name, _, _ in layout(specs):
+            for piece in pieces(source, source.entries[name]):
+                writer.write(name, piece)
+    entries, _ = read_header(scratch)
+    tensors = {name: dataclasses.replace(entry, file=SINGLE) for name, entry in entries.items()}
+    return _Staged((*companions, _StagedFile(SINGLE, "weights", scratch)), tensors)
 
 
 def companions_digest(files: Iterable[FileRow]) -> str:
@@ -162,15 +190,7 @@ def _blob_rows(files: Iterable[FileRow]) -> list[BlobRow]:
     return [BlobRow(file.blob_digest, file.size, file.kind) for file in files if file.blob_digest is not None]
 
 
-def _file_row(path: Path, kind: str, blob: Blob) -> FileRow:
-    return FileRow(path.as_posix(), kind, blob.size, blob_digest=blob.digest)
-
-
 def _tensor_row(entry: TensorEntry, digests: Mapping[str, str]) -> TensorRow:
     return TensorRow(
         entry.name, entry.dtype, entry.shape, digests[entry.name], entry.nbytes, file=entry.file, offset=entry.offset
     )
-
-
-def _in_file(entry: TensorEntry, file: str) -> TensorEntry:
-    return TensorEntry(entry.name, entry.dtype, entry.shape, file, entry.offset, entry.nbytes)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from registry.catalog import create_model_version, find_version_by_digest, resolve
+from registry.catalog import create_model_version, find_version_by_digest, refuse_other_kind, resolve
 from registry.contents import (
     BlobRow,
     DeltaRow,
@@ -26,6 +26,7 @@ from registry.database import reading, writing
 from registry.declaration import Who, read_licence
 from registry.home import Home
 from registry.lineage import add_lineage
+from registry.merged_input import link_merge
 from registry.names import parse_reference, validate_name
 from registry.opening import open_base, refuse_unready
 from registry.records import ModelVersion
@@ -43,6 +44,7 @@ from storage.progress import Progress
 from storage.tensors import TensorSource
 
 ENCODINGS = ("dare", "exact", "lora")
+DROP_RATE = 0.9
 
 
 def register_skill(
@@ -55,9 +57,9 @@ def register_skill(
     *,
     base: str,
     encoding: str | None,
-    values: str,
-    drop_rate: float,
-    seed: int,
+    values: str | None,
+    drop_rate: float | None,
+    seed: int | None,
     allow_missing: bool,
     progress: Progress,
 ) -> RegisteredSkill:
@@ -66,6 +68,7 @@ def register_skill(
     adapter = is_adapter(path)
     chosen, coding = choose_coding(encoding, values, drop_rate, seed, adapter=adapter)
     with reading(engine) as session:
+        refuse_other_kind(session, name, "skill")
         base_version = resolve(session, parse_reference(base), kinds=("base",))
         refuse_unready(base_version)
         model = open_base(session, home, base_version)
@@ -79,21 +82,34 @@ def register_skill(
     licence = who.licence or read_licence(path)
     with writing(engine) as session:
         return _record_skill(
-            session, name, base_version, built, blob, Who(who.actor, licence), source, _elements(model.source)
+            session, name, base_version, built, blob, Who(who.actor, licence), source, path, _elements(model.source)
         )
 
 
 def choose_coding(
-    encoding: str | None, values: str, drop_rate: float, seed: int, *, adapter: bool
+    encoding: str | None, values: str | None, drop_rate: float | None, seed: int | None, *, adapter: bool
 ) -> tuple[str, Coding]:
-    """The encoding and coding that the options mean. Raises UsageError where they cannot go together."""
+    """The encoding and coding that the options mean; None is an option not given.
+
+    Raises UsageError where they cannot go together, so that no option is without effect.
+    """
     chosen = encoding or ("lora" if adapter else "dare")
     if chosen not in ENCODINGS:
         raise UsageError(f"unknown encoding {chosen!r}", hint=f"choose one of {', '.join(ENCODINGS)}")
     if adapter != (chosen == "lora"):
         kind, fits = ("an adapter", "lora") if adapter else ("a checkpoint", "dare or exact")
         raise UsageError(f"{kind} cannot be stored with encoding {chosen!r}", hint=f"use {fits}, or leave it out")
-    return chosen, dare_coding(drop_rate, seed, values) if chosen == "dare" else EXACT
+    if chosen == "dare":
+        return chosen, dare_coding(
+            DROP_RATE if drop_rate is None else drop_rate, seed or 0, "int4" if values is None else values
+        )
+    for option, value in (("drop rate", drop_rate), ("seed", seed), ("values", values)):
+        if value is not None:
+            raise UsageError(
+                f"encoding {chosen!r} has no {option}: it keeps every value exactly",
+                hint="leave it out; DARE can be applied while merging, with a dare method",
+            )
+    return chosen, EXACT
 
 
 def _build(
@@ -124,7 +140,15 @@ def _build(
 
 
 def _record_skill(
-    session: Session, name: str, base: ModelVersion, built: Built, blob: Blob, who: Who, source: str, elements: int
+    session: Session,
+    name: str,
+    base: ModelVersion,
+    built: Built,
+    blob: Blob,
+    who: Who,
+    source: str,
+    path: Path,
+    elements: int,
 ) -> RegisteredSkill:
     manifest = built.manifest
     version = find_version_by_digest(session, name, manifest.digest)
@@ -152,6 +176,7 @@ def _record_skill(
         add_tensors(session, version, _skill_tensors(built), actor=who.actor)
         add_delta(session, version, _delta_row(base, built, blob), actor=who.actor)
         add_lineage(session, version, [(base, "base")], actor=who.actor)
+        link_merge(session, version, path, manifest.fine_tuned, actor=who.actor)
     delta = load_delta(session, version.id)
     assert delta is not None
     return RegisteredSkill(

@@ -26,7 +26,7 @@ from registry.results import (
     RegisteredSkill,
     Verification,
 )
-from storage.errors import UsageError
+from storage.errors import NotFound, UsageError
 from storage.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ class Store:
         *,
         base: str,
         encoding: str | None = None,
-        values: str = "int4",
-        drop_rate: float = 0.9,
-        seed: int = 0,
+        values: str | None = None,
+        drop_rate: float | None = None,
+        seed: int | None = None,
         allow_missing: bool = False,
         licence: str | None = None,
         progress: Progress | None = None,
@@ -111,7 +111,8 @@ class Store:
         """Register a fine-tune (checkpoint or PEFT adapter) as a skill: its delta from ``base``, encoded.
 
         ``encoding`` dare, exact or lora; by default lora for an adapter and dare for a checkpoint. ``values``
-        (int4, bf16, exact), ``drop_rate`` p in [0, 1) and ``seed`` are those of dare.
+        (int4, bf16, exact; default int4), ``drop_rate`` p in [0, 1) (default 0.9) and ``seed`` (default 0) are
+        dare's, and refused with another encoding.
         """
         from registry.declaration import Who
         from registry.register_skill import register_skill
@@ -229,9 +230,14 @@ class Store:
         watcher = progress or Silent()
         if target is None:
             return verifying.verify_store(self.engine, self.home, watcher)
-        if isinstance(target, Path) or Path(target).is_dir():
+        if isinstance(target, Path):
+            return verifying.verify_directory(target, watcher)
+        try:
+            return verifying.verify_version(self.engine, self.home, target, watcher)
+        except (UsageError, NotFound):
+            if not Path(target).is_dir():
+                raise
             return verifying.verify_directory(Path(target), watcher)
-        return verifying.verify_version(self.engine, self.home, target, watcher)
 
     def list(self, kind: str | None = None) -> Listing:
         """The newest ready version of every name; of one kind (base, skill, merge) if given."""

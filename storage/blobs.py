@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from storage.digests import is_digest
 from storage.errors import IntegrityFailure
-from storage.files import copy_file, disk_errors, publish_file, temporary_path
+from storage.files import copy_file, disk_errors, publish_file, sweep, temporary_path
 
 _READ = 8 << 20
 
@@ -58,6 +58,7 @@ class BlobStore:
         """A fresh temporary path on the blobs' filesystem, to be written and given to ``adopt``."""
         with disk_errors(f"cannot write in {self.temporary}"):
             self.temporary.mkdir(parents=True, exist_ok=True)
+            sweep(self.temporary)
         return temporary_path(self.temporary, label)
 
     def adopt(self, temporary: Path) -> Blob:

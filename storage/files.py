@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import glob
+import hashlib
 import os
 import shutil
+import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -63,8 +66,30 @@ def fsync_path(path: Path) -> None:
 
 
 def temporary_path(folder: Path, label: str) -> Path:
-    """A name in ``folder`` that nothing else has."""
-    return folder / f"{label}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
+    """A name in ``folder`` that nothing else has. It tells whose it is, so that ``sweep`` knows what is left over."""
+    return folder / f"{label}.{_host()}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
+
+
+def sweep(folder: Path, label: str = "*") -> None:
+    """Delete temporary files and folders whose process, on this host, has died: what a kill left behind."""
+    for path in folder.glob(f"{label}.{_host()}.*.*.tmp"):
+        owner = path.name.split(".")[-3]
+        if owner.isdigit() and not _alive(int(owner)):
+            remove_tree(path)
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's, but alive
+    return True
 
 
 def publish_file(temporary: Path, final: Path) -> None:
@@ -115,6 +140,7 @@ def staging_directory(target: Path) -> Path:
     """Make an empty folder beside ``target``, on its filesystem, that ``publish_directory`` can rename."""
     with disk_errors(f"cannot write beside {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent, f".{glob.escape(target.name)}")
         staging = temporary_path(target.parent, f".{target.name}")
         staging.mkdir()
         return staging
