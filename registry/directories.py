@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.publishing import MANIFEST
+from registry.publishing import MANIFEST, WEIGHTS_METADATA, manifest_digest
 from storage.checkpoint import open_checkpoint
-from storage.digests import json_digest, model_digest
-from storage.errors import IntegrityFailure, MergestoreError
+from storage.digests import json_digest, model_digest, sha256_digest
+from storage.errors import InputRefused, IntegrityFailure, MergestoreError
 from storage.inputs import tensor_digests
 from storage.pipeline import thread_count
 from storage.progress import Progress
+from storage.safetensors_header import read_header
 
 Problem = dict[str, Any]
 
@@ -24,7 +26,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
         json_digest(document["recipe"])
         model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in document["tensors"].items())
-        document["output_digest"], document["recipe_digest"], document["files"]
+        document["output_digest"], document["recipe_digest"], document["digest"]
+        [(file["size"], file["sha256"]) for file in document["files"].values()]
     except FileNotFoundError as error:
         raise IntegrityFailure(f"{folder}: no {MANIFEST}: not a model that mergestore published") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -38,7 +41,7 @@ def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], l
         document = read_manifest(folder)
     except IntegrityFailure as error:
         return {"manifests": 1}, [_problem(error.message, str(folder))]
-    problems = _manifest_problems(folder, document)
+    problems = _manifest_problems(folder, document) + _file_problems(folder, document)
     try:
         checkpoint = open_checkpoint(folder)
     except MergestoreError as error:
@@ -53,12 +56,34 @@ def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], l
 def _manifest_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
     problems = []
     where = str(folder / MANIFEST)
+    if manifest_digest(document) != document["digest"]:
+        problems.append(_problem(f"{MANIFEST} does not hash to its own digest: it was changed", where))
     if json_digest(document["recipe"]) != document["recipe_digest"]:
         problems.append(_problem("the recipe does not hash to the recipe digest", where))
     tensors = document["tensors"].items()
     if model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in tensors) != document["output_digest"]:
         problems.append(_problem("the tensor digests do not hash to the output digest", where))
     return problems
+
+
+def _file_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
+    """Files that are not as they were published; the bytes of tensors are looked at one by one instead."""
+    problems = []
+    for name, recorded in sorted(document["files"].items()):
+        path = folder / name
+        try:
+            sound = _as_published(path, recorded)
+        except (OSError, InputRefused):
+            sound = False
+        if not sound:
+            problems.append(_problem(f"file {name!r} is {'changed' if path.exists() else 'missing'}", str(path)))
+    return problems
+
+
+def _as_published(path: Path, recorded: Mapping[str, Any]) -> bool:
+    if path.suffix == ".safetensors":
+        return bool(path.stat().st_size == recorded["size"]) and read_header(path)[1] == WEIGHTS_METADATA
+    return bool(sha256_digest(path.read_bytes()) == recorded["sha256"])
 
 
 def _tensor_problems(folder: Path, document: dict[str, Any], source: Any, progress: Progress) -> list[Problem]:

@@ -37,7 +37,7 @@ from registry.recipes import cached_materialization, record_materialization
 from registry.records import Materialization
 from registry.results import Materialized
 from storage.errors import Conflict, EnvironmentFailure
-from storage.files import copy_file, disk_errors, publish_directory, remove_tree, staging_directory
+from storage.files import copy_file, disk_errors, publish_directory, remove_tree, staged_directory
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
 from storage.shards import INDEX, SINGLE, index_json, plan_shards
@@ -231,16 +231,13 @@ def _compute(context: Context, opened: _Opened, target: Path, wish: Wish, progre
     started, clock = datetime.now(UTC), time.perf_counter()
     _require_space(opened.plan.outputs, target)
     replaces = wish.output is None and target.is_dir()
-    staging = staging_directory(target)
-    try:
-        with ShardSink(staging, wish.shard_size, {"format": "pt"}) as sink:
+    with staged_directory(target) as staging:
+        with ShardSink(staging, wish.shard_size, publishing.WEIGHTS_METADATA) as sink:
             engine, merged = _merge(opened.plan, sink, wish.device, wish.threads, progress)
-        publishing.copy_companions(context.home, opened.sources, staging)
-        document = publishing.manifest(opened.sources, merged, sink.files, _package("mergestore") or "unknown")
+        files = [*sink.files, *publishing.copy_companions(context.home, opened.sources, staging)]
+        document = publishing.manifest(opened.sources, merged, files, _package("mergestore") or "unknown")
         publishing.write_papers(staging, document, publishing.model_card(opened.sources, document))
         target = _publish(staging, target, document, replace=wish.force or replaces)
-    finally:
-        remove_tree(staging)
     return _Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
 
 
@@ -268,15 +265,12 @@ def _copy(cached: Path, target: Path, wish: Wish) -> _Published:
     started, clock = datetime.now(UTC), time.perf_counter()
     document = read_manifest(cached)
     if target != cached:
-        staging = staging_directory(target)
-        try:
+        with staged_directory(target) as staging:
             for path in sorted(cached.rglob("*")):
                 place = staging / path.relative_to(cached)
                 with disk_errors(f"cannot write {place}"):
                     place.mkdir(exist_ok=True) if path.is_dir() else copy_file(path, place)
             publish_directory(staging, target, replace=wish.force)
-        finally:
-            remove_tree(staging)
     return _Published(target, document, (), "cache", time.perf_counter() - clock, started)
 
 

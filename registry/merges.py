@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from merging.expression import Expression, Term, parse_expression, pointed
 from merging.recipe import Recipe, make_recipe, read_recipe
 from registry.catalog import create_model_version, find_version_by_digest, resolve
-from registry.contents import load_delta
+from registry.contents import load_delta, load_tensors
 from registry.lineage import add_lineage
 from registry.names import parse_reference
 from registry.opening import refuse_unready
@@ -20,6 +20,7 @@ from registry.recipes import InputRow, load_recipe, recipe_inputs, record_recipe
 from registry.records import ModelVersion
 from registry.results import Merged
 from storage.errors import Conflict, NotFound, UsageError
+from storage.tensors import listed
 
 Parameters = Mapping[str, Any]
 NO_HEAD = "none"
@@ -139,11 +140,26 @@ def _skill(session: Session, expression: Expression, term: Term, base: ModelVers
     assert delta is not None
     own = session.get_one(ModelVersion, delta.base_version_id)
     if own.digest != base.digest:
+        differing = _differing(session, own, base)
+        message = (
+            f"{skill.reference} is a skill of {own.reference}, not of {base.reference}: "
+            f"the two differ in {listed(differing)}"
+        )
         raise Conflict(
-            _pointing(f"{skill.reference} is a skill of {own.reference}, not of {base.reference}", expression, term),
-            hint=f"a delta only fits its own base: begin the expression with {own.name}",
+            _pointing(message, expression, term),
+            hint=f"a delta only fits its own base: begin the expression with {own.reference}",
+            details={"tensors": differing},
         )
     return skill
+
+
+def _differing(session: Session, one: ModelVersion, other: ModelVersion) -> list[str]:
+    """Names of the tensors that two bases do not share."""
+    ours, theirs = (
+        {tensor.name: (tensor.dtype, tensor.shape, tensor.digest) for tensor in load_tensors(session, version.id)}
+        for version in (one, other)
+    )
+    return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
 
 
 def _refuse_twice(expression: Expression, skills: list[ModelVersion]) -> None:

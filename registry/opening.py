@@ -14,8 +14,20 @@ from registry.records import ModelVersion
 from storage.build import BaseModel
 from storage.checkpoint import SafetensorsSource
 from storage.delta import DeltaFile
-from storage.errors import Conflict, IntegrityFailure
+from storage.errors import Conflict, InputRefused, IntegrityFailure
 from storage.tensors import TensorEntry
+
+
+class _StoredSource(SafetensorsSource):
+    """Files that were checked when they were registered: what is wrong with them now is damage, not bad input."""
+
+    def read_into(self, name: str, start: int, out: memoryview) -> None:
+        """Fill ``out`` with bytes of a tensor; IntegrityFailure where its file is missing or too short."""
+        try:
+            super().read_into(name, start, out)
+        except InputRefused as error:
+            message = f"tensor {name!r} cannot be read: {error.message}"
+            raise IntegrityFailure(message, hint="run `mergestore verify`") from error
 
 
 def place(home: Home, file: FileRow) -> Path:
@@ -49,19 +61,23 @@ def open_base(session: Session, home: Home, version: ModelVersion) -> BaseModel:
         entries.append(TensorEntry(tensor.name, tensor.dtype, tensor.shape, path, tensor.offset, tensor.nbytes))
     config = files.get("config.json")
     return BaseModel(
-        source=SafetensorsSource(Path("/"), entries),
+        source=_StoredSource(Path("/"), entries),
         digests={tensor.name: tensor.digest for tensor in tensors},
         digest=version.digest,
         config=_read_config(place(home, config)) if config else None,
     )
 
 
-def open_skill(session: Session, home: Home, version: ModelVersion) -> DeltaFile:
-    """A registered skill's delta, its bytes compared with their digest first. Raises IntegrityFailure."""
+def open_skill(session: Session, home: Home, version: ModelVersion, *, verified: bool = False) -> DeltaFile:
+    """A registered skill's delta; unless just ``verified``, its bytes are compared with their digest first.
+
+    Raises IntegrityFailure when the file is missing or damaged.
+    """
     record = load_delta(session, version.id)
     if record is None:
         raise IntegrityFailure(f"{version.reference}: the record of its delta is missing")
-    home.blobs.verify(record.blob_digest)
+    if not verified:
+        home.blobs.verify(record.blob_digest)
     delta = DeltaFile.open(home.blobs.path(record.blob_digest))
     if delta.manifest.digest != version.digest:
         delta.close()

@@ -18,13 +18,16 @@ from registry.lineage import Lineage
 from registry.merges import ResolvedMerge
 from registry.opening import place
 from registry.records import Delta, ModelVersion
-from storage.digests import canonical_json, model_digest
+from storage.blobs import hash_file
+from storage.digests import canonical_json, json_digest, model_digest, sha256_digest
 from storage.errors import IntegrityFailure
 from storage.files import copy_file, disk_errors
 from storage.manifest import Manifest
 
 MANIFEST = "mergestore.json"
 CARD = "README.md"
+WEIGHTS_METADATA = {"format": "pt"}
+"""What the header of every weight file says; transformers asks for it."""
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -44,8 +47,12 @@ def output_digest(merged: Sequence[MergedTensor]) -> str:
     return model_digest((tensor.name, tensor.dtype, tensor.shape, tensor.digest) for tensor in merged)
 
 
-def copy_companions(home: Home, sources: Sources, folder: Path) -> None:
-    """Config, tokenizer and generation files of the base; the head's config where the result carries a head."""
+def copy_companions(home: Home, sources: Sources, folder: Path) -> list[WrittenFile]:
+    """Config, tokenizer and generation files of the base; the head's config where the result carries a head.
+
+    Raises IntegrityFailure when a stored file is damaged.
+    """
+    written = []
     for file in sources.base_files:
         if file.kind != "companion":
             continue
@@ -53,8 +60,21 @@ def copy_companions(home: Home, sources: Sources, folder: Path) -> None:
         with disk_errors(f"cannot write {target}"):
             target.parent.mkdir(parents=True, exist_ok=True)
         copy_file(place(home, file), target)
+        _check_copy(target, file)
         if file.path == "config.json":
             _adapt_config(target, sources)
+        content = target.read_bytes()
+        written.append(WrittenFile(file.path, len(content), sha256_digest(content)))
+    return written
+
+
+def _check_copy(copy: Path, file: FileRow) -> None:
+    found = hash_file(copy).digest
+    if found != file.digest:
+        raise IntegrityFailure(
+            f"the base's file {file.path!r} is damaged: it hashes to {found}, recorded is {file.digest}",
+            hint="run `mergestore verify`; register the base again from a good copy",
+        )
 
 
 def _adapt_config(path: Path, sources: Sources) -> None:
@@ -77,7 +97,7 @@ def manifest(
 ) -> dict[str, Any]:
     """The content of mergestore.json: the recipe, every input and every output by digest. No times, no paths."""
     resolved = sources.resolved
-    return {
+    document = {
         "format": 1,
         "generator": f"mergestore {version}",
         "expression": resolved.expression,
@@ -95,6 +115,12 @@ def manifest(
         },
         "files": {file.name: {"size": file.size, "sha256": file.sha256} for file in files},
     }
+    return document | {"digest": manifest_digest(document)}
+
+
+def manifest_digest(document: Mapping[str, Any]) -> str:
+    """What ``digest`` in a manifest says: that of everything else in it."""
+    return json_digest({key: value for key, value in document.items() if key != "digest"})
 
 
 def _weighted(resolved: ResolvedMerge) -> list[tuple[ModelVersion, float]]:

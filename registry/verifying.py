@@ -21,6 +21,7 @@ from registry.opening import open_base, open_skill
 from registry.recipes import materializations
 from registry.records import Materialization, ModelVersion
 from registry.results import Verification
+from storage.digests import model_digest
 from storage.errors import IntegrityFailure, MergestoreError
 from storage.inputs import tensor_digests
 from storage.pipeline import thread_count
@@ -80,26 +81,32 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
 def _check_versions(
     session: Session, home: Home, versions: Iterable[ModelVersion], findings: _Findings, progress: Progress
 ) -> None:
-    seen: set[str] = set()
+    sound: dict[str, bool] = {}
     for version in versions:
         findings.count("versions")
-        for file in load_files(session, version.id):
-            if file.blob_digest is not None and file.blob_digest not in seen:
-                seen.add(file.blob_digest)
-                _check_blob(home, version, file, findings)
+        files = load_files(session, version.id)
+        for file in files:
+            if file.blob_digest is not None and file.blob_digest not in sound:
+                sound[file.blob_digest] = _check_blob(home, version, file, findings)
+        whole = all(file.blob_digest is not None and sound[file.blob_digest] for file in files)
+        # A blob that equals its name holds what was checked when it was stored; else the damage is located.
         if version.kind == "base":
+            _check_tensor_records(session, version, findings)
+        if version.kind == "base" and not whole:
             _check_base(session, home, version, findings, progress)
-        elif version.kind == "skill":
+        elif version.kind == "skill" and whole:
             _check_skill(session, home, version, findings)
 
 
-def _check_blob(home: Home, version: ModelVersion, file: FileRow, findings: _Findings) -> None:
+def _check_blob(home: Home, version: ModelVersion, file: FileRow, findings: _Findings) -> bool:
     findings.count("blobs")
     assert file.blob_digest is not None
     try:
         home.blobs.verify(file.blob_digest)
     except MergestoreError as error:
         findings.add(error, f"{version.reference}: {file.path}")
+        return False
+    return True
 
 
 def _check_base(session: Session, home: Home, version: ModelVersion, findings: _Findings, progress: Progress) -> None:
@@ -110,7 +117,6 @@ def _check_base(session: Session, home: Home, version: ModelVersion, findings: _
         findings.add(error, version.reference)
         return
     recorded = {tensor.name: tensor.digest for tensor in load_tensors(session, version.id)}
-    findings.count("tensors", len(recorded))
     try:
         found = tensor_digests(base.source, thread_count(None), progress, f"verify {version.reference}", version.name)
         for name in sorted(recorded):
@@ -125,7 +131,7 @@ def _check_base(session: Session, home: Home, version: ModelVersion, findings: _
 
 def _check_skill(session: Session, home: Home, version: ModelVersion, findings: _Findings) -> None:
     try:
-        with open_skill(session, home, version) as delta:
+        with open_skill(session, home, version, verified=True) as delta:
             for name in delta.manifest.tensors:
                 findings.count("deltas")
                 delta.check_content(name)
