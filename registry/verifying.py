@@ -109,6 +109,14 @@ def _check_blob(home: Home, version: ModelVersion, file: FileRow, findings: _Fin
     return True
 
 
+def _check_tensor_records(session: Session, version: ModelVersion, findings: _Findings) -> None:
+    rows = load_tensors(session, version.id)
+    findings.count("tensors", len(rows))
+    if model_digest((row.name, row.dtype, row.shape, row.digest) for row in rows) != version.digest:
+        error = IntegrityFailure("the records of its tensors do not hash to its digest", hint="restore a backup")
+        findings.add(error, version.reference)
+
+
 def _check_base(session: Session, home: Home, version: ModelVersion, findings: _Findings, progress: Progress) -> None:
     """Tensor by tensor, so that a referenced file that changed is located."""
     try:
