@@ -84,8 +84,8 @@ def elect(base, stack, coefficients, weights, by_weight, scale, base_scale, out)
             share = weights[k] if by_weight else np.float32(1)
             for i in range(size):
                 term = coefficients[k] * stack[k, begin + i]
-                # Written so that NaN agrees, and shows in the result.
-                agrees = not term <= 0 if total[i] >= 0 else not term >= 0
+                # A total of NaN comes to the second test, which a NaN passes: it must show in the result.
+                agrees = term > 0 if total[i] >= 0 else not term >= 0
                 merged[i] += term if agrees else np.float32(0)
                 divisor[i] += share if agrees else np.float32(0)
         for i in range(size):

@@ -51,6 +51,7 @@ def create_model_version(
     session.add(version)
     session.flush()
     details = {"kind": kind, "digest": digest, "licence": licence, "source": source}
+    details["attributes"] = events.fingerprint([version.attributes])
     events.append(session, actor=actor, action="version.create", subject=version.reference, details=details)
     return version
 

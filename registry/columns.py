@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Double, ForeignKey, MetaData, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
+
+from storage.errors import IntegrityFailure
 
 _NAMING = {
     "pk": "pk_%(table_name)s",
@@ -48,6 +51,33 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read a time; IntegrityFailure where the database holds something else."""
+        return checked_reader(super().result_processor(dialect, coltype), "time")
+
+
+class _Json(JSON):
+    """A JSON document, in and out."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read a document; IntegrityFailure where the database holds something else."""
+        return checked_reader(super().result_processor(dialect, coltype), "JSON document")
+
+
+def checked_reader(read: Callable[[Any], Any] | None, what: str) -> Callable[[Any], Any] | None:
+    """``read``, with IntegrityFailure for a value that it cannot make sense of: a row was damaged."""
+    if read is None:
+        return None
+
+    def checked(value: Any) -> Any:
+        try:
+            return read(value)
+        except (ValueError, TypeError, RecursionError) as error:
+            message = f"the registry is damaged: {value!r:.80} is no {what}"
+            raise IntegrityFailure(message, hint="restore the database from a backup") from error
+
+    return checked
+
 
 class Record(DeclarativeBase):
     """Base of every record: the metadata with its naming convention and the types of columns."""
@@ -57,8 +87,8 @@ class Record(DeclarativeBase):
         str: Text(),
         datetime: UtcDateTime(),
         float: Double(),
-        Document: JSON(none_as_null=True),
-        Shape: JSON(none_as_null=True),
+        Document: _Json(none_as_null=True),
+        Shape: _Json(none_as_null=True),
     }
 
 

@@ -94,7 +94,8 @@ def add_files(session: Session, version: ModelVersion, files: Sequence[FileRow],
     rows = [{"version_id": version.id, **asdict(file)} for file in files]
     if rows:
         session.execute(insert(VersionFile), rows)
-    details = {"files": {file.path: file.digest for file in files}}
+    named = {file.path: file.digest for file in files}
+    details = {"files": named, "rows": events.fingerprint(map(asdict, files))}
     events.append(session, actor=actor, action="files.add", subject=version.reference, details=details)
 
 
@@ -116,7 +117,7 @@ def add_tensors(session: Session, version: ModelVersion, tensors: Sequence[Tenso
     rows = [{"version_id": version.id, **asdict(tensor), "shape": list(tensor.shape)} for tensor in tensors]
     if rows:
         session.execute(insert(Tensor), rows)
-    details = {"tensors": len(tensors)}
+    details = {"tensors": len(tensors), "rows": events.fingerprint(map(asdict, tensors))}
     events.append(session, actor=actor, action="tensors.add", subject=version.reference, details=details)
 
 
@@ -149,6 +150,7 @@ def add_delta(session: Session, version: ModelVersion, delta: DeltaRow, *, actor
         "values": delta.values,
         "drop_rate": delta.drop_rate,
         "seed": delta.seed,
+        "rows": events.fingerprint([asdict(delta)]),
     }
     events.append(session, actor=actor, action="delta.add", subject=version.reference, details=details)
     return record

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
 from registry.database_errors import database_failure, shown_url
-from storage.errors import EnvironmentFailure, UsageError
+from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 
 WAIT_SECONDS = 30
 """How long a writer waits for the one before it."""
@@ -93,6 +93,9 @@ def _transaction(engine: Engine, mode: str) -> Iterator[Session]:
 def _failures(engine: Engine) -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:  # sqlite3, reading text that mergestore never wrote
+        message = f"the registry database {shown_url(engine.url)} is damaged: it holds text that is none"
+        raise IntegrityFailure(message, hint="restore it from a backup, or choose another store") from error
     except DBAPIError as error:
         failure = database_failure(engine.url, error)
         if failure is None:

@@ -9,7 +9,7 @@ was noted elsewhere (``head``) is what proves more.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from registry.columns import now
 from registry.records import AuditEvent, StoreMeta
-from storage.digests import canonical_json, json_digest
+from storage.digests import canonical_json, json_digest, sha256_digest
 from storage.errors import IntegrityFailure
 
 GENESIS = "sha256:" + "0" * 64
@@ -69,6 +69,11 @@ def of(session: Session, subjects: Iterable[str]) -> list[dict[str, Any]]:
     """The events about any of these subjects as JSON-ready values, oldest first."""
     query = select(AuditEvent).where(AuditEvent.subject.in_(list(subjects))).order_by(AuditEvent.sequence)
     return [_document(event) for event in session.scalars(query)]
+
+
+def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What an event keeps of rows that are too many to list: a digest of their values, in whatever order."""
+    return sha256_digest("\n".join(sorted(json.dumps(dict(row), sort_keys=True) for row in rows)).encode())
 
 
 def verify_chain(session: Session) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ForeignKeyConstraint, Select, and_, exists, func, not_, select
 from sqlalchemy.orm import Session, aliased
 
-from registry import events
+from registry import events, witness
 from registry.records import Alias, AuditEvent, Delta, Model, ModelVersion, Recipe, VersionFile
 from storage.digests import sha256_digest
 
@@ -118,6 +118,11 @@ def _digest_in(details: str) -> str | None:
         return None
 
 
+def _contradictions(session: Session) -> Iterator[Problem]:
+    for what, where in witness.contradictions(session):
+        yield _problem(what, where)
+
+
 def _chain(session: Session) -> Iterator[Problem]:
     yield from events.verify_chain(session)
 
@@ -129,6 +134,7 @@ _CHECKS: tuple[Callable[[Session], Iterator[Problem]], ...] = (
     _incomplete_versions,
     _changed_recipes,
     _changed_versions,
+    _contradictions,
     _chain,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -43,7 +44,8 @@ def record_recipe(session: Session, *, canonical: str, method: str, inputs: Sequ
     rows = [{"recipe_digest": digest, "position": place, **asdict(row)} for place, row in enumerate(inputs)]
     if rows:
         session.execute(insert(RecipeInput), rows)
-    events.append(session, actor=actor, action="recipe.record", subject=digest, details={"method": method})
+    details = {"method": method, "inputs": events.fingerprint(input_rows(session, digest))}
+    events.append(session, actor=actor, action="recipe.record", subject=digest, details=details)
     return recipe
 
 
@@ -61,6 +63,32 @@ def recipe_inputs(session: Session, digest: str) -> list[RecipeInput]:
     return list(session.scalars(query))
 
 
+def input_rows(session: Session, digest: str) -> list[dict[str, Any]]:
+    """What is recorded of a recipe's inputs, as plain values."""
+    return [
+        {"position": row.position, "version_id": row.version_id, "role": row.role, "weight": row.weight}
+        for row in recipe_inputs(session, digest)
+    ]
+
+
+def materialization_row(made: Materialization) -> dict[str, Any]:
+    """What is recorded of a computation and stays as it is, as plain values."""
+    return {
+        "id": made.id,
+        "recipe_digest": made.recipe_digest,
+        "merge_version_id": made.merge_version_id,
+        "output_digest": made.output_digest,
+        "device": made.device,
+        "engine": made.engine,
+        "versions": made.versions,
+        "seconds": made.seconds,
+        "bytes": made.bytes,
+        "path": made.path,
+        "cached": made.cached,
+        "created_by": made.created_by,
+    }
+
+
 def record_materialization(session: Session, made: Materialization) -> Materialization:
     """Record that a recipe was computed; ``made.created_by`` is the actor, the recipe the event's subject."""
     session.add(made)
@@ -71,6 +99,7 @@ def record_materialization(session: Session, made: Materialization) -> Materiali
         "device": made.device,
         "engine": made.engine,
         "path": made.path,
+        "row": events.fingerprint([materialization_row(made)]),
     }
     events.append(
         session,

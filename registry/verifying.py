@@ -41,7 +41,8 @@ class _Findings:
         self.checked[kind] = self.checked.get(kind, 0) + number
 
     def add(self, error: MergestoreError, where: str) -> None:
-        self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": error.hint})
+        hint = error.hint or "restore it from a backup, or register the same content again"
+        self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": hint})
 
     def result(self) -> Verification:
         return Verification(not self.problems, self.checked, self.problems)

@@ -14,6 +14,7 @@ from storage.errors import IntegrityFailure
 from storage.files import copy_file, disk_errors, publish_file, sweep, temporary_path
 
 _READ = 8 << 20
+_RESTORE = "restore this file from a backup, or register the same content again, which replaces it"
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ class BlobStore:
         """
         path = self.path(digest)
         if not path.is_file():
-            raise IntegrityFailure(f"blob {digest} is missing: expected {path}")
+            raise IntegrityFailure(f"blob {digest} is missing: expected {path}", hint=_RESTORE)
         found = hash_file(path)
         if found.digest != digest:
-            raise IntegrityFailure(f"blob {digest} is damaged: {path} now hashes to {found.digest}")
+            raise IntegrityFailure(f"blob {digest} is damaged: {path} now hashes to {found.digest}", hint=_RESTORE)
         return found
 
     def digests(self) -> Iterator[str]:

@@ -6,17 +6,20 @@ the base's bytes, the fine-tune's bytes, the coding and the seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from blake3 import blake3
 
 from storage.align import Alignment, align
 from storage.checkpoint import Checkpoint
 from storage.delta import DeltaWriter
 from storage.dtypes import MERGEABLE
 from storage.encode import LARGEST, Coding, EncodedChunk, encode_chunk
-from storage.errors import InputRefused
+from storage.errors import InputRefused, IntegrityFailure
 from storage.frames import chunk_count, chunk_span, compress
 from storage.inputs import pieces, read_chunk, source_digest, tensor_digests
 from storage.manifest import HeadTensor, Manifest, TensorDelta
@@ -155,6 +158,9 @@ class _Chunk:
     index: int
 
 
+_Encoded = tuple[EncodedChunk, bytes, memoryview]  # the chunk, its frame, the base's bytes that it was made from
+
+
 class TensorBuilder:
     """Encodes the paired tensors of one fine-tune into a writer."""
 
@@ -237,32 +243,42 @@ class TensorBuilder:
             progress.finish()
         return tensors
 
-    def _frames(
-        self, name: str, encoded: Iterator[tuple[EncodedChunk, bytes]], progress: Progress
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def _frames(self, name: str, encoded: Iterator[_Encoded], progress: Progress) -> Iterator[tuple[bytes, bytes]]:
         entry = self.base.source.entries[name]
-        measured = Measured()
+        measured, hasher = Measured(), blake3()
         for _ in range(chunk_count(entry.elements)):
-            chunk, frame = next(encoded)
+            chunk, frame, base = next(encoded)
+            hasher.update(base)
             measured = measured + chunk.measured
             progress.advance(chunk.measured.elements * entry.nbytes // entry.elements)
             yield chunk.data, frame
+        _check_base(name, "blake3:" + hasher.hexdigest(), self.base.digests[name])
         self.measured[name] = measured
 
-    def _encode_chunk(self, job: _Chunk) -> tuple[EncodedChunk, bytes]:
+    def _encode_chunk(self, job: _Chunk) -> _Encoded:
         ours, theirs = self.base.source.entries[job.name], self.source.entries[job.other]
         start, count = chunk_span(job.index, ours.elements)
-        base = as_bits(read_chunk(self.base.source, job.name, start, count), ours.dtype)
+        raw = read_chunk(self.base.source, job.name, start, count)
+        base = as_bits(raw, ours.dtype)
         fine_tuned = as_bits(read_chunk(self.source, job.other, start, count), theirs.dtype)
         key = mask_key(self.coding.seed, self.digests[job.other], job.name)
         chunk = encode_chunk(base, ours.dtype, fine_tuned, theirs.dtype, self.coding, key, start)
-        _refuse_overflow(job.other, chunk.measured)
-        return chunk, compress(chunk.data)
+        refuse_overflow(job.other, chunk.measured)
+        return chunk, compress(chunk.data), raw
 
 
-def _refuse_overflow(name: str, measured: Measured) -> None:
+def _check_base(name: str, found: str, recorded: str) -> None:
+    if found != recorded:
+        raise IntegrityFailure(
+            f"tensor {name!r} of the base hashes to {found}, recorded is {recorded}",
+            hint="the stored or referenced file has changed: run `mergestore verify`",
+        )
+
+
+def refuse_overflow(name: str, measured: Measured) -> None:
+    """Raise InputRefused for a delta with values that no encoding holds: too large, infinite or NaN."""
     largest = max(abs(measured.minimum), abs(measured.maximum))
-    if largest > LARGEST:
+    if not (largest <= LARGEST and math.isfinite(measured.absolute)):
         raise InputRefused(
             f"tensor {name!r} differs from its base by {largest:g}, more than a delta can hold ({LARGEST:g})",
             hint="the checkpoint is broken (a diverged or badly converted model): it cannot be merged",

@@ -9,7 +9,7 @@ from pathlib import Path
 from storage.adapter import Adapter, LoraModule
 from storage.align import Alignment, MissingTensor
 from storage.align_adapter import AdapterAlignment, align_adapter
-from storage.build import BaseModel, Built, TensorBuilder, head_config, summarize, write_head
+from storage.build import BaseModel, Built, TensorBuilder, head_config, refuse_overflow, summarize, write_head
 from storage.chunks import LowRankChunk, dense
 from storage.delta import ContentHash, DeltaWriter
 from storage.encode import EXACT
@@ -160,6 +160,7 @@ def _measure_products(
 
     try:
         for name, found in in_order(measure, _products(base, adapter, modules), threads):
+            refuse_overflow(name, found)
             measured[name] = measured.get(name, Measured()) + found
             progress.advance(4 * found.elements)
     finally:

@@ -146,6 +146,22 @@ def staging_directory(target: Path) -> Path:
         return staging
 
 
+@contextlib.contextmanager
+def staged_directory(target: Path) -> Iterator[Path]:
+    """A ``staging_directory`` to publish; if it was not, it is gone after the block, and the parents made for it."""
+    made = [folder for folder in target.parents if not folder.exists()]
+    try:
+        staging = staging_directory(target)
+        try:
+            yield staging
+        finally:
+            remove_tree(staging)
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):  # where the target was published they are not empty
+                folder.rmdir()
+
+
 def publish_directory(staging: Path, target: Path, *, replace: bool = False) -> None:
     """Make a finished folder appear as ``target`` by one rename, after everything in it is on the disk.
 

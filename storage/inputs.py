@@ -17,6 +17,14 @@ from storage.progress import Progress
 from storage.tensors import TensorEntry, TensorSource
 
 _PIECE = 4 * CHUNK  # bytes; a whole number of elements of every dtype
+# Dtypes that are carried but not merged: how to view their floats, and the bits that are all ones in exactly those
+# that are NaN or infinite (F8_E4M3 has no infinity).
+_CARRIED: dict[str, tuple[str, int]] = {
+    "F64": ("<u8", 0x7FF0000000000000),
+    "C64": ("<u4", 0x7F800000),
+    "F8_E4M3": ("u1", 0x7F),
+    "F8_E5M2": ("u1", 0x7C),
+}
 
 
 def read_chunk(source: TensorSource, name: str, start: int, count: int) -> memoryview:
@@ -64,18 +72,32 @@ def tensor_digests(
 
 
 def _refuse_not_finite(entry: TensorEntry, piece: memoryview, number: int, where: str) -> None:
-    if entry.dtype not in MERGEABLE:
+    found = _first_not_finite(entry.dtype, piece)
+    if found is None:
         return
-    bits = as_bits(piece, entry.dtype)
-    if finite(bits, entry.dtype):
-        return
-    values = widen(bits, entry.dtype)
-    position = int(np.flatnonzero(~np.isfinite(values))[0])
-    element = number * (_PIECE // DTYPES[entry.dtype].itemsize) + position
+    byte, value = found
+    element = (number * _PIECE + byte) // DTYPES[entry.dtype].itemsize
     raise InputRefused(
-        f"{where}: tensor {entry.name!r}: element {element} is {values[position]}",
+        f"{where}: tensor {entry.name!r}: element {element} is {value}",
         hint="the checkpoint is broken (a diverged or badly converted model): it cannot be merged",
     )
+
+
+def _first_not_finite(dtype: str, piece: memoryview) -> tuple[int, str] | None:
+    """Where in a piece the first value that is NaN or infinite stands, in bytes, and what it is."""
+    if dtype in MERGEABLE:
+        bits = as_bits(piece, dtype)
+        if finite(bits, dtype):
+            return None
+        values = widen(bits, dtype)
+        position = int(np.flatnonzero(~np.isfinite(values))[0])
+        return position * bits.itemsize, str(values[position])
+    if dtype not in _CARRIED:
+        return None
+    view, ones = _CARRIED[dtype]
+    patterns = np.frombuffer(piece, np.dtype(view))
+    positions = np.flatnonzero((patterns & patterns.dtype.type(ones)) == ones)
+    return (int(positions[0]) * patterns.itemsize, "not a finite number") if positions.size else None
 
 
 def source_digest(entries: Mapping[str, TensorEntry], digests: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The ``mergestore`` command line as the demo calls it: the command a reader can repeat, its answer as JSON."""
+"""The ``mergestore`` command line as the demo calls it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,27 @@ class CommandFailed(Exception):
 
 
 class Mergestore:
-    """Runs ``mergestore`` commands on the store in ``home``; ``show`` is called with each command's spelling."""
+    """Runs commands on the store in ``home`` and nowhere else; ``show`` gets each command as one would type it."""
 
     def __init__(self, home: Path, show: Callable[[str], None]) -> None:
         self._show = show
-        self._program = str(Path(sys.executable).with_name("mergestore"))
         self._environment = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE}
         self._environment["MERGESTORE_HOME"] = str(home)
 
     def ask(self, *arguments: str, quiet: bool = False) -> dict[str, Any]:
-        """The command's JSON answer; ``quiet`` does not show the command."""
+        """The command's JSON answer; a ``quiet`` one is not shown."""
         if not quiet:
             self._show(spell(*arguments))
         answer: dict[str, Any] = json.loads(self._run(*arguments, "--json"))
         return answer
 
-    def print(self, *arguments: str) -> str:
+    def read(self, *arguments: str) -> str:
         """What the command prints for people."""
         self._show(spell(*arguments))
         return self._run(*arguments)
 
     def _run(self, *arguments: str) -> str:
-        command = [self._program, *arguments]
+        command = [sys.executable, "-m", "cli", *arguments]
         done = subprocess.run(command, env=self._environment, text=True, capture_output=True, check=False)
         if done.returncode:
             told = (done.stderr or done.stdout).strip()

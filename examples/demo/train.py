@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from examples.demo.data import Corpus, Message
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 THREADS = 2
@@ -60,7 +58,7 @@ def train(base: Path, corpus: Corpus, settings: Settings, folder: Path) -> None:
     for batch in _batches(corpus.train, settings):
         loss = learner.loss(batch)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     _publish(learner, folder, _identity(settings, corpus))
@@ -152,7 +150,7 @@ def _publish(learner: _Learner, folder: Path, identity: dict[str, Any]) -> None:
     learner.tokenizer.save_pretrained(partial)
     (partial / _DONE).write_text(json.dumps(identity, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
-    os.rename(partial, folder)
+    partial.rename(folder)
 
 
 def _identity(settings: Settings, corpus: Corpus) -> dict[str, Any]:

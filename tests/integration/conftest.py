@@ -67,23 +67,11 @@ def postgres_server() -> Iterator[Server]:
     if os.geteuid() == 0:
         shutil.chown(home, "postgres", "postgres")
     data, port = home / "data", _free_port()
-    options = " ".join(
-        f"-c {setting}" for setting in [f"port={port}", f"unix_socket_directories={home}", *_SETTINGS.split()]
-    )
+    settings = [f"port={port}", f"unix_socket_directories={home}", *_SETTINGS.split()]
+    options = " ".join(f"-c {setting}" for setting in settings)
+    initialize = f"-D {data} -A trust -U postgres --no-sync -E UTF8 --locale=C.UTF-8".split()
     try:
-        _as_postgres(
-            binaries / "initdb",
-            "-D",
-            data,
-            "-A",
-            "trust",
-            "-U",
-            "postgres",
-            "--no-sync",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-        )
+        _as_postgres(binaries / "initdb", *initialize)
         _as_postgres(binaries / "pg_ctl", "-D", data, "-w", "-l", home / "log", "-o", options, "start")
         yield Server(port)
     finally:
@@ -92,21 +80,47 @@ def postgres_server() -> Iterator[Server]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _migrate(url: str | URL) -> None:
+    engine = open_engine(url)
+    migrations.upgrade(engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_schema(postgres_server: Server) -> str:
+    """A database with the registry's schema, to be copied: quicker than to make it every time."""
+    postgres_server.run("CREATE DATABASE schema")
+    _migrate(postgres_server.url("schema"))
+    return "schema"
+
+
+@pytest.fixture(scope="session")
+def sqlite_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the registry's schema, to be copied."""
+    file = tmp_path_factory.mktemp("schema") / "registry.db"
+    _migrate(sqlite_url(file))
+    return file
+
+
 @pytest.fixture
-def postgres_url(postgres_server: Server) -> Iterator[str]:
-    """The URL of an empty database of its own."""
+def postgres_url(request: pytest.FixtureRequest, postgres_server: Server) -> Iterator[str]:
+    """The URL of a database of its own: empty, unless the test asks for ``engine`` too."""
     name = f"registry_{uuid.uuid4().hex}"
-    postgres_server.run(f'CREATE DATABASE "{name}"')
+    template = request.getfixturevalue("postgres_schema") if "engine" in request.fixturenames else "template1"
+    postgres_server.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield postgres_server.url(name).render_as_string()
     postgres_server.run(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database: every test that asks for it runs on SQLite and on PostgreSQL."""
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path / "registry.db").render_as_string()
-    return str(request.getfixturevalue("postgres_url"))
+    """The URL of a database, as ``postgres_url``: a test that asks for it runs on SQLite and on PostgreSQL."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    file = tmp_path / "registry.db"
+    if "engine" in request.fixturenames:
+        shutil.copy(request.getfixturevalue("sqlite_schema"), file)
+    return sqlite_url(file).render_as_string()
 
 
 @pytest.fixture
@@ -126,6 +140,18 @@ def connect() -> Iterator[Callable[[str | URL], Engine]]:
 @pytest.fixture
 def engine(database_url: str, connect: Callable[[str], Engine]) -> Engine:
     """A database with the registry's schema."""
-    engine = connect(database_url)
-    migrations.upgrade(engine)
-    return engine
+    return connect(database_url)
+
+
+@pytest.fixture(scope="module")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An environment in which nothing touches the user's own store or tracking server."""
+    ours = tmp_path_factory.mktemp("surroundings")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("MERGESTORE_", "MLFLOW_"))]:
+            patch.delenv(name)
+        patch.setenv("MERGESTORE_HOME", str(ours / "home"))
+        patch.setenv("MERGESTORE_ACTOR", "tester@here")
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield

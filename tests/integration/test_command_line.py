@@ -3,6 +3,9 @@
 import contextlib
 import io
 import json
+import os
+import pty
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -348,4 +351,64 @@ def test_list_loads_nothing_heavy(filled):
     command = [sys.executable, "-c", listed, "list", "--store", str(filled.store), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
-    assert not {"torch", "mlflow", "numba", "alembic", "transformers"} & loaded
+    assert not {"torch", "mlflow", "numba", "alembic", "transformers", "numpy"} & loaded
+
+
+def test_list_is_quick(filled):
+    seconds = min(_cpu_seconds("-m", "cli", "list", "--store", str(filled.store)) for _ in range(5))
+    # Half a second, or on a slow machine as much more as the database library alone takes longer there.
+    yardstick = min(_cpu_seconds("-c", "import sqlalchemy.orm") for _ in range(5))
+    assert seconds < max(0.5, 2.5 * yardstick)
+
+
+def _cpu_seconds(*words):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+# At a terminal
+
+
+def test_progress_and_colour_are_for_terminals_only(filled, models, tmp_path):
+    store = tmp_path / "store"
+    assert _at_terminal("init", "--store", store) == (b"created", b"")
+    words = ("register", "base", "tiny", models / "base", "--store", store)
+    answer, shown = _at_terminal(*words)
+    assert answer == b"registered"
+    assert b"hash base" in shown
+    assert filled(*words)[2] == ""
+
+
+def test_errors_are_coloured_unless_unwanted(tmp_path):
+    words = ("list", "--store", tmp_path / "none")
+    assert _at_terminal(*words)[1].startswith(b"\x1b[1;31merror:\x1b[0m there is no store")
+    assert _at_terminal(*words, NO_COLOR="1")[1].startswith(b"error: there is no store")
+
+
+def _at_terminal(*words, **settings):
+    """The first word on stdout, a pipe, and all that a terminal on stderr shows."""
+    master, terminal = pty.openpty()
+    try:
+        done = subprocess.Popen(
+            [sys.executable, "-m", "cli", *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, "TERM": "xterm", **settings},
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+        )
+        os.close(terminal)
+        shown = _read_to_the_end(master)
+        out, _ = done.communicate()
+    finally:
+        os.close(master)
+    return out.partition(b" ")[0].partition(b":")[0], shown
+
+
+def _read_to_the_end(terminal):
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side has closed
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    return shown

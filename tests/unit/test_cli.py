@@ -170,16 +170,17 @@ def test_tree_and_json_exclude_each_other(capsys):
 # Other ends of a run
 
 
-def test_an_interrupt_is_130_without_a_traceback():
+def test_an_interrupt_is_130_without_a_traceback(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"postgresql://nobody@127.0.0.1:{mute.getsockname()[1]}/none"
-        command = [sys.executable, "-m", "cli", "--database", url, "list", "--json"]
-        running = subprocess.Popen(command, cwd=ROOT, env=_plain(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        mute.settimeout(60)
-        connection, _ = mute.accept()  # it waits now for an answer that never comes
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
-        connection.close()
+        command = [sys.executable, "-m", "cli", "--store", str(tmp_path), "--database", url, "list", "--json"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, cwd=ROOT, env=_plain(), **pipes) as running:
+            mute.settimeout(60)
+            connection, _ = mute.accept()  # it waits now for an answer that never comes
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+            connection.close()
     assert running.returncode == 130
     assert err == b""
     assert json.loads(out)["error"]["kind"] == "interrupted"

@@ -84,3 +84,70 @@ def _python(code, folder):
         capture_output=True,
         text=True,
     )
+
+
+# Opening a store
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """An environment that names no store, database, server or actor."""
+    for name in ("MERGESTORE_HOME", "MERGESTORE_DATABASE", "MLFLOW_TRACKING_URI", "MERGESTORE_ACTOR"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("bare")
+def test_open_makes_a_store_and_finds_it_again(tmp_path):
+    for _ in range(2):
+        with mergestore.open(tmp_path / "store") as store:
+            assert store.list() == mergestore.Listing()
+            assert store.tracking_uri == f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}"
+            assert "@" in store.actor
+    assert (tmp_path / "store" / "registry.db").exists()
+
+
+def test_the_environment_says_where_and_who(tmp_path, bare):
+    bare.setenv("MERGESTORE_HOME", str(tmp_path / "home"))
+    bare.setenv("MERGESTORE_DATABASE", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    bare.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    bare.setenv("MERGESTORE_ACTOR", "ci@example")
+    with mergestore.open() as store:
+        assert (store.tracking_uri, store.actor) == ("http://127.0.0.1:9", "ci@example")
+    assert (tmp_path / "elsewhere.db").exists()
+    assert (tmp_path / "home").is_dir()
+    assert not (tmp_path / "home" / "registry.db").exists()
+
+
+def test_what_is_said_wins_over_the_environment(tmp_path, bare):
+    for name in ("MERGESTORE_HOME", "MERGESTORE_DATABASE", "MLFLOW_TRACKING_URI", "MERGESTORE_ACTOR"):
+        bare.setenv(name, "nonsense")
+    url = f"sqlite:///{tmp_path / 'said.db'}"
+    with mergestore.open(tmp_path / "home", database=url, tracking_uri="http://said", actor="me") as store:
+        assert (store.tracking_uri, store.actor) == ("http://said", "me")
+    assert (tmp_path / "said.db").exists()
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("database", [None, "sqlite:///{}/typo.db"])
+def test_a_store_that_is_not_there_is_said_and_not_made(tmp_path, database):
+    home = tmp_path / "none"
+    with pytest.raises(mergestore.EnvironmentFailure, match="there is no store in") as caught:
+        mergestore.open(home, database=database and database.format(tmp_path), create=False)
+    assert "mergestore init" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_file_in_the_way_is_an_environment_failure(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(mergestore.EnvironmentFailure, match="cannot make the store"):
+        mergestore.open(tmp_path / "file" / "store")
+
+
+@pytest.mark.usefixtures("bare")
+def test_init_says_whether_it_made_the_store(tmp_path):
+    first, second = mergestore.init(tmp_path / "store"), mergestore.init(tmp_path / "store")
+    assert (first["created"], second["created"]) == (True, False)
+    assert first["home"] == str(tmp_path / "store")
+    assert set(first) == {"home", "database", "created", "schema"}

@@ -1,0 +1,108 @@
+"""A process that works on a store until it is killed.
+
+Reads orders from stdin, a JSON document a line, and forks a child for each: the child inherits everything imported
+and compiled, so that forty deaths take seconds. A child kills itself where its order says, or is killed from outside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mergestore
+from merging import kernels
+from merging.combination import Combine, Contribution
+from storage.chunks import KeptChunk
+from storage.encode import EXACT, dare_coding, encode_chunk
+
+DISK = frozenset(
+    {"open", "write", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "ioctl", "execute", "executemany"}
+    | {"commit", "rollback", "sendfile", "copyfileobj", "renameat2"}
+)
+
+
+class Trap:
+    """Counts the calls of this process, and among them those that touch the disk; kills it at a chosen one."""
+
+    def __init__(self, kind: str, number: int):
+        self.kind, self.number = kind, number
+        self.counts = {"call": 0, "disk": 0}
+
+    def __call__(self, frame: Any, event: str, argument: Any) -> None:
+        self.counts["call"] += 1
+        if event == "c_call" and argument.__name__ in DISK:
+            self.counts["disk"] += 1
+        if self.counts[self.kind] == self.number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def steps(store: Any, number: int, models: Path, out: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """What one child does: a base, a skill, a merge, and its model in the cache and in a folder."""
+    yield "base", lambda: store.register_base(f"base-{number}", models / f"base-{number}")
+    skill = models / f"skill-{number}"
+    yield "skill", lambda: store.register_skill(f"skill-{number}", skill, base="tiny", encoding="exact")
+    yield "dare", lambda: store.register_skill(f"dare-{number}", skill, base="tiny", drop_rate=0.5)
+    yield "merge", lambda: store.merge(f"merge-{number}", f"tiny + skill-{number}")
+    yield "alias", lambda: store.alias(f"skill-{number}@1", "prod")
+    yield "cache", lambda: store.materialize(f"merge-{number}", wait=False)
+    yield (
+        "out",
+        lambda: store.materialize(
+            f"merge-{number}", output=out / f"out-{number}", wait=False, force=True, cache=False, shard_size=600
+        ),
+    )
+
+
+def work(order: dict[str, Any]) -> None:
+    """Do every step, and write each down once it has returned."""
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    trap = Trap(*(order["trap"] or ("call", -1)))
+    with mergestore.open(order["home"], create=False) as store:
+        threading.setprofile(trap)
+        sys.setprofile(trap)
+        for name, step in steps(store, order["number"], Path(order["models"]), Path(order["out"])):
+            answer = step()
+            document = answer if isinstance(answer, dict) else answer.to_dict()
+            os.write(log, json.dumps({"step": name, **document}).encode() + b"\n")
+        sys.setprofile(None)
+    os.write(log, json.dumps({"step": "end", **trap.counts}).encode() + b"\n")
+
+
+def warm() -> None:
+    """Import and compile what a child will run. Nothing here may start a thread: threads do not survive a fork."""
+    for module in ("store", "register_base", "register_skill", "merges", "materializing", "hub"):
+        import_module(f"registry.{module}")
+    base = np.arange(0x3F00, 0x3F40, dtype=np.uint16)
+    for dtype, bits in (("BF16", base), ("F32", base.astype(np.uint32) << 16)):
+        for coding in (EXACT, dare_coding(0.5, 0, "int4")):
+            data = encode_chunk(bits, dtype, bits + 1, dtype, coding, 1, 0).data
+            chunk = KeptChunk(data, coding, 1, 0, bits.size, dtype, dtype, "warm")
+            kernels.merge(bits, dtype, (Contribution(chunk, 1.0, 1.0),), Combine(False, False, 1.0, 1.0), dtype)
+
+
+def main() -> None:
+    warm()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                work(json.loads(line))
+            finally:
+                os._exit(0)
+        print(child, flush=True)
+        os.waitpid(child, 0)
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Laws of recipes: one digest however a merge is written, read back whole, and nothing damaged is taken for one."""
+
+import copy
+import json
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from merging.expression import parse_expression
+from merging.methods import METHODS
+from merging.recipe import make_recipe, read_recipe
+from storage.errors import IntegrityFailure, UsageError
+
+laws = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+digests = st.integers(0, 50).map(lambda number: f"blake3:{number:064x}")
+weights = st.floats(-1e30, 1e30) | st.floats(-2, 2) | st.integers(-5, 5)
+
+VALUES = {
+    "lambda": st.floats(-1e30, 1e30),
+    "density": st.floats(0.001, 1),
+    "drop_rate": st.floats(0, 0.999),
+    "seed": st.integers(0, (1 << 53) - 1),
+    "trim": st.sampled_from(["model", "tensor"]),
+    "divisor": st.sampled_from(["count", "weights"]),
+    "normalize": st.just(False),
+}
+
+
+@st.composite
+def requests(draw):
+    """The arguments of make_recipe: any method, with any of its parameters."""
+    method = draw(st.sampled_from(sorted(METHODS)))
+    names = [parameter.name for parameter in METHODS[method].parameters]
+    chosen = draw(st.sets(st.sampled_from(names))) | {"normalize"} & set(names)
+    return {
+        "method": method,
+        "base": draw(digests),
+        "weights": draw(st.dictionaries(digests, weights, min_size=1, max_size=5)),
+        "parameters": {name: draw(VALUES[name]) for name in sorted(chosen)},
+        "head": draw(st.none() | digests),
+        "dtype": draw(st.sampled_from([None, "F32", "F16", "BF16"])),
+        "files": draw(st.none() | digests),
+    }
+
+
+def shuffled(mapping, seed):
+    items = list(mapping.items())
+    random.Random(seed).shuffle(items)
+    return dict(items)
+
+
+@laws
+@given(requests(), st.integers())
+def test_order_of_writing_does_not_matter(request_, seed):
+    recipe = make_recipe(**request_)
+    other = {**request_, **{key: shuffled(request_[key], seed) for key in ("weights", "parameters")}}
+    again = make_recipe(**other)
+    assert again.digest == recipe.digest
+    assert again.terms == recipe.terms
+
+
+@laws
+@given(requests())
+def test_a_recipe_survives_its_json(request_):
+    recipe = make_recipe(**request_)
+    again = read_recipe(json.loads(recipe.canonical))
+    assert (again, again.digest) == (recipe, recipe.digest)
+
+
+@laws
+@given(requests())
+def test_making_a_recipe_from_a_recipe_changes_nothing(request_):
+    recipe = make_recipe(**request_)
+    sparse = frozenset() if {"drop_rate", "seed"} & set(recipe.parameters) else frozenset(request_["weights"])
+    again = make_recipe(
+        recipe.method,
+        recipe.base,
+        {term.skill: term.weight for term in recipe.terms},
+        recipe.parameters,
+        stored_sparse=sparse,
+        head=recipe.head,
+        dtype=recipe.dtype,
+        files=recipe.files,
+    )
+    assert again.digest == recipe.digest
+
+
+@laws
+@given(requests(), requests())
+def test_different_recipes_have_different_digests(one, other):
+    a, b = make_recipe(**one), make_recipe(**other)
+    assert (a == b) == (a.digest == b.digest)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 60), 1 << 60) | st.floats() | st.text(max_size=4) | digests,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@laws
+@given(requests(), st.randoms(use_true_random=False), junk)
+def test_a_changed_document_is_refused_or_is_another_recipe(request_, chooser, value):
+    document = make_recipe(**request_).to_dict()
+    changed = copy.deepcopy(document)
+    parent = chooser.choice([changed, changed["parameters"], *changed["terms"]])
+    parent[chooser.choice(sorted(parent) or ["new"])] = value
+    try:
+        recipe = read_recipe(changed)
+    except IntegrityFailure:
+        return
+    assert recipe.to_dict() == changed
+
+
+@laws
+@given(st.dictionaries(st.sampled_from(["lambda", "seed", "drop_rate", "divisor", "x"]), junk, max_size=3))
+def test_any_parameters_are_checked_or_refused_as_usage(parameters):
+    try:
+        recipe = make_recipe("dare_ties", f"blake3:{0:064x}", {f"blake3:{1:064x}": 1.0}, parameters)
+    except UsageError:
+        return
+    assert read_recipe(json.loads(recipe.canonical)).digest == recipe.digest
+
+
+@laws
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.decimals(-9, 9, places=3)), min_size=1, max_size=4))
+def test_an_expression_and_its_terms_in_another_order_are_one_recipe(terms):
+    terms = list(dict(terms).items())
+    found = set()
+    for order in (terms, terms[::-1]):
+        text = "base" + "".join(f" {'-' if weight < 0 else '+'} {abs(weight)}*{skill}" for skill, weight in order)
+        named = {f"blake3:{ord(term.reference):064x}": term.weight for term in parse_expression(text).terms}
+        found.add(make_recipe("task_arithmetic", f"blake3:{0:064x}", named, {}).digest)
+    assert len(found) == 1

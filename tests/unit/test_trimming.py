@@ -1,0 +1,154 @@
+"""Trimming cutoffs: exactly the k-th largest magnitude, over a tensor or the whole model, however it is cut."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from merging import kernels
+from merging.trimming import with_cutoffs
+from storage.encode import dare_coding
+from storage.progress import Silent
+from tests.unit.tiny_models import Tiny, tensor
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    made = []
+
+    def make(**tensors):
+        made.append(Tiny(tmp_path, tensors))
+        return made[-1]
+
+    yield make
+    for base in made:
+        base.close()
+
+
+def zeros(n, dtype="F32"):
+    return tensor(np.zeros(n), dtype)
+
+
+def cutoffs(base, delta, **parameters):
+    """The cutoff of each tensor."""
+    plan = base.plan("ties", [(delta, 1.0)], **parameters)
+    return {name: cutoff for (_, name), cutoff in plan.cutoffs.items()}
+
+
+def kept(base, delta, **parameters):
+    return {name: np.count_nonzero(w) for name, w in base.merge("ties", [(delta, 1.0)], **parameters).items()}
+
+
+@pytest.mark.parametrize("density", [0.001, 0.1, 0.2, 0.5, 0.999])
+def test_cutoff_is_the_kth_largest_magnitude(tiny, density):
+    values = np.random.default_rng(0).standard_t(2, 10_000).astype(np.float32)
+    base = tiny(w=zeros(10_000))
+    k = int(density * 10_000)
+    expected = np.sort(np.abs(values))[-k]
+    delta = base.delta({"w": tensor(values)})
+    assert cutoffs(base, delta, density=density) == {"w": expected}
+    assert kept(base, delta, density=density) == {"w": k}
+
+
+def test_magnitudes_that_share_their_upper_bits_are_told_apart(tiny):
+    ones = np.ones(1000, np.float32).view(np.uint32) + np.arange(1000, dtype=np.uint32)
+    values = np.random.default_rng(1).permutation(ones.view(np.float32))
+    base = tiny(w=zeros(1000))
+    found = cutoffs(base, base.delta({"w": tensor(values)}), density=0.123)
+    assert found == {"w": np.sort(values)[-123]}
+
+
+def test_values_equal_to_the_cutoff_are_all_kept(tiny):
+    base = tiny(w=zeros(6))
+    delta = base.delta({"w": tensor([3, -2, 2, 2, 1, -1])})
+    assert cutoffs(base, delta, density=0.34) == {"w": 2.0}
+    assert kept(base, delta, density=0.34) == {"w": 4}
+
+
+def test_trimming_keeps_everything_when_fewer_values_are_not_zero(tiny):
+    base = tiny(w=zeros(10))
+    delta = base.delta({"w": tensor([1, 0, 0, 0, 0, 0, 0, 0, 0, -1e-30])})
+    assert cutoffs(base, delta, density=0.2) == {"w": 0.0}
+    assert cutoffs(base, delta, density=0.1) == {"w": 1.0}
+
+
+def test_a_density_that_keeps_less_than_one_value_keeps_none(tiny):
+    base = tiny(w=zeros(4))
+    delta = base.delta({"w": tensor([1, 2, 3, 4])})
+    assert cutoffs(base, delta, density=0.2) == {"w": float("inf")}
+    assert kept(base, delta, density=0.2) == {"w": 0}
+
+
+def test_over_the_model_or_within_each_tensor(tiny):
+    """The authors trim over the flattened model, mergekit tensor by tensor."""
+    base = tiny(large=zeros(4), small=zeros(4))
+    delta = base.delta({"large": tensor([10, 20, 30, 40]), "small": tensor([1, 2, 3, 4])})
+    assert cutoffs(base, delta, density=0.5) == {"large": 10.0, "small": 10.0}
+    assert kept(base, delta, density=0.5) == {"large": 4, "small": 0}
+    assert cutoffs(base, delta, density=0.5, trim="tensor") == {"large": 30.0, "small": 3.0}
+    assert kept(base, delta, density=0.5, trim="tensor") == {"large": 2, "small": 2}
+
+
+def test_unchanged_tensors_count_among_the_models_values(tiny):
+    base = tiny(w=zeros(4), same=tensor([1, 2, 3, 4]))
+    delta = base.delta({"w": tensor([1, 2, 3, 4]), "same": base.tensors["same"]})
+    assert cutoffs(base, delta, density=0.25) == {"w": 3.0}
+
+
+def test_each_skill_has_its_own_cutoff(tiny):
+    base = tiny(w=zeros(4))
+    one, two = base.delta({"w": tensor([1, 2, 3, 4])}), base.delta({"w": tensor([10, 20, 30, 40])})
+    plan = base.plan("ties", [(one, 1.0), (two, 1.0)], density=0.5)
+    assert {plan.cutoffs[one.manifest.digest, "w"], plan.cutoffs[two.manifest.digest, "w"]} == {3.0, 30.0}
+
+
+def test_a_delta_of_any_dtype_is_trimmed_on_its_fp32_values(tiny):
+    values = np.random.default_rng(2).standard_normal(1000).astype(np.float32)
+    base = tiny(w=tensor(np.random.default_rng(3).standard_normal(1000), "BF16"))
+    fine_tuned = tensor(base.tensors["w"].floats + values, "F16")
+    magnitudes = np.sort(np.abs(fine_tuned.floats - base.tensors["w"].floats))
+    found = cutoffs(base, base.delta({"w": fine_tuned}), density=0.2)
+    assert found == {"w": magnitudes[-200]}
+
+
+def test_a_dropped_skill_is_trimmed_on_its_stored_values(tiny):
+    values = np.random.default_rng(4).standard_normal(5000).astype(np.float32)
+    base = tiny(w=zeros(5000))
+    delta = base.delta({"w": tensor(values)}, dare_coding(0.5, 1, "exact"))
+    stored = np.sort(np.abs(base.merge("task_arithmetic", [(delta, 0.5)])["w"]))  # 0.5 undoes the rescaling
+    assert cutoffs(base, delta, density=0.2) == {"w": stored[-1000]}
+
+
+def test_an_adapter_is_trimmed_on_its_product(tiny):
+    base = tiny(w=zeros((2, 3)), v=zeros(6))
+    delta = base.adapter({"w": (np.array([[1.0, 2.0, 3.0]]), np.array([[1.0], [10.0]]), 1.0, False)})
+    assert cutoffs(base, delta, density=0.25) == {"w": 10.0}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_tensor_of_several_chunks(tiny, threads):
+    n = (1 << 20) + 777
+    values = np.random.default_rng(5).standard_normal(n).astype(np.float32)
+    base = tiny(w=zeros(n))
+    plan = base.plan("ties", [(base.delta({"w": tensor(values)}), 1.0)], density=0.2)
+    plan = dataclasses.replace(plan, cutoffs={})
+    (cutoff,) = with_cutoffs(plan, threads, Silent()).cutoffs.values()
+    k = int(0.2 * n)
+    assert cutoff == np.partition(np.abs(values), n - k)[n - k]
+
+
+def test_other_methods_have_no_cutoffs(tiny):
+    base = tiny(w=zeros(4))
+    plan = base.plan("dare_ties", [(base.delta({"w": tensor([1, 2, 3, 4])}), 1.0)])
+    assert plan.cutoffs == {}
+    assert with_cutoffs(plan, 1, Silent()) is plan
+
+
+def test_histograms_count_magnitudes_and_no_zeros():
+    values = np.array([0.0, -0.0, 1.0, -1.0, 1.5, 2.0**-149], np.float32).view(np.uint32)
+    counts = np.zeros(1 << 16, np.uint64)
+    kernels.count_magnitudes(values, 16, np.uint32(0), counts)
+    assert {int(bin_): int(counts[bin_]) for bin_ in np.flatnonzero(counts)} == {0x3F80: 2, 0x3FC0: 1, 0: 1}
+    counts[:] = 0
+    kernels.count_magnitudes(values, 0, np.uint32(0x3F80), counts)
+    assert {int(bin_): int(counts[bin_]) for bin_ in np.flatnonzero(counts)} == {0: 2}
