@@ -86,6 +86,8 @@ def make_recipe(
     then have no effect is not recorded, and refused when given. Raises UsageError.
     """
     definition = method_named(method)
+    if not weights:
+        raise UsageError("a recipe needs at least one skill")
     draws = not set(weights) <= stored_sparse
     checked = definition.check(parameters, draws=draws)
     terms = tuple(RecipeTerm(skill, _weight(skill, weights[skill])) for skill in sorted(weights))
@@ -114,7 +116,7 @@ def _weight(skill: str, weight: float) -> float:
 
 
 def read_recipe(document: Any) -> Recipe:
-    """A recipe from its stored JSON. Raises IntegrityFailure when it is not one."""
+    """A recipe from its stored JSON, as ``parse_json`` reads it. Raises IntegrityFailure when it is not one."""
     try:
         if document["format"] != FORMAT or document["semantics"] != SEMANTICS:
             raise IntegrityFailure(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +16,7 @@ from registry.names import parse_reference
 from registry.recipes import load_recipe, materializations
 from registry.records import Materialization, ModelVersion
 from registry.results import Audit, Listing
+from storage.digests import parse_json
 
 
 def listing(session: Session, kind: str | None = None) -> Listing:
@@ -49,7 +49,7 @@ def audit(session: Session, reference: str) -> Audit:
     version = resolve(session, parse_reference(reference))
     graph = ancestors(session, version.id)
     is_merge = version.kind == "merge"
-    recipe = json.loads(load_recipe(session, version.digest).canonical) if is_merge else None
+    recipe = parse_json(load_recipe(session, version.digest).canonical) if is_merge else None
     made = materializations(session, version.digest) if is_merge else []
     subjects = [node.id for node in graph.nodes] + ([version.digest] if is_merge else [])
     return Audit(
@@ -108,7 +108,7 @@ def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
     if version.kind == "merge":
         recipe = load_recipe(session, version.digest)
         return {
-            "recipe": json.loads(recipe.canonical),
+            "recipe": parse_json(recipe.canonical),
             "materializations": [_materialization(each) for each in materializations(session, version.digest)],
         }
     delta = load_delta(session, version.id)

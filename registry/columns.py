@@ -56,8 +56,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         return checked_reader(super().result_processor(dialect, coltype), "time")
 
 
-class _Json(JSON):
+class _Json(TypeDecorator[Any]):
     """A JSON document, in and out."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """Read a document; IntegrityFailure where the database holds something else."""
@@ -87,8 +90,8 @@ class Record(DeclarativeBase):
         str: Text(),
         datetime: UtcDateTime(),
         float: Double(),
-        Document: _Json(none_as_null=True),
-        Shape: _Json(none_as_null=True),
+        Document: _Json(),
+        Shape: _Json(),
     }
 
 

@@ -45,15 +45,22 @@ def database_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
 
 
 def _sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
+    if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
+        # Not from SQLite but from Python's own part: a column's text is not UTF-8.
+        return _damaged(url, error)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of an extended code is its family
     if code in _SQLITE_DAMAGE:
-        return IntegrityFailure(
-            f"the registry database {url.database} is damaged: {error}",
-            hint="restore it from a backup, or choose another store",
-        )
+        return _damaged(url, error)
     if code in _SQLITE:
         return EnvironmentFailure(f"cannot use the database {url.database}: {error}", hint=_SQLITE[code])
     return None
+
+
+def _damaged(url: URL, error: sqlite3.Error) -> IntegrityFailure:
+    return IntegrityFailure(
+        f"the registry database {url.database} is damaged: {error}",
+        hint="restore it from a backup, or choose another store",
+    )
 
 
 def _postgres_failure(url: URL, error: DBAPIError) -> MergestoreError | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from registry.publishing import MANIFEST, WEIGHTS_METADATA, manifest_digest
 from storage.checkpoint import open_checkpoint
-from storage.digests import json_digest, model_digest, sha256_digest
+from storage.digests import json_digest, model_digest, parse_json, sha256_digest
 from storage.errors import InputRefused, IntegrityFailure, MergestoreError
 from storage.inputs import tensor_digests
 from storage.pipeline import thread_count
@@ -23,7 +22,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a published folder. Raises IntegrityFailure when it is missing or damaged."""
     path = folder / MANIFEST
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         json_digest(document["recipe"])
         model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in document["tensors"].items())
         document["output_digest"], document["recipe_digest"], document["digest"]

@@ -27,6 +27,15 @@ def verify_records(session: Session) -> list[Problem]:
     return [problem for check in _CHECKS for problem in check(session)]
 
 
+def _structure(session: Session) -> Iterator[Problem]:
+    """What SQLite itself finds wrong with its file: an index that lost a row answers wrongly, and silently."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        for (finding,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
+            if finding != "ok":
+                yield _problem(f"the database file is damaged: {finding}", "database")
+
+
 def _dangling(session: Session) -> Iterator[Problem]:
     for table in Model.metadata.sorted_tables:
         for key in sorted(table.foreign_key_constraints, key=lambda key: str(key.name)):
@@ -128,6 +137,7 @@ def _chain(session: Session) -> Iterator[Problem]:
 
 
 _CHECKS: tuple[Callable[[Session], Iterator[Problem]], ...] = (
+    _structure,
     _dangling,
     _astray_aliases,
     _missing_versions,

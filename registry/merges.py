@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +18,7 @@ from registry.opening import refuse_unready
 from registry.recipes import InputRow, load_recipe, recipe_inputs, record_recipe
 from registry.records import ModelVersion
 from registry.results import Merged
+from storage.digests import parse_json
 from storage.errors import Conflict, NotFound, UsageError
 from storage.tensors import listed
 
@@ -88,7 +88,7 @@ def resolve_target(session: Session, target: str, choices: Choices) -> ResolvedM
 def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
     """A named merge as it was recorded."""
     record = load_recipe(session, version.digest)
-    recipe = read_recipe(json.loads(record.canonical))
+    recipe = read_recipe(parse_json(record.canonical))
     inputs = recipe_inputs(session, version.digest)
     by_role = {
         role: [session.get_one(ModelVersion, row.version_id) for row in inputs if row.role == role]

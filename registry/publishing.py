@@ -167,7 +167,7 @@ def _skill(sources: Sources, skill: ModelVersion, weight: float) -> dict[str, An
 def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
     """README.md in the Hub's conventions: metadata a machine reads, then what a person wants to know."""
     resolved = sources.resolved
-    licences = sorted({version.licence for version in resolved.inputs if version.licence})
+    licences = _licences(resolved)
     unknown = [version.reference for version in resolved.inputs if not version.licence]
     front = ["---", "library_name: transformers", "base_model:"]
     front += [f"- {_quoted(_hub_name(version))}" for version in resolved.inputs]
@@ -177,6 +177,15 @@ def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
     elif len(licences) > 1 and not unknown:
         front += ["license: other", f"license_name: {_quoted(' AND '.join(licences))}"]
     return "\n".join([*front, "---", "", *_card_body(sources, document, licences, unknown)]) + "\n"
+
+
+def _licences(resolved: ResolvedMerge) -> list[str]:
+    """Every licence of the inputs once; SPDX names do not differ by case."""
+    spelled: dict[str, str] = {}
+    for version in resolved.inputs:
+        if version.licence:
+            spelled.setdefault(version.licence.casefold(), version.licence)
+    return sorted(spelled.values())
 
 
 def _card_body(

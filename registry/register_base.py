@@ -61,10 +61,15 @@ def register_base(
         digests = tensor_digests(opened, thread_count(None), progress, "hash base", str(checkpoint.root))
         files = staged.adopt(home.blobs)
     digest = source_digest(staged.tensors, digests)
-    attributes = {"files": companions_digest(files), "config": (checkpoint.config or {}).get("model_type")}
+    # The same weights with other files beside them, or stored where they were referenced, are another version.
+    attributes = {
+        "files": companions_digest(files),
+        "config": (checkpoint.config or {}).get("model_type"),
+        "referenced": reference,
+    }
     with writing(engine) as session:
         version = find_version_by_digest(session, name, digest)
-        created = version is None or version.attributes.get("files") != attributes["files"]
+        created = version is None or version.attributes != attributes
         if version is None or created:
             version = create_model_version(
                 session,

@@ -71,7 +71,7 @@ def _told(session: Session) -> _Told:
 def _document(details: str) -> dict[str, Any]:
     try:
         document = json.loads(details)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -117,7 +117,7 @@ def _changed_edges(session: Session, names: Mapping[int, str], told: _Told) -> I
     seen: dict[str, set[tuple[str, str]]] = {}
     for event in told.all("lineage.add"):
         parents = event.details.get("parents", [])
-        seen.setdefault(event.subject, set()).update((each["parent"], each["role"]) for each in parents)
+        seen.setdefault(event.subject, set()).update((each.get("parent"), each.get("role")) for each in parents)
     for child in sorted(found.keys() | seen.keys()):
         if found.get(child, set()) != seen.get(child, set()):
             yield f"the lineage of {child} was changed", child

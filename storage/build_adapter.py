@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from storage.adapter import Adapter, LoraModule
 from storage.align import Alignment, MissingTensor
@@ -52,7 +53,7 @@ def build_adapter_delta(base: BaseModel, adapter: Adapter, path: Path, *, thread
         )
         statistics = summarize(measured)
         writer.finish(path, manifest, statistics)
-    return Built(manifest, statistics, (*alignment.notes, *_head_notes(head)))
+    return Built(manifest, statistics, (*alignment.notes, *_head_notes(head), *_advice_notes(statistics)))
 
 
 class _Renamed:
@@ -188,3 +189,11 @@ def _head_notes(head: Mapping[str, object]) -> tuple[str, ...]:
     if not head:
         return ()
     return ("an adapter has no config.json of its own: its head is loaded with the base's, adjust it if need be",)
+
+
+def _advice_notes(statistics: Mapping[str, Any]) -> tuple[str, ...]:
+    """Nothing is dropped from an adapter when it is stored, but a dare method would drop while merging."""
+    advice = statistics["advice"]
+    if advice["verdict"] == "fine":
+        return ()
+    return (f"DARE while merging: {advice['verdict']}: {advice['sentence']}",)

@@ -9,7 +9,6 @@ tensors   delta/<name>           uint8 payload of chunk frames (``storage.frames
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from storage import int4
 from storage.blobs import open_blob
 from storage.checkpoint import TensorEntry
 from storage.chunks import ChunkTerm, KeptChunk, LowRankChunk
-from storage.digests import canonical_json
+from storage.digests import canonical_json, parse_json
 from storage.dtypes import DTYPES
 from storage.encode import Coding
 from storage.errors import InputRefused, IntegrityFailure
@@ -315,6 +314,6 @@ def _json(metadata: Mapping[str, str], key: str, path: Path) -> Any:
     if key not in metadata:
         raise IntegrityFailure(f"{path} is not a mergestore delta: its header has no {key!r}")
     try:
-        return json.loads(metadata[key])
+        return parse_json(metadata[key])
     except (ValueError, RecursionError) as error:
         raise IntegrityFailure(f"{path}: header {key!r} is not JSON: {error}") from error

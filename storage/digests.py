@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from blake3 import blake3
 
 from storage.errors import InputRefused
 
+_LARGEST_INTEGER = 1 << 53
 _DIGEST = re.compile(r"(blake3|sha256):[0-9a-f]{64}")
 
 
@@ -26,6 +28,20 @@ def canonical_json(document: Any) -> bytes:
         return rfc8785.dumps(document)
     except rfc8785.CanonicalizationError as error:
         raise InputRefused(f"not expressible as canonical JSON: {error}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """A document from its canonical JSON, such that ``canonical_json`` gives the same text again.
+
+    Canonical JSON writes a large float (1e16) with integer digits; integers beyond 2^53 can only be such floats.
+    Raises ValueError for what is not JSON.
+    """
+    return json.loads(text, parse_int=_number)
+
+
+def _number(digits: str) -> int | float:
+    value = int(digits) if len(digits) <= 17 else float(digits)
+    return value if isinstance(value, float) or abs(value) < _LARGEST_INTEGER else float(value)
 
 
 def blake3_digest(data: bytes | bytearray | memoryview) -> str:

@@ -101,13 +101,13 @@ def dare_advice(measured: Measured) -> tuple[str, str]:
         share = measured.above_failing / changed
         return "unsuitable", (
             f"{share:.1%} of the changed values are beyond {FAILING}: dropping at random breaks such a delta; "
-            "register it with --encoding exact"
+            "keep every value (--encoding exact, or no dare method)"
         )
     if measured.above_degrading / changed > _TAIL:
         share = measured.above_degrading / changed
         return "caution", (
             f"{share:.1%} of the changed values are beyond {DEGRADING}: high drop rates will cost quality; "
-            "compare with --encoding exact or a lower --drop-rate"
+            "compare with a lower drop rate, or with keeping every value"
         )
     share = measured.above_safe / changed
     return "fine", f"{1 - share:.1%} of the changed values are within {SAFE} (largest {largest:.2g}): DARE suits them"

@@ -508,7 +508,7 @@ def test_every_file_of_a_store_is_watched(sound, tmp_path):
         assert len(objects) == 7
         for path in objects:
             content = path.read_bytes()
-            for position in (0, 9, len(content) - 1, int(random.integers(0, len(content)))):
+            for position in (0, len(content) // 2, len(content) - 1, int(random.integers(0, len(content)))):
                 damaged = bytearray(content)
                 damaged[position] ^= 1 << int(random.integers(0, 8))
                 path.write_bytes(damaged)

@@ -1,7 +1,6 @@
 """Laws of recipes: one digest however a merge is written, read back whole, and nothing damaged is taken for one."""
 
 import copy
-import json
 import random
 
 from hypothesis import given, settings
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from merging.expression import parse_expression
 from merging.methods import METHODS
 from merging.recipe import make_recipe, read_recipe
+from storage.digests import parse_json
 from storage.errors import IntegrityFailure, UsageError
 
 laws = settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -64,7 +64,7 @@ def test_order_of_writing_does_not_matter(request_, seed):
 @given(requests())
 def test_a_recipe_survives_its_json(request_):
     recipe = make_recipe(**request_)
-    again = read_recipe(json.loads(recipe.canonical))
+    again = read_recipe(parse_json(recipe.canonical))
     assert (again, again.digest) == (recipe, recipe.digest)
 
 
@@ -121,7 +121,7 @@ def test_any_parameters_are_checked_or_refused_as_usage(parameters):
         recipe = make_recipe("dare_ties", f"blake3:{0:064x}", {f"blake3:{1:064x}": 1.0}, parameters)
     except UsageError:
         return
-    assert read_recipe(json.loads(recipe.canonical)).digest == recipe.digest
+    assert read_recipe(parse_json(recipe.canonical)).digest == recipe.digest
 
 
 @laws

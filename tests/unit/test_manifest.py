@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.digests import canonical_json
+from storage.digests import canonical_json, parse_json
 from storage.encode import EXACT, Coding
 from storage.errors import IntegrityFailure
 from storage.manifest import HeadTensor, LowRank, Manifest, TensorDelta
@@ -185,6 +185,21 @@ def test_a_damaged_field_is_named(path, value, says):
     assert says in caught.value.message
 
 
+@pytest.mark.parametrize("number", [2.0**53, -1e20, 1e21, 1.5e300, 2**53 - 1, -(2**53) + 1, 0.1, 1e-7])
+def test_a_config_with_any_number_is_read_back(number):
+    """Canonical JSON writes 1e20 as an integer that it would not take itself."""
+    manifest = read(changed(("config",), {"x": number}))
+    again = read(parse_json(canonical_json(manifest.to_dict())))
+    assert again.config == {"x": number}
+    assert again.digest == manifest.digest
+
+
+def test_numbers_too_large_for_a_double_are_refused():
+    document = parse_json(json.dumps(changed(("config",), {"x": 10**400})))
+    with pytest.raises(IntegrityFailure, match="config"):
+        read(document)
+
+
 def test_a_config_nested_without_end_is_refused():
     config = current = {}
     for _ in range(sys.getrecursionlimit()):
@@ -226,7 +241,7 @@ def test_any_change_is_refused_or_read_into_a_manifest_that_writes(path, value):
         manifest = read(changed(path, value))
     except IntegrityFailure:
         return
-    assert Manifest.from_dict(json.loads(canonical_json(manifest.to_dict())), WHERE).digest == manifest.digest
+    assert read(parse_json(canonical_json(manifest.to_dict()))).digest == manifest.digest
 
 
 def test_exact_needs_no_more_than_its_coding():

@@ -1,13 +1,12 @@
 """Recipes: the identity of a merge. Canonical whatever the order, stable for ever, checked when read."""
 
 import copy
-import json
 
 import pytest
 
 from merging.methods import METHODS
 from merging.recipe import MAX_WEIGHT, make_recipe, read_recipe, weight_sum
-from storage.digests import canonical_json
+from storage.digests import canonical_json, parse_json
 from storage.errors import IntegrityFailure, UsageError
 
 
@@ -35,7 +34,7 @@ def test_digest_of_a_frozen_format_never_changes():
 
 def test_canonical_json_is_what_is_digested():
     document = RECIPE.to_dict()
-    assert json.loads(RECIPE.canonical) == document
+    assert parse_json(RECIPE.canonical) == document
     assert document["terms"][2] == {"skill": TOXIC, "weight": -0.2}
     assert document["parameters"] == {"lambda": 0.8, "drop_rate": 1 - 6554 / 65536, "seed": 3, "divisor": "count"}
     assert (document["semantics"], document["format"], document["files"]) == ("paper", 1, None)
@@ -85,7 +84,7 @@ def test_a_drop_rate_is_recorded_as_the_mask_has_it():
 @pytest.mark.parametrize("sparse", [frozenset(), ALL])
 def test_a_recipe_is_read_back_whole(method, sparse):
     recipe = make_recipe(method, BASE, WEIGHTS, {}, stored_sparse=sparse, head=TOXIC, dtype="F16", files=CODE)
-    again = read_recipe(json.loads(recipe.canonical))
+    again = read_recipe(parse_json(recipe.canonical))
     assert again == recipe
     assert again.digest == recipe.digest
 
@@ -173,7 +172,12 @@ def test_a_weight_that_fp32_cannot_take_is_refused(weight):
 def test_weights_of_any_spelling_are_read_back(weight):
     """Canonical JSON writes 1e20 as an integer that it would not take itself."""
     recipe = make_recipe("task_arithmetic", BASE, {MATH: weight}, {"lambda": weight})
-    assert read_recipe(json.loads(recipe.canonical)) == recipe
+    assert read_recipe(parse_json(recipe.canonical)) == recipe
+
+
+def test_a_recipe_of_nothing_is_refused():
+    with pytest.raises(UsageError, match="at least one skill"):
+        make_recipe("task_arithmetic", BASE, {}, {})
 
 
 def test_an_output_dtype_that_does_not_merge_is_refused():
