@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from registry.database_errors import database_failure, shown_url
@@ -29,6 +29,7 @@ CONNECT_SECONDS = 5
 WRITERS_LOCK = 0x6D65726765  # "merge"; PostgreSQL advisory locks are numbers, scoped to one database
 
 _MODE = "mergestore_mode"
+_URLS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -48,6 +49,9 @@ def open_engine(url: str | URL) -> Engine:
     try:
         with _failures(engine), engine.connect():
             return engine
+    except ProgrammingError as error:  # from the driver itself, before there is a server to complain
+        engine.dispose()
+        raise UsageError(f"the database URL {shown_url(parsed)} is refused: {error.orig}", hint=_URLS) from error
     except BaseException:
         engine.dispose()
         raise
@@ -104,7 +108,7 @@ def _failures(engine: Engine) -> Iterator[None]:
 
 
 def _parse(url: str | URL) -> URL:
-    hint = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+    hint = _URLS
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:

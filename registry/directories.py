@@ -9,11 +9,12 @@ from typing import Any
 from registry.publishing import MANIFEST, WEIGHTS_METADATA, manifest_digest
 from storage.checkpoint import open_checkpoint
 from storage.digests import json_digest, model_digest, parse_json, sha256_digest
-from storage.errors import InputRefused, IntegrityFailure, MergestoreError
+from storage.errors import IntegrityFailure, MergestoreError
 from storage.inputs import tensor_digests
 from storage.pipeline import thread_count
 from storage.progress import Progress
 from storage.safetensors_header import read_header
+from storage.tensors import quoted
 
 Problem = dict[str, Any]
 
@@ -71,18 +72,32 @@ def _file_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
     for name, recorded in sorted(document["files"].items()):
         path = folder / name
         try:
-            sound = _as_published(path, recorded)
-        except (OSError, InputRefused):
+            sound = _inside(folder, path) and _as_published(path, recorded)
+        except (OSError, ValueError):
             sound = False
         if not sound:
-            problems.append(_problem(f"file {name!r} is {'changed' if path.exists() else 'missing'}", str(path)))
+            problems.append(_problem(f"file {quoted(name)} is {_state(path)}", str(path)))
     return problems
 
 
+def _inside(folder: Path, path: Path) -> bool:
+    """Whether a name in a manifest, which anybody may have written, leads to a plain file of the folder."""
+    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+
+
 def _as_published(path: Path, recorded: Mapping[str, Any]) -> bool:
+    if path.stat().st_size != recorded["size"]:
+        return False
     if path.suffix == ".safetensors":
-        return bool(path.stat().st_size == recorded["size"]) and read_header(path)[1] == WEIGHTS_METADATA
+        return read_header(path)[1] == WEIGHTS_METADATA
     return bool(sha256_digest(path.read_bytes()) == recorded["sha256"])
+
+
+def _state(path: Path) -> str:
+    try:
+        return "changed" if path.exists() else "missing"
+    except (OSError, ValueError):
+        return "missing"
 
 
 def _tensor_problems(folder: Path, document: dict[str, Any], source: Any, progress: Progress) -> list[Problem]:

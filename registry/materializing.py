@@ -36,7 +36,7 @@ from registry.publishing import Sources, folder_size, free_space
 from registry.recipes import cached_materialization, record_materialization
 from registry.records import Materialization
 from registry.results import Materialized
-from storage.errors import Conflict, EnvironmentFailure
+from storage.errors import Conflict, EnvironmentFailure, UsageError
 from storage.files import copy_file, disk_errors, publish_directory, remove_tree, staged_directory
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
@@ -91,6 +91,8 @@ def materialize_to_folder(
     output = wish.output.absolute() if wish.output else None
     if output is not None and not wish.force and (output.exists() or output.is_symlink()):
         raise Conflict(f"{output} exists already", hint="choose another folder, or pass --force to replace it")
+    if output is not None:
+        _refuse_store(context.home, output)
     with _opened(context, target, choices) as opened:
         recipe = opened.sources.resolved.recipe
         cached = _cache_path(context.home, recipe.digest)
@@ -99,13 +101,13 @@ def materialize_to_folder(
             wish.cache and _sharded_as_asked(cached, opened.plan.outputs, wish) and _usable(cached, notes, progress)
         )
         if usable and output is None:
-            known = _known(context, recipe.digest, cached)
+            known = _known(context, opened.sources.resolved, cached)
             if known is not None:
                 return known
         courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
         try:
             if usable:
-                published = _copy(cached, output or cached, wish)
+                published = _copy(opened.sources, cached, output or cached, wish)
             else:
                 published = _compute(context, opened, output or cached, wish, progress)
             made = _record(context, opened.sources, published, wish, in_cache=output is None)
@@ -126,6 +128,13 @@ def materialize_to_folder(
         bytes=made.bytes,
         notes=notes,
     )
+
+
+def _refuse_store(home: Home, output: Path) -> None:
+    """Nothing may take the place of the store, or of a part of it."""
+    root, place = home.root.resolve(), output.resolve()
+    if place == root or root in place.parents or place in root.parents:
+        raise UsageError(f"{output} lies in the store {root}, or holds it", hint="choose a folder outside of the store")
 
 
 def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:
@@ -199,13 +208,15 @@ def _sharded_as_asked(cached: Path, outputs: tuple[OutputTensor, ...], wish: Wis
     return index.is_file() and index.read_bytes() == index_json(shards)
 
 
-def _known(context: Context, recipe_digest: str, cached: Path) -> Materialized | None:
+def _known(context: Context, resolved: ResolvedMerge, cached: Path) -> Materialized | None:
+    """The record of what lies in the cache; None when it was not yet recorded as this merge."""
+    merge = resolved.merge.id if resolved.merge else None
     with reading(context.engine) as session:
-        made = cached_materialization(session, recipe_digest)
+        made = cached_materialization(session, resolved.recipe.digest, merge)
     if made is None:
         return None
     return Materialized(
-        recipe_digest=recipe_digest,
+        recipe_digest=made.recipe_digest,
         output_digest=made.output_digest,
         path=str(cached),
         device=made.device,
@@ -260,16 +271,17 @@ def _require_space(outputs: tuple[OutputTensor, ...], target: Path) -> None:
         )
 
 
-def _copy(cached: Path, target: Path, wish: Wish) -> _Published:
-    """Publish a copy of the cache's folder, which was verified just now."""
+def _copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> _Published:
+    """Publish a copy of the cache's folder, which was verified just now, with papers that tell this request."""
     started, clock = datetime.now(UTC), time.perf_counter()
-    document = read_manifest(cached)
+    document = publishing.restated(sources, read_manifest(cached))
     if target != cached:
         with staged_directory(target) as staging:
-            for path in sorted(cached.rglob("*")):
+            for path in sorted(set(cached.rglob("*")) - {cached / publishing.MANIFEST, cached / publishing.CARD}):
                 place = staging / path.relative_to(cached)
                 with disk_errors(f"cannot write {place}"):
                     place.mkdir(exist_ok=True) if path.is_dir() else copy_file(path, place)
+            publishing.write_papers(staging, document, publishing.model_card(sources, document))
             publish_directory(staging, target, replace=wish.force)
     return _Published(target, document, (), "cache", time.perf_counter() - clock, started)
 
@@ -323,7 +335,7 @@ def _payload(made: Materialization, sources: Sources, published: _Published) -> 
         "versions": made.versions,
         "metrics": _metrics(made, published),
         "path": made.path,
-        "model_card": (published.path / publishing.CARD).read_text(),
+        "model_card": publishing.model_card(sources, document),
         "started_at": published.started.isoformat(),
         "finished_at": datetime.now(UTC).isoformat(),
         "actor": made.created_by,

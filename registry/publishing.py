@@ -96,26 +96,37 @@ def manifest(
     sources: Sources, merged: Sequence[MergedTensor], files: Sequence[WrittenFile], version: str
 ) -> dict[str, Any]:
     """The content of mergestore.json: the recipe, every input and every output by digest. No times, no paths."""
-    resolved = sources.resolved
     document = {
         "format": 1,
         "generator": f"mergestore {version}",
-        "expression": resolved.expression,
-        "merge": _version(resolved.merge) if resolved.merge else None,
-        "recipe": resolved.recipe.to_dict(),
-        "recipe_digest": resolved.recipe.digest,
         "output_digest": output_digest(merged),
-        "base": _version(resolved.base),
-        "skills": [_skill(sources, skill, weight) for skill, weight in _weighted(resolved)],
-        "head": _version(resolved.head) if resolved.head else None,
-        "lineage": sources.lineage.to_dict(),
         "tensors": {
             tensor.name: {"dtype": tensor.dtype, "shape": list(tensor.shape), "digest": tensor.digest}
             for tensor in sorted(merged, key=lambda tensor: tensor.name)
         },
         "files": {file.name: {"size": file.size, "sha256": file.sha256} for file in files},
     }
-    return document | {"digest": manifest_digest(document)}
+    return restated(sources, document)
+
+
+def restated(sources: Sources, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of the same result, told as it was asked for now: under which name, by which expression."""
+    told = {**document, **_request(sources)}
+    return told | {"digest": manifest_digest(told)}
+
+
+def _request(sources: Sources) -> dict[str, Any]:
+    resolved = sources.resolved
+    return {
+        "expression": resolved.expression,
+        "merge": _version(resolved.merge) if resolved.merge else None,
+        "recipe": resolved.recipe.to_dict(),
+        "recipe_digest": resolved.recipe.digest,
+        "base": _version(resolved.base),
+        "skills": [_skill(sources, skill, weight) for skill, weight in _weighted(resolved)],
+        "head": _version(resolved.head) if resolved.head else None,
+        "lineage": sources.lineage.to_dict(),
+    }
 
 
 def manifest_digest(document: Mapping[str, Any]) -> str:

@@ -117,9 +117,17 @@ def materializations(session: Session, recipe_digest: str) -> list[Materializati
     return list(session.scalars(query.order_by(Materialization.created_at.desc(), Materialization.id)))
 
 
-def cached_materialization(session: Session, recipe_digest: str) -> Materialization | None:
-    """The newest computation of this recipe that went into the cache; its files may be gone by now."""
-    return next((made for made in materializations(session, recipe_digest) if made.cached), None)
+def cached_materialization(
+    session: Session, recipe_digest: str, merge_version_id: int | None = None
+) -> Materialization | None:
+    """The newest computation of this recipe that went into the cache; its files may be gone by now.
+
+    Of a named merge only those count that were recorded as that merge.
+    """
+    for made in materializations(session, recipe_digest):
+        if made.cached and merge_version_id in (None, made.merge_version_id):
+            return made
+    return None
 
 
 def set_mlflow_run(session: Session, materialization_id: str, run_id: str, *, actor: str) -> None:

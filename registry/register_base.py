@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from registry.catalog import create_model_version, find_version_by_digest, refuse_other_kind
+from registry.catalog import create_model_version, refuse_other_kind, versions
 from registry.contents import (
     BlobRow,
     FileRow,
@@ -61,16 +61,18 @@ def register_base(
         digests = tensor_digests(opened, thread_count(None), progress, "hash base", str(checkpoint.root))
         files = staged.adopt(home.blobs)
     digest = source_digest(staged.tensors, digests)
-    # The same weights with other files beside them, or stored where they were referenced, are another version.
+    # The same weights with other files beside them, or in another place where they are only referenced, are another
+    # version.
     attributes = {
         "files": companions_digest(files),
         "config": (checkpoint.config or {}).get("model_type"),
-        "referenced": reference,
+        "referenced": str(checkpoint.root.resolve()) if reference else None,
     }
     with writing(engine) as session:
-        version = find_version_by_digest(session, name, digest)
-        created = version is None or version.attributes != attributes
-        if version is None or created:
+        known = [each for each in versions(session, name) if (each.digest, each.attributes) == (digest, attributes)]
+        version = known[-1] if known else None
+        created = version is None
+        if version is None:
             version = create_model_version(
                 session,
                 name=name,

@@ -65,6 +65,7 @@ class Demo:
         with self._step("What is in it"):
             self._audit()
         final = self._classify()
+        self.console.print()
         self.console.print(report.table(rows))
         for line in report.remarks(rows, final, {n: len(c.test) for n, c in self.corpora.items()}):
             self.console.print(line)
