@@ -205,7 +205,9 @@ def _card_body(
     resolved = sources.resolved
     method = METHODS[resolved.recipe.method]
     lines = [f"# {resolved.merge.name if resolved.merge else resolved.expression}", ""]
-    lines += [f"A merge of {len(resolved.skills)} skills of `{resolved.base.reference}`, made by mergestore:", ""]
+    count = len(resolved.skills)
+    skills = "one skill" if count == 1 else f"{count} skills"
+    lines += [f"A merge of {skills} of `{resolved.base.reference}`, made by mergestore:", ""]
     lines += [f"    {resolved.expression}", ""]
     lines += [f"Method: `{method.name}`, {method.summary}: {method.formula} ({method.source})", ""]
     if resolved.recipe.parameters:

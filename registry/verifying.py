@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from registry.catalog import resolve
@@ -19,7 +19,7 @@ from registry.lineage import ancestors
 from registry.names import parse_reference
 from registry.opening import open_base, open_skill
 from registry.recipes import materializations
-from registry.records import Materialization, ModelVersion
+from registry.records import Materialization, Model, ModelVersion
 from registry.results import Verification
 from storage.digests import model_digest
 from storage.errors import IntegrityFailure, MergestoreError
@@ -71,12 +71,17 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
     findings = _Findings()
     with reading(engine) as session:
         findings.problems += verify_records(session)
-        findings.count("records")
+        findings.count("records", _count_records(session))
         versions = session.scalars(select(ModelVersion).order_by(ModelVersion.id)).all()
         _check_versions(session, home, versions, findings, progress)
         made = session.scalars(select(Materialization).order_by(Materialization.created_at)).all()
         _check_outputs(made, findings, progress)
     return findings.result()
+
+
+def _count_records(session: Session) -> int:
+    tables = Model.metadata.sorted_tables
+    return sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in tables)
 
 
 def _check_versions(

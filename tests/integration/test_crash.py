@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 import mergestore
+from storage import files
 from tests.integration import victim
 from tests.integration.models import LLAMA_CONFIG, fine_tune, floats, read_model, save
 
@@ -125,21 +127,31 @@ def finish(target, store, number):
     assert [each["version"] for each in store.show(f"merge-{number}")["versions"]] == [1]
 
 
-def test_killed_anywhere_nothing_is_lost(target):
+def plan(whole, duration):
+    """Where each round's child dies: for each kind of trap spread over the whole of its work, at random within."""
     chance = random.Random(20261121)
+    kinds = {"disk": KILLS * 3 // 10, "decided": KILLS * 3 // 10, "call": KILLS * 2 // 10, "time": KILLS * 2 // 10}
+    found = []
+    for kind, count in kinds.items():
+        total = whole.get(kind, duration)
+        for part in range(count):
+            at = (part + chance.random()) * total / count
+            found.append({"seconds": at} if kind == "time" else {"trap": (kind, 1 + int(at))})
+    chance.shuffle(found)
+    return found
+
+
+def test_killed_anywhere_nothing_is_lost(target):
     *committed, whole = target.run(KILLS)
     started = time.monotonic()
     target.run(KILLS)
     duration = time.monotonic() - started
     assert whole["step"] == "end"
-    died = 0
+    died, deaths = 0, plan(whole, duration)
+    assert len(deaths) == KILLS
     with mergestore.open(target.home, create=False) as store:
-        for number in range(KILLS):
-            kind = ("disk", "call", "disk", "time")[number % 4]
-            if kind == "time":
-                done = target.run(number, seconds=chance.uniform(0, duration))
-            else:
-                done = target.run(number, trap=(kind, chance.randint(1, whole[kind])))
+        for number, death in enumerate(deaths):
+            done = target.run(number, **death)
             died += not done or done[-1]["step"] != "end"
             done = [made for made in done if made["step"] != "end"]
             committed += done
@@ -148,3 +160,62 @@ def test_killed_anywhere_nothing_is_lost(target):
             assert leftovers(target) == []
         check(target, store, committed)
     assert died > KILLS * 0.8, "the children were not killed, so the test proved little"
+
+
+class Watch:
+    """What reached the disk, in order: fsync, rename and commit, by the paths concerned."""
+
+    def __init__(self, patch, engine):
+        self.events = []
+        fsync, rename, exchange = os.fsync, os.rename, files._exchange
+
+        def watched_fsync(descriptor):
+            fsync(descriptor)
+            self.events.append(("fsync", str(Path(f"/proc/self/fd/{descriptor}").readlink())))
+
+        def watched_rename(source, target, **more):
+            rename(source, target, **more)
+            self.events.append(("rename", os.fspath(source), os.fspath(target)))
+
+        def watched_exchange(source, target):
+            done = exchange(source, target)
+            if done:
+                self.events.append(("rename", os.fspath(source), os.fspath(target)))
+            return done
+
+        patch.setattr(os, "fsync", watched_fsync)
+        patch.setattr(os, "rename", watched_rename)
+        patch.setattr(files, "_exchange", watched_exchange)
+        event.listen(engine, "commit", lambda connection: self.events.append(("commit",)))
+
+    def check(self, target, within=None):
+        """One rename made ``target``: its content was flushed before, its folder after, and a commit came last."""
+        (made,) = [each for each in self.events if each[0] == "rename" and each[2] == str(target)]
+        at = self.events.index(made)
+        parts = [made[1], *(f"{made[1]}/{name}" for name in within or ())]
+        for part in parts:
+            assert ("fsync", part) in self.events[:at], f"{part} was not on the disk"
+        flushed = self.events.index(("fsync", str(Path(target).parent)), at)
+        assert ("commit",) in self.events[flushed:], "the row came before the bytes were safe"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads the names of open files from /proc")
+def test_bytes_are_on_the_disk_before_the_row_that_names_them(target, tmp_path, monkeypatch):
+    """A kill leaves the kernel's cache alone; a power cut does not. So the order of flushing is looked at."""
+    with mergestore.open(tmp_path / "store") as store:
+        watch = Watch(monkeypatch, store.engine)
+        for number in range(2):
+            store.register_base(f"tiny-{number}", target.models / ("tiny" if number else "base-0"))
+        store.register_skill("skill", target.models / "skill-0", base="tiny-1")
+        objects = [path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file()]
+        assert len(objects) == 6
+        for path in objects:
+            watch.check(path)
+        for force in (False, True):
+            watch.events.clear()
+            made = store.materialize(
+                "tiny-1 + skill", output=tmp_path / "out", force=force, cache=False, wait=False, shard_size=600
+            )
+            names = [path.name for path in Path(made.path).iterdir()]
+            assert len(names) > 4
+            watch.check(made.path, names)

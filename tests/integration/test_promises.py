@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import mergestore
@@ -322,7 +322,7 @@ def expected_sum(base, tuned, weight):
     return floats(base.values + np.float32(weight) * delta, base.dtype)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_the_output_is_the_base_tensor_for_tensor(tmp_path_factory, data):
     draw = data.draw

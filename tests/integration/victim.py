@@ -26,21 +26,27 @@ from storage.encode import EXACT, dare_coding, encode_chunk
 
 DISK = frozenset(
     {"open", "write", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "ioctl", "execute", "executemany"}
-    | {"commit", "rollback", "sendfile", "copyfileobj", "renameat2"}
+    | {"commit", "rollback", "sendfile", "copyfileobj"}
 )
+DECIDING = frozenset({"commit", "rename"})  # what makes something count
 
 
 class Trap:
-    """Counts the calls of this process, and among them those that touch the disk; kills it at a chosen one."""
+    """Counts the calls of this process, and kills it at a chosen one.
+
+    ``call``: any call or return; ``disk``: before one that touches the disk; ``decided``: after a commit or a rename.
+    """
 
     def __init__(self, kind: str, number: int):
         self.kind, self.number = kind, number
-        self.counts = {"call": 0, "disk": 0}
+        self.counts = {"call": 0, "disk": 0, "decided": 0}
 
     def __call__(self, frame: Any, event: str, argument: Any) -> None:
         self.counts["call"] += 1
         if event == "c_call" and argument.__name__ in DISK:
             self.counts["disk"] += 1
+        if event == "c_return" and argument.__name__ in DECIDING:
+            self.counts["decided"] += 1
         if self.counts[self.kind] == self.number:
             os.kill(os.getpid(), signal.SIGKILL)
 
