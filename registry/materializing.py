@@ -92,7 +92,7 @@ def materialize_to_folder(
     if output is not None and not wish.force and (output.exists() or output.is_symlink()):
         raise Conflict(f"{output} exists already", hint="choose another folder, or pass --force to replace it")
     if output is not None:
-        _refuse_store(context.home, output)
+        _refuse_kept(context.home, output)
     with _opened(context, target, choices) as opened:
         recipe = opened.sources.resolved.recipe
         cached = _cache_path(context.home, recipe.digest)
@@ -130,11 +130,13 @@ def materialize_to_folder(
     )
 
 
-def _refuse_store(home: Home, output: Path) -> None:
-    """Nothing may take the place of the store, or of a part of it."""
+def _refuse_kept(home: Home, output: Path) -> None:
+    """Nothing may take the place of the store, of a part of it, or of the folder that one is in."""
     root, place = home.root.resolve(), output.resolve()
     if place == root or root in place.parents or place in root.parents:
         raise UsageError(f"{output} lies in the store {root}, or holds it", hint="choose a folder outside of the store")
+    if place in (here := Path.cwd(), *here.parents):
+        raise UsageError(f"{output} is the working folder, or holds it", hint="name the new folder to write")
 
 
 def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:

@@ -703,7 +703,7 @@ def test_a_damaged_paper_of_a_published_folder(alone, tmp_path, name):
 @pytest.mark.parametrize("device", ["cuda:99", "tpu", "meta", "mps"])
 def test_a_device_that_is_not_there(shell, tmp_path, device):
     for output in ((), ("-o", tmp_path / "out")):
-        found = shell.refused(7, "materialize", "assistant", "--device", device, "--no-wait", *output)
+        found = shell.refused(7, "materialize", "assistant", "--device", device, "--no-cache", "--no-wait", *output)
         assert repr(device) in found["message"]
         assert "cpu" in found["hint"]
 

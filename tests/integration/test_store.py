@@ -451,6 +451,17 @@ def test_an_output_never_takes_the_place_of_the_store(filled, tmp_path, place):
     assert filled.verify().ok
 
 
+@pytest.mark.parametrize("place", ["", ".", "..", "/"])
+def test_an_output_never_takes_the_place_of_the_folder_one_is_in(filled, tmp_path, monkeypatch, place):
+    (tmp_path / "work" / "here").mkdir(parents=True)
+    (tmp_path / "work" / "notes.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path / "work" / "here")
+    with pytest.raises(UsageError) as caught:
+        filled.materialize("assistant", output=place, force=True, wait=False)
+    assert caught.value.hint
+    assert listing(tmp_path / "work") == {"here": 0, "notes.txt": 4}
+
+
 # Choices of a materialization
 
 

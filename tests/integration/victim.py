@@ -72,7 +72,7 @@ def work(order: dict[str, Any]) -> None:
     """Do every step, and write each down once it has returned."""
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     trap = Trap(*(order["trap"] or ("call", -1)))
-    with mergestore.open(order["home"], create=False) as store:
+    with mergestore.open(order["home"], database=order["database"], create=False) as store:
         threading.setprofile(trap)
         sys.setprofile(trap)
         for name, step in steps(store, order["number"], Path(order["models"]), Path(order["out"])):
@@ -98,7 +98,7 @@ def warm() -> None:
 def main() -> None:
     warm()
     print("ready", flush=True)
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         child = os.fork()
         if child == 0:
             try:
@@ -106,6 +106,7 @@ def main() -> None:
             finally:
                 os._exit(0)
         print(child, flush=True)
+        sys.stdin.readline()  # until then a child that has ended keeps its number
         os.waitpid(child, 0)
         print("done", flush=True)
 
