@@ -122,8 +122,8 @@ def open(
 def init(home: str | Path | None = None, *, database: str | None = None) -> dict[str, Any]:
     """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new."""
     import migrations
-    from registry.database_errors import shown_url
     from registry.home import Home
+    from registry.records.database_errors import shown_url
 
     place = _place(home, database)
     engine = _connect(place)
@@ -156,7 +156,7 @@ def _place(home: str | Path | None, database: str | None) -> _Place:
 
 def _own_tracking(home: Path) -> str:
     """The MLflow database of a store; its path is escaped as URLs want it."""
-    from registry.database import sqlite_url
+    from registry.records.database import sqlite_url
 
     return sqlite_url(home / "mlflow.db").render_as_string()
 
@@ -186,7 +186,7 @@ def _exists(place: _Place) -> bool:
 
 
 def _connect(place: _Place) -> Engine:
-    from registry.database import open_engine, sqlite_url
+    from registry.records.database import open_engine, sqlite_url
     from storage.files import disk_errors
 
     with disk_errors(f"cannot make the store {place.home}"):

@@ -19,14 +19,14 @@ import numpy as np
 import zstandard
 
 from benchmarks.measure import machine
-from storage import philox
-from storage.checkpoint import open_checkpoint
-from storage.chunks import KeptChunk, dense
+from storage.checkpoints.checkpoint import open_checkpoint
+from storage.checkpoints.inputs import read_chunk
 from storage.dtypes import MERGEABLE
-from storage.encode import dare_coding, encode_chunk
-from storage.frames import CHUNK, compress
-from storage.inputs import read_chunk
-from storage.numeric import as_bits, narrow, split_planes, widen
+from storage.encodings import philox
+from storage.encodings.chunks import KeptChunk, dense
+from storage.encodings.encode import dare_coding, encode_chunk
+from storage.encodings.frames import CHUNK, compress
+from storage.encodings.numeric import as_bits, narrow, split_planes, widen
 
 DROP_RATES = (0.5, 0.9, 0.99)
 LEVELS = (1, 3, 9)

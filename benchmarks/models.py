@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.shapes import SHAPES, Shape
-from storage.numeric import as_bytes, narrow
-from storage.safetensors_file import SafetensorsWriter, layout
+from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
+from storage.encodings.numeric import as_bytes, narrow
 
 WEIGHT_SIGMA, DELTA_SIGMA = 0.02, 1e-3
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from storage.chunks import ChunkTerm
-from storage.numeric import Bits
+from storage.encodings.chunks import ChunkTerm
+from storage.encodings.numeric import Bits
 
 SMALLEST_DIVISOR = 1e-8
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from merging.combination import SMALLEST_DIVISOR, Combine, Contribution
-from storage.chunks import dense
-from storage.kernels import apply_mask, jit
-from storage.numeric import Bits, Floats, narrow, widen
+from storage.encodings.chunks import dense
+from storage.encodings.kernels import apply_mask, jit
+from storage.encodings.numeric import Bits, Floats, narrow, widen
 
 name = "numba"
 device = "cpu"

@@ -16,13 +16,13 @@ from blake3 import blake3
 
 from merging.combination import Combine, Contribution, Engine
 from merging.plan import OutputTensor, Plan, SkillTerm
-from storage.chunks import KeptChunk, rebuild
-from storage.delta import TensorTerm
+from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
+from storage.encodings.chunks import KeptChunk, rebuild
+from storage.encodings.frames import CHUNK, chunk_count, chunk_span, read_exactly
+from storage.encodings.kernels import difference_energy
+from storage.encodings.numeric import Bits, as_bits, as_bytes, convert, finite, narrow, widen
 from storage.errors import InputRefused, IntegrityFailure
-from storage.frames import CHUNK, chunk_count, chunk_span, read_exactly
-from storage.kernels import difference_energy
-from storage.numeric import Bits, as_bits, as_bytes, convert, finite, narrow, widen
 from storage.pipeline import in_order
 from storage.progress import Progress
 

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from storage.encodings.philox import keep_threshold, quantized_drop_rate
 from storage.errors import UsageError
-from storage.philox import keep_threshold, quantized_drop_rate
 
 ParameterValue = float | int | bool | str
 

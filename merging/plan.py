@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from merging.combination import Combine, Contribution, Drop
 from merging.methods import METHODS
 from merging.recipe import Recipe, weight_sum
-from storage.delta import DeltaFile, TensorTerm
+from storage.checkpoints.tensors import TensorSource, listed
+from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
-from storage.encode import Coding
+from storage.encodings.encode import Coding
+from storage.encodings.philox import FULL, keep_threshold, quantized_drop_rate
 from storage.errors import InputRefused
-from storage.philox import FULL, keep_threshold, quantized_drop_rate
-from storage.tensors import TensorSource, listed
 
 SHOWN = 5
 

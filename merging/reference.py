@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from merging.combination import SMALLEST_DIVISOR, Combine, Contribution
-from storage import int4, philox
-from storage.chunks import ChunkTerm, LowRankChunk
-from storage.numeric import Bits, Floats, apply_difference, convert, join_planes, narrow, widen
+from storage.encodings import int4, philox
+from storage.encodings.chunks import ChunkTerm, LowRankChunk
+from storage.encodings.numeric import Bits, Floats, apply_difference, convert, join_planes, narrow, widen
 
 name = "reference"
 device = "cpu"

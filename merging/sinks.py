@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from merging.plan import OutputTensor
+from storage.checkpoints.safetensors_file import SafetensorsWriter, Spec, index_json, plan_shards, shard_names
+from storage.checkpoints.shards import INDEX
 from storage.files import write_file
-from storage.safetensors_file import SafetensorsWriter, Spec, index_json, plan_shards, shard_names
-from storage.shards import INDEX
 
 
 @dataclass(frozen=True)

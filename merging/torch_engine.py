@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from merging.combination import Combine, Contribution
+from storage.encodings.numeric import Bits
 from storage.errors import EnvironmentFailure
-from storage.numeric import Bits
 
 
 class TorchEngine:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from merging.combination import SMALLEST_DIVISOR, Combine, Contribution
-from storage import int4, philox
-from storage.chunks import ChunkTerm, KeptChunk, LowRankChunk
 from storage.dtypes import DTYPES
+from storage.encodings import int4, philox
+from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
+from storage.encodings.numeric import BITS, Bits
 from storage.errors import IntegrityFailure
-from storage.numeric import BITS, Bits
 
 _SIGNED = {2: np.int16, 4: np.int32}
 _LOW16, _LOW32 = 0xFFFF, 0xFFFFFFFF

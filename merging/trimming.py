@@ -16,10 +16,10 @@ from merging.combination import Contribution
 from merging.kernels import count_magnitudes, values
 from merging.methods import METHODS
 from merging.plan import Plan, SkillTerm
-from storage.delta import TensorTerm
+from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
-from storage.frames import chunk_count, chunk_span
-from storage.numeric import as_bits
+from storage.encodings.frames import chunk_count, chunk_span
+from storage.encodings.numeric import as_bits
 from storage.pipeline import in_order
 from storage.progress import Progress
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from registry.database import migrating, reading
-from registry.database_errors import shown_url
+from registry.records.database import migrating, reading
+from registry.records.database_errors import shown_url
 from storage.errors import EnvironmentFailure, IntegrityFailure
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from registry.records import Model
+from registry.records.tables import Model
 
 context.configure(
     connection=context.config.attributes["connection"],

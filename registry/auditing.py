@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from registry import events
-from registry.aliases import alias_history, aliases
-from registry.catalog import list_versions, resolve, versions
-from registry.contents import load_delta, load_files
-from registry.lineage import ancestors
-from registry.names import parse_reference
-from registry.recipes import load_recipe, materializations
-from registry.records import Materialization, ModelVersion
+from registry.records import events
+from registry.records.aliases import alias_history, aliases
+from registry.records.catalog import list_versions, resolve, versions
+from registry.records.contents import load_delta, load_files
+from registry.records.lineage import ancestors
+from registry.records.names import parse_reference
+from registry.records.recipes import load_recipe, materializations
+from registry.records.tables import Materialization, ModelVersion
 from registry.results import Audit, Listing
 from storage.digests import parse_json
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from registry.publishing import MANIFEST, WEIGHTS_METADATA, manifest_digest
-from storage.checkpoint import open_checkpoint
+from storage.checkpoints.checkpoint import open_checkpoint
+from storage.checkpoints.inputs import tensor_digests
+from storage.checkpoints.safetensors_header import read_header
+from storage.checkpoints.tensors import quoted
 from storage.digests import json_digest, model_digest, parse_json, sha256_digest
 from storage.errors import IntegrityFailure, MergestoreError
-from storage.inputs import tensor_digests
 from storage.pipeline import thread_count
 from storage.progress import Progress
-from storage.safetensors_header import read_header
-from storage.tensors import quoted
 
 Problem = dict[str, Any]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from registry import outbox
-from registry.database import reading
 from registry.home import Home
-from registry.provenance import reachable
+from registry.provenance.mlflow import reachable
 from registry.publishing import free_space
+from registry.records import outbox
+from registry.records.database import reading
 from storage.errors import MergestoreError
 
 Check = dict[str, Any]

@@ -22,25 +22,26 @@ from merging.plan import OutputTensor, Plan, make_plan
 from merging.sinks import MemorySink, ShardSink
 from merging.tensors import import_torch, to_torch
 from merging.trimming import with_cutoffs
-from registry import outbox, publishing
-from registry.contents import load_delta, load_files
-from registry.courier import Courier
-from registry.database import reading, writing
-from registry.delivery import KIND
+from registry import publishing
 from registry.directories import check_directory, read_manifest
 from registry.home import Home
-from registry.lineage import ancestors
 from registry.merges import Choices, ResolvedMerge, record, resolve_target
 from registry.opening import open_base, open_skill, refuse_unready
+from registry.provenance.courier import Courier
+from registry.provenance.delivery import KIND
 from registry.publishing import Sources, folder_size, free_space
-from registry.recipes import cached_materialization, record_materialization
-from registry.records import Materialization
+from registry.records import outbox
+from registry.records.contents import load_delta, load_files
+from registry.records.database import reading, writing
+from registry.records.lineage import ancestors
+from registry.records.recipes import cached_materialization, record_materialization
+from registry.records.tables import Materialization
 from registry.results import Materialized
+from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
 from storage.errors import Conflict, EnvironmentFailure, UsageError
 from storage.files import copy_file, disk_errors, publish_directory, remove_tree, staged_directory
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
-from storage.shards import INDEX, SINGLE, index_json, plan_shards
 
 _PACKAGES = ("mergestore", "numpy", "numba", "zstandard", "torch")
 
@@ -177,7 +178,7 @@ def _opened(context: Context, target: str, choices: Choices) -> Iterator[_Opened
 
 def _lineage(session: Session, resolved: ResolvedMerge) -> Any:
     """The graph above the result: that of the named merge, or of the inputs taken together."""
-    from registry.lineage import Lineage
+    from registry.records.lineage import Lineage
 
     if resolved.merge is not None:
         return ancestors(session, resolved.merge.id)
@@ -316,7 +317,7 @@ def _record(
 
 
 def _payload(made: Materialization, sources: Sources, published: _Published) -> dict[str, Any]:
-    """The provenance message; see ``registry.provenance`` for what becomes of it."""
+    """The provenance message; see ``registry.provenance.mlflow`` for what becomes of it."""
     document, recipe = published.document, sources.resolved.recipe
     return {
         "materialization_id": made.id,

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.directories import read_manifest
-from registry.lineage import add_lineage
 from registry.publishing import MANIFEST
-from registry.records import ModelVersion
+from registry.records.lineage import add_lineage
+from registry.records.tables import ModelVersion
 from storage.errors import IntegrityFailure
 
 

@@ -10,17 +10,17 @@ from sqlalchemy.orm import Session
 
 from merging.expression import Expression, Term, parse_expression, pointed
 from merging.recipe import Recipe, make_recipe, read_recipe
-from registry.catalog import create_model_version, find_version_by_digest, resolve
-from registry.contents import load_delta, load_tensors
-from registry.lineage import add_lineage
-from registry.names import parse_reference
 from registry.opening import refuse_unready
-from registry.recipes import InputRow, load_recipe, recipe_inputs, record_recipe
-from registry.records import ModelVersion
+from registry.records.catalog import create_model_version, find_version_by_digest, resolve
+from registry.records.contents import load_delta, load_tensors
+from registry.records.lineage import add_lineage
+from registry.records.names import parse_reference
+from registry.records.recipes import InputRow, load_recipe, recipe_inputs, record_recipe
+from registry.records.tables import ModelVersion
 from registry.results import Merged
+from storage.checkpoints.tensors import listed
 from storage.digests import parse_json
 from storage.errors import Conflict, NotFound, UsageError
-from storage.tensors import listed
 
 Parameters = Mapping[str, Any]
 NO_HEAD = "none"

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from registry.contents import FileRow, load_delta, load_files, load_tensors
 from registry.home import Home
-from registry.records import ModelVersion
-from storage.build import BaseModel
-from storage.checkpoint import SafetensorsSource
-from storage.delta import DeltaFile
+from registry.records.contents import FileRow, load_delta, load_files, load_tensors
+from registry.records.tables import ModelVersion
+from storage.checkpoints.checkpoint import SafetensorsSource
+from storage.checkpoints.tensors import TensorEntry
+from storage.deltas.build import BaseModel
+from storage.deltas.delta import DeltaFile
 from storage.errors import Conflict, InputRefused, IntegrityFailure
-from storage.tensors import TensorEntry
 
 
 class _StoredSource(SafetensorsSource):

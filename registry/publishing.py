@@ -12,17 +12,17 @@ from typing import Any
 from merging.materializer import MergedTensor
 from merging.methods import METHODS
 from merging.sinks import WrittenFile
-from registry.contents import FileRow
 from registry.home import Home
-from registry.lineage import Lineage
 from registry.merges import ResolvedMerge
 from registry.opening import place
-from registry.records import Delta, ModelVersion
+from registry.records.contents import FileRow
+from registry.records.lineage import Lineage
+from registry.records.tables import Delta, ModelVersion
 from storage.blobs import hash_file
+from storage.deltas.manifest import Manifest
 from storage.digests import canonical_json, json_digest, model_digest, sha256_digest
 from storage.errors import IntegrityFailure
 from storage.files import copy_file, disk_errors
-from storage.manifest import Manifest
 
 MANIFEST = "mergestore.json"
 CARD = "README.md"

@@ -10,8 +10,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from registry.catalog import create_model_version, refuse_other_kind, versions
-from registry.contents import (
+from registry.declaration import Who, read_licence
+from registry.home import Home
+from registry.merged_input import link_merge
+from registry.opening import refuse_unready
+from registry.records.catalog import create_model_version, refuse_other_kind, versions
+from registry.records.contents import (
     BlobRow,
     FileRow,
     TensorRow,
@@ -19,25 +23,21 @@ from registry.contents import (
     add_tensors,
     record_blobs,
 )
-from registry.database import reading, writing
-from registry.declaration import Who, read_licence
-from registry.home import Home
-from registry.merged_input import link_merge
-from registry.names import validate_name
-from registry.opening import refuse_unready
+from registry.records.database import reading, writing
+from registry.records.names import validate_name
 from registry.results import RegisteredBase
 from storage.blobs import BlobStore
-from storage.checkpoint import Checkpoint, SafetensorsSource
+from storage.checkpoints.checkpoint import Checkpoint, SafetensorsSource
+from storage.checkpoints.inputs import pieces, source_digest, tensor_digests
+from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
+from storage.checkpoints.safetensors_header import read_header
+from storage.checkpoints.shards import SINGLE
+from storage.checkpoints.tensors import TensorEntry, TensorSource
 from storage.digests import json_digest
 from storage.errors import InputRefused
 from storage.files import copy_file
-from storage.inputs import pieces, source_digest, tensor_digests
 from storage.pipeline import thread_count
 from storage.progress import Progress
-from storage.safetensors_file import SafetensorsWriter, layout
-from storage.safetensors_header import read_header
-from storage.shards import SINGLE
-from storage.tensors import TensorEntry, TensorSource
 
 
 def register_base(

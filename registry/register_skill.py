@@ -10,8 +10,12 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from registry.catalog import create_model_version, find_version_by_digest, refuse_other_kind, resolve
-from registry.contents import (
+from registry.declaration import Who, read_licence
+from registry.home import Home
+from registry.merged_input import link_merge
+from registry.opening import open_base, refuse_unready
+from registry.records.catalog import create_model_version, find_version_by_digest, refuse_other_kind, resolve
+from registry.records.contents import (
     BlobRow,
     DeltaRow,
     FileRow,
@@ -22,26 +26,22 @@ from registry.contents import (
     load_delta,
     record_blobs,
 )
-from registry.database import reading, writing
-from registry.declaration import Who, read_licence
-from registry.home import Home
-from registry.lineage import add_lineage
-from registry.merged_input import link_merge
-from registry.names import parse_reference, validate_name
-from registry.opening import open_base, refuse_unready
-from registry.records import ModelVersion
+from registry.records.database import reading, writing
+from registry.records.lineage import add_lineage
+from registry.records.names import parse_reference, validate_name
+from registry.records.tables import ModelVersion
 from registry.results import RegisteredSkill, VersionRef
-from storage.adapter import is_adapter, open_adapter
 from storage.blobs import Blob
-from storage.build import BaseModel, Built, build_delta
-from storage.build_adapter import build_adapter_delta
-from storage.checkpoint import open_checkpoint
-from storage.encode import EXACT, Coding, dare_coding
+from storage.checkpoints.adapter import is_adapter, open_adapter
+from storage.checkpoints.checkpoint import open_checkpoint
+from storage.checkpoints.tensors import TensorSource
+from storage.deltas.build import BaseModel, Built, build_delta
+from storage.deltas.build_adapter import build_adapter_delta
+from storage.encodings.encode import EXACT, Coding, dare_coding
 from storage.errors import UsageError
 from storage.files import remove_tree
 from storage.pipeline import thread_count
 from storage.progress import Progress
-from storage.tensors import TensorSource
 
 ENCODINGS = ("dare", "exact", "lora")
 DROP_RATE = 0.9

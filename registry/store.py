@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Engine
 
-from registry import aliases as alias_records
-from registry import auditing, catalog
-from registry.database import reading, writing
+from registry import auditing
 from registry.home import Home
-from registry.names import parse_reference
+from registry.records import aliases as alias_records
+from registry.records import catalog
+from registry.records.database import reading, writing
+from registry.records.names import parse_reference
 from registry.results import (
     Audit,
     Listing,
@@ -76,7 +77,7 @@ class Store:
         """
         from registry.declaration import Who
         from registry.register_base import register_base
-        from storage.checkpoint import open_checkpoint
+        from storage.checkpoints.checkpoint import open_checkpoint
 
         path, origin = self._locate(source)
         checkpoint = open_checkpoint(path)
@@ -274,7 +275,7 @@ class Store:
 
     def sync(self) -> dict[str, Any]:
         """Deliver the provenance that waits in the outbox to MLflow."""
-        from registry import delivery
+        from registry.provenance import delivery
 
         synced = delivery.sync(self.engine, self.tracking_uri, self.actor)
         return {"delivered": synced.delivered, "pending": synced.pending, "errors": list(synced.errors)}

@@ -9,21 +9,21 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from registry.catalog import resolve
-from registry.contents import FileRow, load_files, load_tensors
-from registry.database import reading
 from registry.directories import check_directory
 from registry.home import Home
-from registry.integrity import verify_records
-from registry.lineage import ancestors
-from registry.names import parse_reference
 from registry.opening import open_base, open_skill
-from registry.recipes import materializations
-from registry.records import Materialization, Model, ModelVersion
+from registry.records.catalog import resolve
+from registry.records.contents import FileRow, load_files, load_tensors
+from registry.records.database import reading
+from registry.records.integrity import verify_records
+from registry.records.lineage import ancestors
+from registry.records.names import parse_reference
+from registry.records.recipes import materializations
+from registry.records.tables import Materialization, Model, ModelVersion
 from registry.results import Verification
+from storage.checkpoints.inputs import tensor_digests
 from storage.digests import model_digest
 from storage.errors import IntegrityFailure, MergestoreError
-from storage.inputs import tensor_digests
 from storage.pipeline import thread_count
 from storage.progress import Progress
 

@@ -19,16 +19,16 @@ from merging.plan import make_plan
 from merging.recipe import make_recipe
 from merging.sinks import MemorySink
 from merging.trimming import with_cutoffs
-from storage.adapter import open_adapter
-from storage.build import BaseModel, build_delta
-from storage.build_adapter import build_adapter_delta
-from storage.checkpoint import open_checkpoint
-from storage.chunks import dense
-from storage.delta import DeltaFile
+from storage.checkpoints.adapter import open_adapter
+from storage.checkpoints.checkpoint import open_checkpoint
+from storage.deltas.build import BaseModel, build_delta
+from storage.deltas.build_adapter import build_adapter_delta
+from storage.deltas.delta import DeltaFile
 from storage.digests import blake3_digest, model_digest
-from storage.encode import EXACT, dare_coding
-from storage.frames import chunk_count
-from storage.numeric import as_bits, narrow
+from storage.encodings.chunks import dense
+from storage.encodings.encode import EXACT, dare_coding
+from storage.encodings.frames import chunk_count
+from storage.encodings.numeric import as_bits, narrow
 from storage.progress import Silent
 
 HERE = Path(__file__).parent / "format1"

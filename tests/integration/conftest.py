@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
 
 import migrations
-from registry.database import open_engine, sqlite_url
+from registry.records.database import open_engine, sqlite_url
 
 BINARIES = Path("/usr/lib/postgresql")
 _SETTINGS = "listen_addresses=127.0.0.1 fsync=off synchronous_commit=off full_page_writes=off max_connections=60"

@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import catalog, contents, lineage, recipes
-from registry.contents import BlobRow, DeltaRow, FileRow, TensorRow
-from registry.records import AuditEvent, Materialization, ModelVersion, Recipe
+from registry.records import catalog, contents, lineage, recipes
+from registry.records.contents import BlobRow, DeltaRow, FileRow, TensorRow
+from registry.records.tables import AuditEvent, Materialization, ModelVersion, Recipe
 from storage.digests import blake3_digest, canonical_json
 
 ME = "me@host"

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import Engine, text
 
-from registry import events
-from registry.database import reading, writing
-from registry.records import AuditEvent
+from registry.records import events
+from registry.records.database import reading, writing
+from registry.records.tables import AuditEvent
 
 TRIGGERS = {
     "sqlite": ["DROP TRIGGER audit_event_keeps_rows", "DROP TRIGGER audit_event_loses_none"],

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, event
 
-from registry import aliases, catalog, events
-from registry.database import reading, writing
+from registry.records import aliases, catalog, events
+from registry.records.database import reading, writing
 from storage.errors import Conflict, NotFound, UsageError
 from tests.integration.registry_samples import ME, actions, digest, make
 

@@ -15,9 +15,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import migrations
-from registry import database, events
-from registry.database import open_engine, reading, sqlite_url, writing
-from registry.records import ModelVersion, StoreMeta
+from registry.records import database, events
+from registry.records.database import open_engine, reading, sqlite_url, writing
+from registry.records.tables import ModelVersion, StoreMeta
 from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -122,8 +122,8 @@ def test_a_writer_that_waits_too_long_gives_up(
 
 INSERT = """
 import sys
-from registry import catalog
-from registry.database import open_engine, writing
+from registry.records import catalog
+from registry.records.database import open_engine, writing
 from storage.digests import blake3_digest
 engine = open_engine(sys.argv[1])
 for i in range(int(sys.argv[3])):
@@ -148,8 +148,8 @@ def test_concurrent_processes_lose_and_double_nothing(engine: Engine, database_u
 
 DIE = """
 import sys, time
-from registry.database import open_engine, writing
-from registry.records import StoreMeta
+from registry.records.database import open_engine, writing
+from registry.records.tables import StoreMeta
 with writing(open_engine(sys.argv[1])) as session:
     session.add(StoreMeta(key="half", value="done"))
     session.flush()
@@ -344,7 +344,7 @@ def test_a_missing_driver_names_the_extra() -> None:
     script = """
 import sys
 sys.modules["psycopg"] = None
-from registry.database import open_engine
+from registry.records.database import open_engine
 from storage.errors import EnvironmentFailure
 try:
     open_engine("postgresql://localhost/registry")
@@ -364,7 +364,7 @@ def test_the_catalog_imports_lightly() -> None:
     script = """
 import sys
 import migrations
-from registry import aliases, catalog, contents, events, integrity, leases, lineage, names, outbox, recipes
+from registry.records import aliases, catalog, contents, events, integrity, leases, lineage, names, outbox, recipes
 heavy = {"alembic", "numba", "torch", "mlflow", "psycopg", "numpy"}
 print(sorted(heavy & set(sys.modules)))
 """

@@ -14,10 +14,10 @@ from sqlalchemy import CheckConstraint, Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import migrations
-from registry import aliases, catalog
-from registry.columns import Record
-from registry.database import migrating, reading, writing
-from registry.records import ModelVersion
+from registry.records import aliases, catalog
+from registry.records.columns import Record
+from registry.records.database import migrating, reading, writing
+from registry.records.tables import ModelVersion
 from storage.digests import blake3_digest
 from storage.errors import EnvironmentFailure, IntegrityFailure
 
@@ -185,7 +185,7 @@ def test_rows_that_refer_to_nothing_stop_an_upgrade(
 UPGRADE = """
 import sys
 import migrations
-from registry.database import open_engine
+from registry.records.database import open_engine
 engine = open_engine(sys.argv[1])
 print(migrations.upgrade(engine), migrations.current(engine))
 engine.dispose()

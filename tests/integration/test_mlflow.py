@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-from registry.provenance import deliver, reachable, warm
+from registry.provenance.mlflow import deliver, reachable, warm
 from storage.digests import blake3_digest, json_digest
 from storage.errors import EnvironmentFailure
 from tests.integration.mlflow_server import Line, MlflowServer, free_port
@@ -482,7 +482,7 @@ def test_the_process_is_left_as_it_was(tmp_path):
 def test_without_mlflow_nothing_is_imported_and_the_extra_is_named(tmp_path):
     script = """
 assert "mlflow" not in sys.modules and "sqlalchemy" not in sys.modules
-from registry.provenance import reachable, warm
+from registry.provenance.mlflow import reachable, warm
 assert not reachable("http://127.0.0.1:9")
 assert reachable("sqlite:///x.db")
 assert "mlflow" not in sys.modules
@@ -503,7 +503,7 @@ else:
 
 PREAMBLE = """
 import json, sys
-from registry.provenance import deliver, warm
+from registry.provenance.mlflow import deliver, warm
 from storage.errors import EnvironmentFailure
 outbox = json.load(open(sys.argv[1]))
 """

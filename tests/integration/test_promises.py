@@ -20,7 +20,7 @@ import mergestore
 from merging import kernels, reference
 from merging.torch_engine import TorchEngine
 from registry import materializing, register_base, register_skill
-from storage.frames import CHUNK
+from storage.encodings.frames import CHUNK
 from tests.integration.models import (
     BERT_CONFIG,
     LLAMA_CONFIG,

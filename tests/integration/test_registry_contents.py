@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 
-from registry import catalog, contents, events, leases, lineage, outbox, recipes
-from registry.contents import BlobRow, TensorRow
-from registry.database import reading, writing
-from registry.records import Blob, Lease, Materialization
+from registry.records import catalog, contents, events, leases, lineage, outbox, recipes
+from registry.records.contents import BlobRow, TensorRow
+from registry.records.database import reading, writing
+from registry.records.tables import Blob, Lease, Materialization
 from storage.digests import canonical_json, sha256_digest
 from storage.errors import InputRefused, NotFound
 from tests.integration.registry_samples import FILES, ME, RECIPE, TENSORS, actions, digest, made, make, record, skill

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from registry import aliases, catalog, contents, integrity, lineage, recipes
-from registry.contents import BlobRow
-from registry.database import migrating, reading, writing
+from registry.records import aliases, catalog, contents, integrity, lineage, recipes
+from registry.records.contents import BlobRow
+from registry.records.database import migrating, reading, writing
 from storage.digests import sha256_digest
 from tests.integration.registry_samples import FILES, ME, RECIPE, TENSORS, digest, made, make, record, skill
 

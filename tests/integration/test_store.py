@@ -391,8 +391,8 @@ def test_a_merge_is_named_though_its_expression_was_cached(store, models, tmp_pa
 
 
 def payloads(store):
-    from registry import outbox
-    from registry.database import reading
+    from registry.records import outbox
+    from registry.records.database import reading
 
     with reading(store.engine) as session:
         return [message.payload for message in outbox.pending(session)]

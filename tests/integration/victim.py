@@ -21,8 +21,8 @@ import numpy as np
 import mergestore
 from merging import kernels
 from merging.combination import Combine, Contribution
-from storage.chunks import KeptChunk
-from storage.encode import EXACT, dare_coding, encode_chunk
+from storage.encodings.chunks import KeptChunk
+from storage.encodings.encode import EXACT, dare_coding, encode_chunk
 
 DISK = frozenset(
     {"open", "write", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "ioctl", "execute", "executemany"}

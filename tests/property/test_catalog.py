@@ -16,10 +16,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 import migrations
-from registry import aliases, catalog, events, lineage
-from registry.database import open_engine, sqlite_url, writing
-from registry.names import MAX_LENGTH, parse_reference, validate_name
-from registry.records import ModelVersion
+from registry.records import aliases, catalog, events, lineage
+from registry.records.database import open_engine, sqlite_url, writing
+from registry.records.names import MAX_LENGTH, parse_reference, validate_name
+from registry.records.tables import ModelVersion
 from storage.digests import blake3_digest
 from storage.errors import Conflict, NotFound, UsageError
 

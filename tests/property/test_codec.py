@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from merging import reference
-from storage import int4, philox
 from storage.blobs import hash_file
-from storage.chunks import KeptChunk, dense, rebuild
-from storage.delta import DeltaFile
-from storage.encode import EXACT, LARGEST, Coding, dare_coding, encode_chunk
+from storage.deltas.delta import DeltaFile
+from storage.encodings import int4, philox
+from storage.encodings.chunks import KeptChunk, dense, rebuild
+from storage.encodings.encode import EXACT, LARGEST, Coding, dare_coding, encode_chunk
+from storage.encodings.numeric import BITS, convert, widen
 from storage.errors import IntegrityFailure
-from storage.numeric import BITS, convert, widen
 from tests.unit.tiny_models import Tiny, tensor
 
 laws = settings(max_examples=150, deadline=None, derandomize=True, database=None)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from merging import kernels, reference
 from merging.combination import Combine, Contribution, Drop
 from merging.torch_engine import TorchEngine
-from storage.chunks import KeptChunk, LowRankChunk
-from storage.encode import Coding, encode_chunk
-from storage.numeric import BITS
+from storage.encodings.chunks import KeptChunk, LowRankChunk
+from storage.encodings.encode import Coding, encode_chunk
+from storage.encodings.numeric import BITS
 
 TORCH = TorchEngine("cpu")
 EXPONENT = {"F32": 0x7F800000, "F16": 0x7C00, "BF16": 0x7F80}

@@ -7,8 +7,8 @@ import tracemalloc
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from storage.checkpoints.safetensors_file import read_header
 from storage.errors import InputRefused
-from storage.safetensors_file import read_header
 
 DTYPES = {"F32": 4, "BF16": 2, "U8": 1, "I64": 8}
 SETTINGS = settings(

@@ -17,7 +17,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from storage.adapter import LoraModule, fit_modules, is_adapter, open_adapter
+from storage.checkpoints.adapter import LoraModule, fit_modules, is_adapter, open_adapter
 from storage.errors import InputRefused
 
 # What PEFT and transformers remark on their own calls is no concern here.

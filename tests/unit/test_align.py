@@ -18,13 +18,13 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from storage.adapter import LoraModule, open_adapter
-from storage.align import MissingTensor, TiedExtra, align
-from storage.align_adapter import align_adapter
-from storage.checkpoint import TensorEntry, open_checkpoint
+from storage.checkpoints.adapter import LoraModule, open_adapter
+from storage.checkpoints.checkpoint import TensorEntry, open_checkpoint
+from storage.deltas.align import MissingTensor, TiedExtra, align
+from storage.deltas.align_adapter import align_adapter
+from storage.deltas.prefix import Prefix, find_prefix
+from storage.deltas.roles import is_buffer, is_known_buffer, may_tie
 from storage.errors import InputRefused
-from storage.prefix import Prefix, find_prefix
-from storage.roles import is_buffer, is_known_buffer, may_tie
 
 
 def plain(*names, dtype="F32", shape=(2, 2)):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from storage.checkpoint import SafetensorsSource, TensorEntry, TensorSource, open_checkpoint
+from storage.checkpoints.checkpoint import SafetensorsSource, TensorEntry, TensorSource, open_checkpoint
 from storage.errors import EnvironmentFailure, InputRefused
 
 TENSORS = {
@@ -435,8 +435,8 @@ def test_torch_missing_or_unsafe(tmp_path, monkeypatch):
 def test_safetensors_need_no_torch(tmp_path):
     save_file(TENSORS, tmp_path / "model.safetensors")
     program = (
-        "import sys, pathlib; from storage.checkpoint import open_checkpoint\n"
-        "from storage.adapter import open_adapter; from storage.align_adapter import align_adapter\n"
+        "import sys, pathlib; from storage.checkpoints.checkpoint import open_checkpoint\n"
+        "from storage.checkpoints.adapter import open_adapter; from storage.deltas.align_adapter import align_adapter\n"
         f"open_checkpoint(pathlib.Path({str(tmp_path)!r}))\n"
         "sys.exit(any(name in sys.modules for name in ('torch', 'numba', 'safetensors', 'mlflow')))"
     )

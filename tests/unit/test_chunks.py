@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from merging import reference
-from storage.chunks import KeptChunk, LowRankChunk, dense, rebuild
-from storage.encode import Coding, encode_chunk
+from storage.encodings.chunks import KeptChunk, LowRankChunk, dense, rebuild
+from storage.encodings.encode import Coding, encode_chunk
+from storage.encodings.numeric import narrow, widen
 from storage.errors import IntegrityFailure
-from storage.numeric import narrow, widen
 
 RNG = np.random.default_rng(0)
 KEY = 99

@@ -6,10 +6,10 @@ import pytest
 from merging import kernels, reference
 from merging.combination import Combine, Contribution, Drop
 from merging.torch_engine import TorchEngine
-from storage import philox
-from storage.chunks import KeptChunk, LowRankChunk
-from storage.encode import Coding
-from storage.numeric import as_bits, narrow, widen
+from storage.encodings import philox
+from storage.encodings.chunks import KeptChunk, LowRankChunk
+from storage.encodings.encode import Coding
+from storage.encodings.numeric import as_bits, narrow, widen
 
 ENGINES = [reference, kernels, TorchEngine("cpu")]
 SUM = Combine(elects=False, by_weight=False, scale=1.0, base_scale=1.0)

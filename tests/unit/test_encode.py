@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from storage import int4, philox
-from storage.chunks import KeptChunk, dense, rebuild
 from storage.digests import blake3_digest
-from storage.encode import EXACT, Coding, dare_coding, encode_chunk
+from storage.encodings import int4, philox
+from storage.encodings.chunks import KeptChunk, dense, rebuild
+from storage.encodings.encode import EXACT, Coding, dare_coding, encode_chunk
+from storage.encodings.numeric import BITS, as_bytes, join_planes, narrow, widen
 from storage.errors import UsageError
-from storage.numeric import BITS, as_bytes, join_planes, narrow, widen
 
 KEY = 0x0123456789ABCDEF
 DTYPES = ("BF16", "F16", "F32")

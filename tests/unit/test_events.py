@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine, delete
 
 import migrations
-from registry import events
-from registry.database import open_engine, reading, sqlite_url, writing
-from registry.records import AuditEvent, StoreMeta
+from registry.records import events
+from registry.records.database import open_engine, reading, sqlite_url, writing
+from registry.records.tables import AuditEvent, StoreMeta
 from storage.errors import InputRefused, IntegrityFailure
 
 

@@ -9,8 +9,17 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.encodings.frames import (
+    CHUNK,
+    chunk_count,
+    chunk_span,
+    compress,
+    read_exactly,
+    read_frame,
+    read_table,
+    table,
+)
 from storage.errors import IntegrityFailure
-from storage.frames import CHUNK, chunk_count, chunk_span, compress, read_exactly, read_frame, read_table, table
 
 CONTENTS = [b"kept values of the first chunk" * 40, b"", b"the third"]
 ELEMENTS = 2 * CHUNK + 5

@@ -9,7 +9,7 @@ import torch
 from merging import reference
 from merging.engines import open_engine
 from merging.torch_engine import TorchEngine
-from storage.delta import DeltaFile
+from storage.deltas.delta import DeltaFile
 from storage.dtypes import DTYPES
 from tests.golden import make
 from tests.unit import format1_decoder as decoder

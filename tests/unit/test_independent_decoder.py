@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from merging.recipe import make_recipe
-from registry.contents import FileRow
+from registry.records.contents import FileRow
 from registry.register_base import companions_digest
-from storage.adapter import open_adapter
-from storage.build import BaseModel, Built, build_delta
-from storage.build_adapter import build_adapter_delta
-from storage.checkpoint import open_checkpoint
-from storage.delta import DeltaFile
+from storage.checkpoints.adapter import open_adapter
+from storage.checkpoints.checkpoint import open_checkpoint
+from storage.deltas.build import BaseModel, Built, build_delta
+from storage.deltas.build_adapter import build_adapter_delta
+from storage.deltas.delta import DeltaFile
 from storage.digests import blake3_digest, model_digest
-from storage.encode import EXACT, dare_coding
+from storage.encodings.encode import EXACT, dare_coding
 from storage.progress import Silent
 from tests.golden import make
 from tests.unit import format1_decoder as decoder

@@ -12,10 +12,10 @@ from merging.plan import make_plan
 from merging.recipe import make_recipe
 from merging.sinks import MemorySink
 from merging.trimming import with_cutoffs
-from storage.build import build_delta
-from storage.checkpoint import open_checkpoint
-from storage.delta import DeltaFile
-from storage.encode import EXACT, dare_coding
+from storage.checkpoints.checkpoint import open_checkpoint
+from storage.deltas.build import build_delta
+from storage.deltas.delta import DeltaFile
+from storage.encodings.encode import EXACT, dare_coding
 from storage.progress import Silent
 from tests.golden import make
 from tests.unit import format1_decoder as decoder

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from storage import int4, kernels
-from storage.encode import LARGEST
+from storage.encodings import int4, kernels
+from storage.encodings.encode import LARGEST
 
 BF16_TINY = 2.0**-133  # the smallest bf16 above zero
 F32_TINY = 2.0**-149

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.deltas.manifest import HeadTensor, LowRank, Manifest, TensorDelta
 from storage.digests import canonical_json, parse_json
-from storage.encode import EXACT, Coding
+from storage.encodings.encode import EXACT, Coding
 from storage.errors import IntegrityFailure
-from storage.manifest import HeadTensor, LowRank, Manifest, TensorDelta
 
 
 def digest(character):

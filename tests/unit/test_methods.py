@@ -8,9 +8,9 @@ from merging.materializer import materialize
 from merging.methods import METHODS, method_named
 from merging.sinks import MemorySink
 from merging.torch_engine import TorchEngine
-from storage.encode import EXACT, Coding, dare_coding
+from storage.encodings.encode import EXACT, Coding, dare_coding
+from storage.encodings.philox import keep_threshold, mask, mask_key
 from storage.errors import InputRefused, UsageError
-from storage.philox import keep_threshold, mask, mask_key
 from storage.progress import Silent
 from tests.unit.tiny_models import Tiny, raw, tensor
 

@@ -1,7 +1,7 @@
 """What MLflow is told, as plain values: names it accepts, lengths it accepts, a graph a person can read."""
 
-from registry.lineage_page import lineage_markdown
-from registry.mlflow_record import describe, registered_name, shorten
+from registry.provenance.lineage_page import lineage_markdown
+from registry.provenance.mlflow_record import describe, registered_name, shorten
 
 DIGEST = "blake3:" + "ab" * 32
 

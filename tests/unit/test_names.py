@@ -1,6 +1,6 @@
 import pytest
 
-from registry.names import MAX_LENGTH, Reference, near_names, parse_reference, validate_alias, validate_name
+from registry.records.names import MAX_LENGTH, Reference, near_names, parse_reference, validate_alias, validate_name
 from storage.errors import UsageError
 
 

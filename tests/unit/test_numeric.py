@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from storage import numeric
+from storage.encodings import numeric
 
 EVERY16 = np.arange(1 << 16, dtype=np.uint16)
 DTYPES16 = ("BF16", "F16")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from storage import kernels, philox
+from storage.encodings import kernels, philox
 from storage.errors import UsageError
 
 CONTENT = "blake3:" + "ab" * 32

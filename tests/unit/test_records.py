@@ -7,8 +7,8 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from registry.columns import Record
-from registry.records import (
+from registry.records.columns import Record
+from registry.records.tables import (
     ENCODINGS,
     Alias,
     Blob,

@@ -11,8 +11,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from storage.checkpoints.safetensors_file import (
+    SafetensorsWriter,
+    index_json,
+    layout,
+    plan_shards,
+    read_header,
+    shard_names,
+)
 from storage.errors import Conflict, EnvironmentFailure, InputRefused, UsageError
-from storage.safetensors_file import SafetensorsWriter, index_json, layout, plan_shards, read_header, shard_names
 
 SPECS = [
     ("b.weight", "F32", (2, 3)),

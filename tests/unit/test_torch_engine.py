@@ -12,9 +12,9 @@ from merging import kernels, reference, torch_kernels
 from merging.combination import Combine, Contribution, Drop
 from merging.engines import open_engine
 from merging.torch_engine import TorchEngine, available_devices
-from storage import numeric, philox
-from storage.chunks import KeptChunk, LowRankChunk
-from storage.encode import Coding, encode_chunk
+from storage.encodings import numeric, philox
+from storage.encodings.chunks import KeptChunk, LowRankChunk
+from storage.encodings.encode import Coding, encode_chunk
 from storage.errors import EnvironmentFailure, IntegrityFailure
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from merging import kernels
 from merging.trimming import with_cutoffs
-from storage.encode import dare_coding
+from storage.encodings.encode import dare_coding
 from storage.progress import Silent
 from tests.unit.tiny_models import Tiny, tensor
 

@@ -13,16 +13,16 @@ from merging.plan import make_plan
 from merging.recipe import make_recipe
 from merging.sinks import MemorySink
 from merging.trimming import with_cutoffs
-from storage.checkpoint import TensorSource, open_checkpoint
-from storage.delta import ContentHash, DeltaFile, DeltaWriter
+from storage.checkpoints.checkpoint import TensorSource, open_checkpoint
+from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
+from storage.deltas.delta import ContentHash, DeltaFile, DeltaWriter
+from storage.deltas.manifest import LowRank, Manifest, TensorDelta
 from storage.digests import blake3_digest, model_digest
-from storage.encode import EXACT, Coding, encode_chunk
-from storage.frames import chunk_count, chunk_span, compress
-from storage.manifest import LowRank, Manifest, TensorDelta
-from storage.numeric import BITS, as_bytes, narrow, widen
-from storage.philox import FULL, mask_key
+from storage.encodings.encode import EXACT, Coding, encode_chunk
+from storage.encodings.frames import chunk_count, chunk_span, compress
+from storage.encodings.numeric import BITS, as_bytes, narrow, widen
+from storage.encodings.philox import FULL, mask_key
 from storage.progress import Silent
-from storage.safetensors_file import SafetensorsWriter, layout
 
 
 @dataclass(frozen=True)

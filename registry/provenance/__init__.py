@@ -1,0 +1,1 @@
+"""Provenance for MLflow: what is told, how it is delivered, and when."""

@@ -1,0 +1,185 @@
+"""What exists: models, their versions and aliases. Finding them, making them, retiring them.
+
+Every function takes a Session and leaves the transaction to its caller; those that change something need a
+writing one and add their audit event to it. Neighbours: ``contents`` (files, tensors, deltas), ``recipes``,
+``lineage``, ``outbox``, ``leases``, ``integrity``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from registry.records import events
+from registry.records.names import Reference, near_names, parse_reference, validate_name
+from registry.records.tables import Alias, Model, ModelVersion
+from storage.errors import Conflict, NotFound, UsageError
+
+_LARGEST = 2**31 - 1  # of the version column
+_WHAT = {"base": "base model", "skill": "skill", "merge": "merge"}
+
+
+def create_model_version(
+    session: Session,
+    *,
+    name: str,
+    kind: str,
+    digest: str,
+    actor: str,
+    licence: str | None = None,
+    source: str | None = None,
+    attributes: dict[str, Any] | None = None,
+) -> ModelVersion:
+    """Make the next version of ``name``, and the name with it when it is new.
+
+    ``attributes`` is any JSON document. Raises Conflict when the name is taken by another kind.
+    """
+    model = _model_for(session, validate_name(name), kind, actor)
+    newest = session.scalar(select(func.max(ModelVersion.version)).where(ModelVersion.model_id == model.id))
+    version = ModelVersion(
+        model=model,
+        version=(newest or 0) + 1,
+        digest=digest,
+        licence=licence,
+        source=source,
+        attributes=attributes or {},
+        created_by=actor,
+    )
+    session.add(version)
+    session.flush()
+    details = {"kind": kind, "digest": digest, "licence": licence, "source": source}
+    details["attributes"] = events.fingerprint([version.attributes])
+    events.append(session, actor=actor, action="version.create", subject=version.reference, details=details)
+    return version
+
+
+def find_model(session: Session, name: str) -> Model | None:
+    """The model of this name, of whatever kind."""
+    return session.scalar(select(Model).where(Model.name == name))
+
+
+def refuse_other_kind(session: Session, name: str, kind: str) -> None:
+    """Raise Conflict when ``name`` is taken by another kind: worth asking before long work begins."""
+    model = find_model(session, name)
+    if model is not None and model.kind != kind:
+        raise Conflict(
+            f"the name {name!r} is taken by a {_WHAT[model.kind]}",
+            hint=f"choose another name for this {_WHAT[kind]}",
+        )
+
+
+def find_version_by_digest(session: Session, name: str, digest: str) -> ModelVersion | None:
+    """The newest version of ``name`` with this content, in whatever state; None when there is none."""
+    query = (
+        select(ModelVersion)
+        .join(Model)
+        .where(ModelVersion.digest == digest, Model.name == name)
+        .order_by(ModelVersion.version.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
+def resolve(session: Session, reference: str | Reference, kinds: Collection[str] | None = None) -> ModelVersion:
+    """The version that a reference means: the newest ready one when it gives neither version nor alias.
+
+    A version or alias that is named is returned whatever its state: the caller decides. Raises NotFound for
+    what does not exist (or is not of ``kinds``), Conflict when no version of a bare name is ready.
+    """
+    if isinstance(reference, str):
+        reference = parse_reference(reference)
+    model = find_model(session, reference.name)
+    if model is None or (kinds is not None and model.kind not in kinds):
+        raise _unknown_name(session, reference.name, model, kinds)
+    if reference.version is not None:
+        return _numbered(session, model, reference.version)
+    if reference.alias is not None:
+        return _aliased(session, model, reference.alias)
+    return _newest_ready(session, model)
+
+
+def versions(session: Session, name: str) -> list[ModelVersion]:
+    """Every version of ``name``, oldest first; empty for an unknown name."""
+    query = select(ModelVersion).join(Model).where(Model.name == name).order_by(ModelVersion.version)
+    return list(session.scalars(query))
+
+
+def list_versions(session: Session, kind: str | None = None) -> list[ModelVersion]:
+    """One version of each name, in order of names: the one its bare name means, else its newest."""
+    preference = (ModelVersion.state == "ready").desc(), ModelVersion.version.desc()
+    rank = func.row_number().over(partition_by=ModelVersion.model_id, order_by=preference)
+    ranked = select(ModelVersion, rank.label("rank")).subquery()
+    chosen = aliased(ModelVersion, ranked)
+    query = select(chosen).join(chosen.model).where(ranked.c.rank == 1)
+    if kind is not None:
+        query = query.where(Model.kind == kind)
+    # Sorted here: databases differ in the order of text.
+    return sorted(session.scalars(query), key=lambda version: version.name)
+
+
+def yank(session: Session, version: ModelVersion, reason: str, *, actor: str) -> ModelVersion:
+    """Take a version out of use; it stays on record. Raises Conflict when it is yanked already."""
+    if not reason.strip():
+        raise UsageError("a yank needs a reason", hint="people who depend on it will read it")
+    if version.state == "yanked":
+        raise Conflict(f"{version.reference} is yanked already: {version.reason}")
+    version.state, version.reason = "yanked", reason
+    details = {"reason": reason}
+    events.append(session, actor=actor, action="version.yank", subject=version.reference, details=details)
+    return version
+
+
+def _model_for(session: Session, name: str, kind: str, actor: str) -> Model:
+    refuse_other_kind(session, name, kind)
+    model = find_model(session, name)
+    if model is None:
+        model = Model(name=name, kind=kind, created_by=actor)
+        session.add(model)
+        session.flush()
+    return model
+
+
+def _unknown_name(session: Session, name: str, model: Model | None, kinds: Collection[str] | None) -> NotFound:
+    wanted = "model" if kinds is None else " or ".join(_WHAT[kind] for kind in _WHAT if kind in kinds)
+    if model is not None:
+        return NotFound(f"there is no {wanted} {name!r}: it is a {_WHAT[model.kind]}")
+    query = select(Model.name) if kinds is None else select(Model.name).where(Model.kind.in_(kinds))
+    near = near_names(name, session.scalars(query))
+    hint = f"did you mean {' or '.join(near)}?" if near else "`mergestore list` shows what there is"
+    return NotFound(f"there is no {wanted} {name!r}", hint=hint, details={"near": near})
+
+
+def _numbered(session: Session, model: Model, number: int) -> ModelVersion:
+    mine = ModelVersion.model_id == model.id
+    if number <= _LARGEST:
+        found = session.scalar(select(ModelVersion).where(mine, ModelVersion.version == number))
+        if found is not None:
+            return found
+    newest = session.scalar(select(func.max(ModelVersion.version)).where(mine))
+    there = "only version 1" if newest == 1 else f"versions 1 to {newest}"
+    raise NotFound(f"{model.name} has no version {number}", hint=f"it has {there}")
+
+
+def _aliased(session: Session, model: Model, alias: str) -> ModelVersion:
+    query = select(ModelVersion).join(Alias, Alias.version_id == ModelVersion.id)
+    found = session.scalar(query.where(Alias.model_id == model.id, Alias.alias == alias))
+    if found is not None:
+        return found
+    there = sorted(session.scalars(select(Alias.alias).where(Alias.model_id == model.id)))
+    hint = f"its aliases are {', '.join(there)}" if there else "it has no aliases"
+    raise NotFound(f"{model.name} has no alias {alias!r}", hint=hint)
+
+
+def _newest_ready(session: Session, model: Model) -> ModelVersion:
+    query = select(ModelVersion).where(ModelVersion.model_id == model.id, ModelVersion.state == "ready")
+    found = session.scalar(query.order_by(ModelVersion.version.desc()).limit(1))
+    if found is not None:
+        return found
+    states = [f"{each.version} is {each.state}: {each.reason}" for each in versions(session, model.name)]
+    raise Conflict(
+        f"no version of {model.name} is ready ({'; '.join(states[-3:])})",
+        hint=f"name the version, as in {model.name}@1, if you really want it",
+    )

@@ -1,0 +1,196 @@
+"""The registry's database: opening it, and the two kinds of transaction on it.
+
+SQLite runs in WAL mode and every writing transaction is ``BEGIN IMMEDIATE``: a deferred one that turns
+into a writer fails under load. On PostgreSQL writers take one advisory lock, so on both databases version
+numbers and the audit chain are decided by one writer at a time and nothing needs to be retried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
+from sqlalchemy.orm import Session
+
+from registry.records.database_errors import database_failure, shown_url
+from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
+
+WAIT_SECONDS = 30
+"""How long a writer waits for the one before it."""
+CONNECT_SECONDS = 5
+"""How long to wait for a database server that does not answer."""
+WRITERS_LOCK = 0x6D65726765  # "merge"; PostgreSQL advisory locks are numbers, scoped to one database
+
+_MODE = "mergestore_mode"
+_URLS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+_POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+def sqlite_url(path: Path) -> URL:
+    """The URL of a SQLite file, whatever characters its path holds."""
+    return URL.create("sqlite", database=str(path))
+
+
+def open_engine(url: str | URL) -> Engine:
+    """Connect to the registry database at ``url``: ``sqlite:///FILE`` or ``postgresql://…``.
+
+    A SQLite file that does not exist is created, empty. Raises UsageError for a malformed or unsupported
+    URL and EnvironmentFailure when the driver, the file or the server cannot be had.
+    """
+    parsed = _parse(url)
+    engine = _sqlite_engine(parsed) if parsed.drivername == "sqlite" else _postgres_engine(parsed)
+    try:
+        with _failures(engine), engine.connect():
+            return engine
+    except ProgrammingError as error:  # from the driver itself, before there is a server to complain
+        engine.dispose()
+        raise UsageError(f"the database URL {shown_url(parsed)} is refused: {error.orig}", hint=_URLS) from error
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+@contextlib.contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session that sees one consistent state of the database and cannot write."""
+    with _transaction(engine, "read") as session:
+        yield session
+
+
+@contextlib.contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """A session that is the only writer: commits when the block ends, rolls back when it raises."""
+    with _transaction(engine, "write") as session:
+        yield session
+
+
+@contextlib.contextmanager
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """The only writer's connection, for changing the schema.
+
+    SQLite's foreign keys are off inside, because a table is altered by replacing it; the caller checks them.
+    """
+    with _failures(engine), engine.connect() as connection:
+        connection.execution_options(**{_MODE: "migrate"})
+        with connection.begin():
+            yield connection
+
+
+@contextlib.contextmanager
+def _transaction(engine: Engine, mode: str) -> Iterator[Session]:
+    options: dict[str, Any] = {_MODE: mode}
+    if mode == "read" and engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with _failures(engine), Session(engine, expire_on_commit=False) as session, session.begin():
+        session.connection(execution_options=options)
+        yield session
+
+
+@contextlib.contextmanager
+def _failures(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:  # sqlite3, reading text that mergestore never wrote
+        message = f"the registry database {shown_url(engine.url)} is damaged: it holds text that is none"
+        raise IntegrityFailure(message, hint="restore it from a backup, or choose another store") from error
+    except DBAPIError as error:
+        failure = database_failure(engine.url, error)
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def _parse(url: str | URL) -> URL:
+    hint = _URLS
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # The text may hold a password and cannot be taken apart, so none of it is repeated.
+        raise UsageError("the database URL is malformed", hint=hint) from error
+    if parsed.drivername in _POSTGRES:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "sqlite":
+        raise UsageError(f"databases of the kind {parsed.drivername!r} are not supported", hint=hint)
+    if parsed.host or parsed.query or parsed.database in (None, "", ":memory:"):
+        raise UsageError(
+            f"the database URL {shown_url(parsed)} does not name a file",
+            hint="write sqlite:///relative/path or sqlite:////absolute/path, and nothing after it",
+        )
+    return parsed
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": WAIT_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # sqlite3 would begin transactions of its own; _begin_sqlite does
+    connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
+    connection.execute("PRAGMA synchronous = FULL")
+    _enter_wal(connection)
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    # Entering WAL needs the file for itself and does not wait on the busy timeout, so the wait is here.
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+    if mode != "wal":
+        raise EnvironmentFailure(
+            f"SQLite cannot use write-ahead logging on this filesystem (journal mode is {mode!r})",
+            hint="keep the registry on a local disk, or use PostgreSQL",
+        )
+
+
+_SQLITE_BEGIN = {
+    "read": ("PRAGMA foreign_keys = ON", "PRAGMA query_only = ON", "BEGIN"),
+    "write": ("PRAGMA foreign_keys = ON", "PRAGMA query_only = OFF", "BEGIN IMMEDIATE"),
+    "migrate": ("PRAGMA foreign_keys = OFF", "PRAGMA query_only = OFF", "BEGIN IMMEDIATE"),
+}
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    for statement in _SQLITE_BEGIN[connection.get_execution_options().get(_MODE, "read")]:
+        connection.exec_driver_sql(statement)
+
+
+def _postgres_engine(url: URL) -> Engine:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise EnvironmentFailure(
+            "the driver for PostgreSQL, psycopg, is not installed",
+            hint="pip install 'mergestore[postgres]'",
+        ) from error
+    arguments: dict[str, Any] = {"application_name": "mergestore", "connect_timeout": CONNECT_SECONDS}
+    engine = create_engine(
+        url,
+        connect_args={key: value for key, value in arguments.items() if key not in url.query},
+        pool_pre_ping=True,
+    )
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if connection.get_execution_options().get(_MODE, "read") == "read":
+        return
+    # Read committed: every statement after the lock sees what the writer before committed.
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")

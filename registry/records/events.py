@@ -1,0 +1,201 @@
+"""The audit chain: every event holds the hash of the one before, so no history can be rewritten unseen.
+
+An event's hash is the SHA-256 of the canonical JSON of its sequence number, moment, actor, action, subject,
+details (as text) and predecessor's hash. The head of the chain is kept apart, in ``store_meta``, so that events cut
+off at the end are missed too. Whoever can write the whole database can write a whole new chain: a head that
+was noted elsewhere (``head``) is what proves more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import String, select, type_coerce
+from sqlalchemy.orm import Session
+
+from registry.records.columns import now
+from registry.records.tables import AuditEvent, StoreMeta
+from storage.digests import canonical_json, json_digest, sha256_digest
+from storage.errors import IntegrityFailure
+
+GENESIS = "sha256:" + "0" * 64
+"""What the first event holds as its predecessor's hash."""
+HEAD_KEY = "audit_head"
+
+_HINT = "the audit chain was changed by something other than mergestore: compare it with a backup"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last link of the chain: its number (0 for none) and its hash."""
+
+    sequence: int
+    hash: str
+
+
+def append(
+    session: Session, *, actor: str, action: str, subject: str, details: dict[str, Any] | None = None
+) -> AuditEvent:
+    """Add an event to the chain, in the caller's writing transaction.
+
+    ``details`` must be expressible as canonical JSON; raises IntegrityFailure when the chain's head is
+    lost, because an event added then would hide that.
+    """
+    meta = session.get(StoreMeta, HEAD_KEY)
+    last = _read_head(meta)
+    if last is None or (meta is None and session.scalar(select(AuditEvent.sequence).limit(1))):
+        raise IntegrityFailure("the head of the audit chain is lost", hint=_HINT)
+    event = _link(last, now(), actor, action, subject, details or {})
+    session.add(event)
+    value = canonical_json({"sequence": event.sequence, "hash": event.hash}).decode()
+    if meta is None:
+        session.add(StoreMeta(key=HEAD_KEY, value=value))
+    else:
+        meta.value = value
+    session.flush()
+    return event
+
+
+def head(session: Session) -> Head | None:
+    """The head of the chain as it was last written; None when what is there cannot be read."""
+    return _read_head(session.get(StoreMeta, HEAD_KEY))
+
+
+def of(session: Session, subjects: Iterable[str]) -> list[dict[str, Any]]:
+    """The events about any of these subjects as JSON-ready values, oldest first."""
+    query = select(AuditEvent).where(AuditEvent.subject.in_(list(subjects))).order_by(AuditEvent.sequence)
+    return [_document(event) for event in session.scalars(query)]
+
+
+def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What an event keeps of rows that are too many to list: a digest of their values, in whatever order."""
+    return sha256_digest("\n".join(sorted(json.dumps(dict(row), sort_keys=True) for row in rows)).encode())
+
+
+def verify_chain(session: Session) -> list[dict[str, Any]]:
+    """Every break of the chain as a problem naming the event; none when history is as it was written."""
+    return list(_breaks(session))
+
+
+def event_hash(sequence: int, at: datetime, actor: str, action: str, subject: str, details: str, previous: str) -> str:
+    """The hash that names an event.
+
+    Moments are hashed as UTC text with microseconds, ``details`` as their canonical JSON text.
+    """
+    return json_digest(
+        {
+            "sequence": sequence,
+            "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "actor": actor,
+            "action": action,
+            "subject": subject,
+            "details": details,
+            "previous": previous,
+        }
+    )
+
+
+def _link(last: Head, at: datetime, actor: str, action: str, subject: str, details: dict[str, Any]) -> AuditEvent:
+    sequence, written = last.sequence + 1, canonical_json(details).decode()
+    return AuditEvent(
+        sequence=sequence,
+        at=at,
+        actor=actor,
+        action=action,
+        subject=subject,
+        details=written,
+        previous_hash=last.hash,
+        hash=event_hash(sequence, at, actor, action, subject, written, last.hash),
+    )
+
+
+def _document(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "sequence": event.sequence,
+        "at": event.at.isoformat(),
+        "actor": event.actor,
+        "action": event.action,
+        "subject": event.subject,
+        "details": json.loads(event.details, parse_int=_number),
+        "hash": event.hash,
+    }
+
+
+def _number(digits: str) -> int | float:
+    """Canonical JSON spells a large float like an integer, and has no integers that large."""
+    number = int(digits)
+    return number if abs(number) < 1 << 53 else float(digits)
+
+
+def _read_head(meta: StoreMeta | None) -> Head | None:
+    if meta is None:
+        return Head(0, GENESIS)
+    try:
+        document = json.loads(meta.value)
+        return Head(int(document["sequence"]), str(document["hash"]))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+_ROW = (
+    AuditEvent.sequence,
+    type_coerce(AuditEvent.at, String),  # a damaged moment must become a finding, not an exception
+    AuditEvent.actor,
+    AuditEvent.action,
+    AuditEvent.subject,
+    AuditEvent.details,
+    AuditEvent.previous_hash,
+    AuditEvent.hash,
+)
+
+
+def _breaks(session: Session) -> Iterator[dict[str, Any]]:
+    # After a break the walk goes on from what is stored, so that one change is one finding.
+    last = Head(0, GENESIS)
+    for row in session.execute(select(*_ROW).order_by(AuditEvent.sequence)).yield_per(1000):
+        sequence, previous, stored = row[0], row[6], row[7]
+        expected = last.sequence + 1
+        if sequence > expected:
+            yield _missing(expected, sequence - 1)
+        elif previous != last.hash:
+            yield _problem(sequence, f"does not follow event {last.sequence}: one of them was moved or replaced")
+        elif _recomputed(row) != stored:
+            yield _problem(sequence, "does not match its hash: it was edited")
+        last = Head(sequence, stored)
+    yield from _head_breaks(head(session), last)
+
+
+def _recomputed(row: Any) -> str | None:
+    sequence, at, actor, action, subject, details, previous, _ = row
+    try:
+        moment = at if isinstance(at, datetime) else datetime.fromisoformat(at).replace(tzinfo=UTC)
+        return event_hash(sequence, moment, actor, action, subject, details, previous)
+    except (ValueError, TypeError):
+        return None
+
+
+def _head_breaks(recorded: Head | None, last: Head) -> Iterator[dict[str, Any]]:
+    if recorded is None:
+        yield _problem(last.sequence, "is the last, but the record of the chain's head cannot be read")
+    elif recorded.sequence > last.sequence:
+        yield _missing(last.sequence + 1, recorded.sequence)
+    elif recorded != last:
+        yield _problem(last.sequence, f"is the last, but the chain's head is event {recorded.sequence}")
+
+
+def _missing(first: int, last: int) -> dict[str, Any]:
+    events = f"event {first} is" if first == last else f"events {first} to {last} are"
+    return {"what": f"audit {events} missing", "where": f"audit_event {first}", "kind": "integrity", "hint": _HINT}
+
+
+def _problem(sequence: int, what: str) -> dict[str, Any]:
+    return {
+        "what": f"audit event {sequence} {what}",
+        "where": f"audit_event {sequence}",
+        "kind": "integrity",
+        "hint": _HINT,
+    }

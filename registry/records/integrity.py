@@ -1,0 +1,158 @@
+"""Whether the records agree with themselves: what the schema promises, and what only the chain can tell.
+
+The schema's own rules are looked at again because a file can be edited, restored in part or damaged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import ForeignKeyConstraint, Select, and_, exists, func, not_, select
+from sqlalchemy.orm import Session, aliased
+
+from registry.records import events, witness
+from registry.records.tables import Alias, AuditEvent, Delta, Model, ModelVersion, Recipe, VersionFile
+from storage.digests import sha256_digest
+
+Problem = dict[str, Any]
+
+_SAMPLE = 3
+_BACKUP = "restore the database from a backup; the blobs are not affected"
+
+
+def verify_records(session: Session) -> list[Problem]:
+    """Every contradiction among the records, each as {what, where, kind, hint}; none when all is well."""
+    return [problem for check in _CHECKS for problem in check(session)]
+
+
+def _structure(session: Session) -> Iterator[Problem]:
+    """What SQLite itself finds wrong with its file: an index that lost a row answers wrongly, and silently."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        for (finding,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
+            if finding != "ok":
+                yield _problem(f"the database file is damaged: {finding}", "database")
+
+
+def _dangling(session: Session) -> Iterator[Problem]:
+    for table in Model.metadata.sorted_tables:
+        for key in sorted(table.foreign_key_constraints, key=lambda key: str(key.name)):
+            rows = session.execute(_orphans(key)).all()
+            if rows:
+                target = key.referred_table.name
+                yield _problem(
+                    f"{table.name}: rows refer to a {target} that does not exist "
+                    f"({', '.join(key.column_keys)}: {_sample(rows)})",
+                    table.name,
+                )
+
+
+def _orphans(key: ForeignKeyConstraint) -> Select[Any]:
+    """Key values of rows whose other end is missing; a key with a NULL in it refers to nothing."""
+    columns = [element.parent for element in key.elements]
+    target = key.referred_table.alias("target")
+    there = exists().where(*(target.c[element.column.name] == element.parent for element in key.elements))
+    present = and_(*(column.is_not(None) for column in columns))
+    return select(*columns).where(present, not_(there)).distinct().order_by(*columns)
+
+
+def _astray_aliases(session: Session) -> Iterator[Problem]:
+    other = aliased(Model)
+    query = (
+        select(Model.name, Alias.alias, other.name, ModelVersion.version)
+        .join(Model, Model.id == Alias.model_id)
+        .join(ModelVersion, ModelVersion.id == Alias.version_id)
+        .join(other, other.id == ModelVersion.model_id)
+        .where(ModelVersion.model_id != Alias.model_id)
+    )
+    for name, alias, elsewhere, version in session.execute(query):
+        yield _problem(
+            f"alias {name}@{alias} points to another model's version, {elsewhere}@{version}",
+            f"{name}@{alias}",
+            f"set it again: `mergestore alias {name}@VERSION {alias}`",
+        )
+
+
+def _missing_versions(session: Session) -> Iterator[Problem]:
+    query = (
+        select(Model.name, func.count(ModelVersion.id), func.max(ModelVersion.version))
+        .outerjoin(ModelVersion, ModelVersion.model_id == Model.id)
+        .group_by(Model.id, Model.name)
+    )
+    for name, count, newest in session.execute(query):
+        if count != (newest or 0) or not count:
+            yield _problem(f"{name} has {count} versions, but counts to {newest or 1}", name)
+
+
+def _incomplete_versions(session: Session) -> Iterator[Problem]:
+    parts = {
+        "base": (VersionFile, VersionFile.version_id == ModelVersion.id, "files"),
+        "skill": (Delta, Delta.version_id == ModelVersion.id, "delta"),
+        "merge": (Recipe, Recipe.digest == ModelVersion.digest, "recipe"),
+    }
+    for kind, (part, belongs, what) in parts.items():
+        lacking = not_(exists(select(1).select_from(part).where(belongs)))
+        query = select(Model.name, ModelVersion.version).join(Model).where(Model.kind == kind, lacking)
+        for name, version in session.execute(query):
+            yield _problem(f"{name}@{version} is a {kind} without its {what}", f"{name}@{version}")
+
+
+def _changed_recipes(session: Session) -> Iterator[Problem]:
+    for digest, canonical in session.execute(select(Recipe.digest, Recipe.canonical)).yield_per(1000):
+        found = sha256_digest(canonical.encode())
+        if found != digest:
+            yield _problem(f"the text of recipe {digest} was changed: it now hashes to {found}", digest)
+
+
+def _changed_versions(session: Session) -> Iterator[Problem]:
+    """Versions whose content is not what the audit chain saw when they were made."""
+    query = select(AuditEvent.subject, AuditEvent.details).where(AuditEvent.action == "version.create")
+    witnessed = {subject: _digest_in(details) for subject, details in session.execute(query)}
+    versions = select(Model.name, ModelVersion.version, ModelVersion.digest).join(Model)
+    for name, version, digest in session.execute(versions):
+        subject = f"{name}@{version}"
+        seen = witnessed.pop(subject, None)
+        if seen != digest:
+            yield _problem(f"{subject} has digest {digest}, but was made with {seen}", subject)
+    for subject in sorted(witnessed):
+        yield _problem(f"{subject} was made, but has no record any more", subject)
+
+
+def _digest_in(details: str) -> str | None:
+    try:
+        return str(json.loads(details)["digest"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _contradictions(session: Session) -> Iterator[Problem]:
+    for what, where in witness.contradictions(session):
+        yield _problem(what, where)
+
+
+def _chain(session: Session) -> Iterator[Problem]:
+    yield from events.verify_chain(session)
+
+
+_CHECKS: tuple[Callable[[Session], Iterator[Problem]], ...] = (
+    _structure,
+    _dangling,
+    _astray_aliases,
+    _missing_versions,
+    _incomplete_versions,
+    _changed_recipes,
+    _changed_versions,
+    _contradictions,
+    _chain,
+)
+
+
+def _sample(rows: Any) -> str:
+    shown = ", ".join("/".join(map(str, row)) for row in rows[:_SAMPLE])
+    return shown if len(rows) <= _SAMPLE else f"{shown} and {len(rows) - _SAMPLE} more"
+
+
+def _problem(what: str, where: str, hint: str = _BACKUP) -> Problem:
+    return {"what": what, "where": where, "kind": "integrity", "hint": hint}

@@ -1,0 +1,42 @@
+"""Leases: which process does a job that only one at a time should do. A dead one's lease runs out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from registry.records.columns import UtcDateTime, now
+from registry.records.tables import Lease
+
+
+def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
+    """Take or prolong the lease ``name``; False while another holder has it.
+
+    ``holder`` names one process, not one machine. The caller commits before it begins the job.
+    """
+    at = _clock(session)
+    lease = session.get(Lease, name)
+    if lease is None:
+        lease = Lease(name=name, holder=holder)
+        session.add(lease)
+    elif lease.holder != holder and lease.expires_at > at:
+        return False
+    lease.holder, lease.acquired_at, lease.expires_at = holder, at, at + timedelta(seconds=seconds)
+    return True
+
+
+def release(session: Session, name: str, holder: str) -> None:
+    """Give a lease back; one that has gone to another holder stays there."""
+    lease = session.get(Lease, name)
+    if lease is not None and lease.holder == holder:
+        session.delete(lease)
+
+
+def _clock(session: Session) -> datetime:
+    """One clock for all holders: the server's, where there is one."""
+    if session.get_bind().dialect.name != "postgresql":
+        return now()
+    clock: datetime = session.scalars(select(func.clock_timestamp(type_=UtcDateTime()))).one()
+    return clock

@@ -1,0 +1,140 @@
+"""Recipes and what came of them: the record behind every merge and every materialization."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from registry.records import events
+from registry.records.tables import Materialization, Recipe, RecipeInput
+from storage.digests import canonical_json, sha256_digest
+from storage.errors import NotFound
+
+
+@dataclass(frozen=True)
+class InputRow:
+    """One version that a recipe reads: its part in it (base, skill or head) and its weight, if it has one."""
+
+    version_id: int
+    role: str
+    weight: float | None = None
+
+
+def record_recipe(session: Session, *, canonical: str, method: str, inputs: Sequence[InputRow], actor: str) -> Recipe:
+    """Record a recipe by its canonical JSON text; the same recipe again is the same record.
+
+    ``inputs`` are in the recipe's order. Raises ValueError for text that is not canonical: its digest
+    would be one that nobody else computes.
+    """
+    # Canonical JSON spells 1e16 like an integer, one too large for its own integers; floats read both.
+    if canonical_json(json.loads(canonical, parse_int=float)).decode() != canonical:
+        raise ValueError("the text of a recipe must be canonical JSON")
+    digest = sha256_digest(canonical.encode())
+    known = session.get(Recipe, digest)
+    if known is not None:
+        return known
+    recipe = Recipe(digest=digest, canonical=canonical, method=method)
+    session.add(recipe)
+    session.flush()
+    rows = [{"recipe_digest": digest, "position": place, **asdict(row)} for place, row in enumerate(inputs)]
+    if rows:
+        session.execute(insert(RecipeInput), rows)
+    details = {"method": method, "inputs": events.fingerprint(input_rows(session, digest))}
+    events.append(session, actor=actor, action="recipe.record", subject=digest, details=details)
+    return recipe
+
+
+def load_recipe(session: Session, digest: str) -> Recipe:
+    """The recipe of this digest; NotFound when it was never recorded."""
+    recipe = session.get(Recipe, digest)
+    if recipe is None:
+        raise NotFound(f"there is no recipe {digest}")
+    return recipe
+
+
+def recipe_inputs(session: Session, digest: str) -> list[RecipeInput]:
+    """What a recipe reads, in its order."""
+    query = select(RecipeInput).where(RecipeInput.recipe_digest == digest).order_by(RecipeInput.position)
+    return list(session.scalars(query))
+
+
+def input_rows(session: Session, digest: str) -> list[dict[str, Any]]:
+    """What is recorded of a recipe's inputs, as plain values."""
+    return [
+        {"position": row.position, "version_id": row.version_id, "role": row.role, "weight": row.weight}
+        for row in recipe_inputs(session, digest)
+    ]
+
+
+def materialization_row(made: Materialization) -> dict[str, Any]:
+    """What is recorded of a computation and stays as it is, as plain values."""
+    return {
+        "id": made.id,
+        "recipe_digest": made.recipe_digest,
+        "merge_version_id": made.merge_version_id,
+        "output_digest": made.output_digest,
+        "device": made.device,
+        "engine": made.engine,
+        "versions": made.versions,
+        "seconds": made.seconds,
+        "bytes": made.bytes,
+        "path": made.path,
+        "cached": made.cached,
+        "created_by": made.created_by,
+    }
+
+
+def record_materialization(session: Session, made: Materialization) -> Materialization:
+    """Record that a recipe was computed; ``made.created_by`` is the actor, the recipe the event's subject."""
+    session.add(made)
+    session.flush()
+    details = {
+        "materialization": made.id,
+        "output_digest": made.output_digest,
+        "device": made.device,
+        "engine": made.engine,
+        "path": made.path,
+        "row": events.fingerprint([materialization_row(made)]),
+    }
+    events.append(
+        session,
+        actor=made.created_by,
+        action="materialization.record",
+        subject=made.recipe_digest,
+        details=details,
+    )
+    return made
+
+
+def materializations(session: Session, recipe_digest: str) -> list[Materialization]:
+    """Every time this recipe was computed, newest first."""
+    query = select(Materialization).where(Materialization.recipe_digest == recipe_digest)
+    return list(session.scalars(query.order_by(Materialization.created_at.desc(), Materialization.id)))
+
+
+def cached_materialization(
+    session: Session, recipe_digest: str, merge_version_id: int | None = None
+) -> Materialization | None:
+    """The newest computation of this recipe that went into the cache; its files may be gone by now.
+
+    Of a named merge only those count that were recorded as that merge.
+    """
+    for made in materializations(session, recipe_digest):
+        if made.cached and merge_version_id in (None, made.merge_version_id):
+            return made
+    return None
+
+
+def set_mlflow_run(session: Session, materialization_id: str, run_id: str, *, actor: str) -> None:
+    """Note the MLflow run that tells of a materialization."""
+    made = session.get(Materialization, materialization_id)
+    if made is None:
+        raise NotFound(f"there is no materialization {materialization_id}")
+    made.mlflow_run_id = run_id
+    details = {"materialization": made.id, "mlflow_run_id": run_id}
+    events.append(session, actor=actor, action="provenance.deliver", subject=made.recipe_digest, details=details)

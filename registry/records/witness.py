@@ -1,0 +1,158 @@
+"""Whether the records still say what the audit chain saw when they were made.
+
+An event keeps what matters of a record as it is, and of many rows their fingerprint (``events.fingerprint``). The
+chain itself is checked apart: whoever changes records and wants to stay unseen has to rewrite all that follows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.records.contents import DeltaRow, load_delta, load_files, load_tensors
+from registry.records.events import fingerprint
+from registry.records.recipes import input_rows, materialization_row
+from registry.records.tables import Alias, AuditEvent, LineageEdge, Materialization, Model, ModelVersion, Recipe
+
+Finding = tuple[str, str]
+"""What contradicts the chain, and where."""
+Row = Mapping[str, Any]
+
+
+def contradictions(session: Session) -> Iterator[Finding]:
+    """Every record that is not as the chain tells, changed or gone."""
+    told = _told(session)
+    names: dict[int, str] = {}
+    for version in session.scalars(select(ModelVersion).order_by(ModelVersion.id)):
+        names[version.id] = version.reference
+        yield from _changed_facts(version, told)
+        yield from _changed_parts(session, version, told)
+    yield from _changed_edges(session, names, told)
+    yield from _changed_aliases(session, names, told)
+    yield from _changed_recipes(session, told)
+    yield from _changed_materializations(session, told)
+
+
+class _Event(NamedTuple):
+    action: str
+    subject: str
+    details: dict[str, Any]
+
+
+class _Told:
+    """The events, oldest first; one whose details cannot be read is left to the check of the chain."""
+
+    def __init__(self, events: Iterable[_Event]):
+        self._events = list(events)
+        self._by_subject: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for event in self._events:
+            self._by_subject.setdefault((event.action, event.subject), []).append(event.details)
+
+    def about(self, action: str, subject: str) -> list[dict[str, Any]]:
+        """What the events of one kind said of a subject."""
+        return self._by_subject.get((action, subject), [])
+
+    def all(self, *actions: str) -> Iterator[_Event]:
+        """The events of some kinds."""
+        return (event for event in self._events if event.action in actions)
+
+
+def _told(session: Session) -> _Told:
+    query = select(AuditEvent.action, AuditEvent.subject, AuditEvent.details).order_by(AuditEvent.sequence)
+    rows = session.execute(query).yield_per(1000)
+    return _Told(_Event(action, subject, _document(details)) for action, subject, details in rows)
+
+
+def _document(details: str) -> dict[str, Any]:
+    try:
+        document = json.loads(details)
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _changed_facts(version: ModelVersion, told: _Told) -> Iterator[Finding]:
+    for made in told.about("version.create", version.reference)[:1]:
+        facts = {"kind": version.kind, "licence": version.licence, "source": version.source}
+        for word, value in facts.items():
+            if made.get(word) != value:
+                yield f"the {word} of {version.reference} is {value!r}, but was {made.get(word)!r}", version.reference
+        if made.get("attributes") != fingerprint([version.attributes]):
+            yield f"the attributes of {version.reference} were changed", version.reference
+    expected = "yanked" if told.about("version.yank", version.reference) else "ready"
+    if version.state in ("ready", "yanked") and version.state != expected:
+        yield f"{version.reference} is {version.state}, but was left {expected}", version.reference
+
+
+def _delta_rows(session: Session, version_id: int) -> list[Row]:
+    record = load_delta(session, version_id)
+    return [] if record is None else [{field.name: getattr(record, field.name) for field in fields(DeltaRow)}]
+
+
+_PARTS: tuple[tuple[str, str, Callable[[Session, int], Iterable[Row]]], ...] = (
+    ("files", "files.add", lambda session, id_: map(asdict, load_files(session, id_))),
+    ("tensors", "tensors.add", lambda session, id_: map(asdict, load_tensors(session, id_))),
+    ("delta", "delta.add", _delta_rows),
+)
+
+
+def _changed_parts(session: Session, version: ModelVersion, told: _Told) -> Iterator[Finding]:
+    for word, action, load in _PARTS:
+        seen = told.about(action, version.reference)
+        recorded = seen[-1].get("rows") if seen else fingerprint([])
+        if fingerprint(load(session, version.id)) != recorded:
+            yield f"the record of the {word} of {version.reference} was changed", version.reference
+
+
+def _changed_edges(session: Session, names: Mapping[int, str], told: _Told) -> Iterator[Finding]:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for edge in session.scalars(select(LineageEdge)):
+        child, parent = (names.get(id_, f"version {id_}") for id_ in (edge.child_version_id, edge.parent_version_id))
+        found.setdefault(child, set()).add((parent, edge.role))
+    seen: dict[str, set[tuple[str, str]]] = {}
+    for event in told.all("lineage.add"):
+        parents = event.details.get("parents", [])
+        seen.setdefault(event.subject, set()).update((each.get("parent"), each.get("role")) for each in parents)
+    for child in sorted(found.keys() | seen.keys()):
+        if found.get(child, set()) != seen.get(child, set()):
+            yield f"the lineage of {child} was changed", child
+
+
+def _changed_aliases(session: Session, names: Mapping[int, str], told: _Told) -> Iterator[Finding]:
+    query = select(Model.name, Alias.alias, Alias.version_id).join(Model, Model.id == Alias.model_id)
+    found = {f"{name}@{alias}": names.get(id_) for name, alias, id_ in session.execute(query)}
+    seen: dict[str, str | None] = {}
+    for event in told.all("alias.set", "alias.remove"):
+        alias = f"{event.subject.partition('@')[0]}@{event.details.get('alias')}"
+        seen[alias] = event.subject if event.action == "alias.set" else None
+    for alias in sorted(found.keys() | seen.keys()):
+        if found.get(alias) != seen.get(alias):
+            yield f"alias {alias} means {found.get(alias)}, but was left at {seen.get(alias)}", alias
+
+
+def _changed_recipes(session: Session, told: _Told) -> Iterator[Finding]:
+    found = set(session.scalars(select(Recipe.digest)))
+    seen = {event.subject: event.details.get("inputs") for event in told.all("recipe.record")}
+    for digest in sorted(found | seen.keys()):
+        if digest not in found:
+            yield f"recipe {digest} was recorded, but has no record any more", digest
+        elif fingerprint(input_rows(session, digest)) != seen.get(digest):
+            yield f"the record of the inputs of recipe {digest} was changed", digest
+
+
+def _changed_materializations(session: Session, told: _Told) -> Iterator[Finding]:
+    found = {made.id: fingerprint([materialization_row(made)]) for made in session.scalars(select(Materialization))}
+    seen = {
+        str(event.details.get("materialization")): event.details.get("row")
+        for event in told.all("materialization.record")
+    }
+    for id_ in sorted(found.keys() | seen.keys()):
+        if id_ not in found:
+            yield f"materialization {id_} was recorded, but has no record any more", id_
+        elif found[id_] != seen.get(id_):
+            yield f"the record of materialization {id_} was changed", id_

@@ -1,0 +1,86 @@
+"""The files beside a model's weights that travel with it: configuration, tokenizer, templates, licence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from storage.checkpoints.json_files import read_json_object
+from storage.checkpoints.tensors import quoted
+from storage.errors import InputRefused
+
+_TRANSFORMER = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "vocab-src.json",
+    "vocab-tgt.json",
+    "merges.txt",
+    "bpe.codes",
+    "dict.txt",
+    "entity_vocab.json",
+    "normalizer.json",
+    "*.model",
+    "*.spm",
+    "*.tiktoken",
+    "tekken.json",
+    "chat_template.*",
+    "additional_chat_templates/*.jinja",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "processor_config.json",
+    "LICENSE*",
+    "LICENCE*",
+    "COPYING*",
+    "NOTICE*",
+    "USE_POLICY*",
+)
+_SENTENCE_TRANSFORMERS = (
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "*_Pooling/config.json",
+)
+_CODE = "*.py"  # modelling code that config.json refers to (auto_map); kept, never run here
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot")
+
+
+def companions(root: Path, config: Mapping[str, Any] | None, *, sentence_transformers: bool) -> tuple[Path, ...]:
+    """Files to keep, relative to ``root``, in sorted order. No weights in any format, no training state."""
+    patterns = [*_TRANSFORMER]
+    if sentence_transformers:
+        _refuse_weighted_modules(root)
+        patterns += _SENTENCE_TRANSFORMERS
+    if config and "auto_map" in config:
+        patterns.append(_CODE)
+    found = {path.relative_to(root) for pattern in patterns for path in root.glob(pattern) if path.is_file()}
+    return tuple(sorted(path for path in found if not path.name.endswith(_WEIGHTS)))
+
+
+def _refuse_weighted_modules(root: Path) -> None:
+    """Refuse a sentence-transformers pipeline of which a later module has weights: they would be lost silently."""
+    listing = root / "modules.json"
+    if not listing.is_file():
+        return
+    for weights in sorted(path for suffix in _WEIGHTS for path in root.glob(f"[1-9]*_*/*{suffix}")):
+        module = weights.relative_to(root)
+        raise InputRefused(
+            f"{root}: the sentence-transformers module {quoted(str(module.parent))} has weights of its own "
+            f"({quoted(module.name)}), which a merge would lose",
+            hint=f"to register the transformer alone, give its weights: {root / 'model.safetensors'}",
+        )
+
+
+def read_config(root: Path) -> dict[str, Any] | None:
+    """``config.json`` as a dictionary, None where there is none."""
+    path = root / "config.json"
+    return read_json_object(path, unique=False) if path.exists() else None
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file's name says that it holds weights."""
+    return PurePath(name).name.endswith(_WEIGHTS)

@@ -1,0 +1,105 @@
+"""Reading whole tensors of a source in bounded pieces: their digests, and whether their values are sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from blake3 import blake3
+
+from storage.checkpoints.tensors import TensorEntry, TensorSource
+from storage.digests import model_digest
+from storage.dtypes import DTYPES, MERGEABLE
+from storage.encodings.frames import CHUNK
+from storage.encodings.numeric import as_bits, finite, widen
+from storage.errors import InputRefused
+from storage.pipeline import in_order
+from storage.progress import Progress
+
+_PIECE = 4 * CHUNK  # bytes; a whole number of elements of every dtype
+# Dtypes that are carried but not merged: how to view their floats, and the bits that are all ones in exactly those
+# that are NaN or infinite (F8_E4M3 has no infinity).
+_CARRIED: dict[str, tuple[str, int]] = {
+    "F64": ("<u8", 0x7FF0000000000000),
+    "C64": ("<u4", 0x7F800000),
+    "F8_E4M3": ("u1", 0x7F),
+    "F8_E5M2": ("u1", 0x7C),
+}
+
+
+def read_chunk(source: TensorSource, name: str, start: int, count: int) -> memoryview:
+    """Raw bytes of ``count`` elements of a tensor from element ``start`` on."""
+    itemsize = DTYPES[source.entries[name].dtype].itemsize
+    raw = memoryview(bytearray(count * itemsize))
+    if count:
+        source.read_into(name, start * itemsize, raw)
+    return raw
+
+
+def pieces(source: TensorSource, entry: TensorEntry) -> Iterator[memoryview]:
+    """A tensor's raw bytes in consecutive pieces of bounded size."""
+    for start in range(0, entry.nbytes, _PIECE):
+        raw = memoryview(bytearray(min(_PIECE, entry.nbytes - start)))
+        source.read_into(entry.name, start, raw)
+        yield raw
+
+
+def tensor_digests(
+    source: TensorSource, threads: int, progress: Progress, label: str, where: str, names: Iterable[str] | None = None
+) -> dict[str, str]:
+    """Digest of every tensor (or of ``names``), hashed in parallel, one tensor a thread.
+
+    Raises InputRefused naming the first tensor, in sorted order, with a NaN or infinite value.
+    """
+    chosen = [source.entries[name] for name in sorted(source.entries if names is None else names)]
+
+    def digest(entry: TensorEntry) -> str:
+        hasher = blake3()
+        for piece_number, piece in enumerate(pieces(source, entry)):
+            hasher.update(piece)
+            _refuse_not_finite(entry, piece, piece_number, where)
+        return "blake3:" + hasher.hexdigest()
+
+    progress.start(label, sum(entry.nbytes for entry in chosen))
+    digests: dict[str, str] = {}
+    try:
+        for entry, found in zip(chosen, in_order(digest, chosen, threads), strict=True):
+            digests[entry.name] = found
+            progress.advance(entry.nbytes)
+    finally:
+        progress.finish()
+    return digests
+
+
+def _refuse_not_finite(entry: TensorEntry, piece: memoryview, number: int, where: str) -> None:
+    found = _first_not_finite(entry.dtype, piece)
+    if found is None:
+        return
+    byte, value = found
+    element = (number * _PIECE + byte) // DTYPES[entry.dtype].itemsize
+    raise InputRefused(
+        f"{where}: tensor {entry.name!r}: element {element} is {value}",
+        hint="the checkpoint is broken (a diverged or badly converted model): it cannot be merged",
+    )
+
+
+def _first_not_finite(dtype: str, piece: memoryview) -> tuple[int, str] | None:
+    """Where in a piece the first value that is NaN or infinite stands, in bytes, and what it is."""
+    if dtype in MERGEABLE:
+        bits = as_bits(piece, dtype)
+        if finite(bits, dtype):
+            return None
+        values = widen(bits, dtype)
+        position = int(np.flatnonzero(~np.isfinite(values))[0])
+        return position * bits.itemsize, str(values[position])
+    if dtype not in _CARRIED:
+        return None
+    view, ones = _CARRIED[dtype]
+    patterns = np.frombuffer(piece, np.dtype(view))
+    positions = np.flatnonzero((patterns & patterns.dtype.type(ones)) == ones)
+    return (int(positions[0]) * patterns.itemsize, "not a finite number") if positions.size else None
+
+
+def source_digest(entries: Mapping[str, TensorEntry], digests: Mapping[str, str]) -> str:
+    """The model digest of a source whose tensor digests are known."""
+    return model_digest((name, entry.dtype, entry.shape, digests[name]) for name, entry in entries.items())

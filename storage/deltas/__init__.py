@@ -1,0 +1,1 @@
+"""Skills on disk: what a fine-tune changes, aligned with its base, in one self-describing file."""

@@ -1,0 +1,307 @@
+"""The manifest of a stored delta: what it was made from, and how each tensor is stored. Its digest names the skill.
+
+The JSON is the contract of ``docs/format.md``; nothing in it depends on how zstd happened to compress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from storage.digests import blake3_digest, canonical_json, is_digest
+from storage.dtypes import DTYPES, MERGEABLE
+from storage.encodings.encode import Coding
+from storage.encodings.philox import FULL, MAX_SEED
+from storage.errors import InputRefused, IntegrityFailure
+
+FORMAT = 1
+
+Form = Literal["kept", "lora", "same", "tied"]
+_FORMS = ("kept", "lora", "same", "tied")
+_VALUES = ("int4", "bf16", "exact")
+_ENCODINGS = ("dare", "exact", "lora")
+_MAX_NUMBER = 3.4e38  # what fp32 holds
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """How a tensor's delta is made of LoRA factors: names of their payloads, shapes and scaling."""
+
+    a: str
+    b: str
+    rank: int
+    rows: int
+    columns: int
+    scaling: float
+    transposed: bool
+
+
+@dataclass(frozen=True)
+class TensorDelta:
+    """What a delta says of one tensor of its base.
+
+    ``form``: *kept* values in chunk frames; *lora* factors; *same* bits as the base; *tied* to another tensor.
+    ``content`` is the digest of the decoded frames, or of the factors; it also seeds masks drawn when merging.
+    """
+
+    form: Form
+    dtype: str
+    shape: tuple[int, ...]
+    base: str
+    fine_tuned: str
+    fine_tuned_dtype: str
+    coding: Coding | None = None
+    content: str | None = None
+    low_rank: LowRank | None = None
+    tied_to: str | None = None
+    reason: str | None = None  # why the base's own values stand in: buffer, tied, allowed, untouched
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+@dataclass(frozen=True)
+class HeadTensor:
+    """A tensor that the base lacks, kept losslessly under its own name."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that identifies a skill. ``prefix``: what the fine-tune's names have before the base's;
+    ``dropped_prefix``: what the base's names have before the fine-tune's.
+    """
+
+    encoding: str
+    base: str
+    fine_tuned: str
+    tensors: Mapping[str, TensorDelta]
+    coding: Coding | None = None
+    prefix: str = ""
+    dropped_prefix: str = ""
+    head: Mapping[str, HeadTensor] = field(default_factory=dict)
+    config: Mapping[str, Any] | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """The skill's digest: BLAKE3 of the canonical JSON."""
+        return blake3_digest(canonical_json(self.to_dict()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of docs/format.md."""
+        return {
+            "format": FORMAT,
+            "encoding": self.encoding,
+            "coding": _coding_to_dict(self.coding),
+            "base": self.base,
+            "fine_tuned": self.fine_tuned,
+            "prefix": self.prefix,
+            "dropped_prefix": self.dropped_prefix,
+            "tensors": {name: _tensor_to_dict(tensor) for name, tensor in self.tensors.items()},
+            "head": {
+                name: {"dtype": head.dtype, "shape": list(head.shape), "digest": head.digest}
+                for name, head in self.head.items()
+            },
+            "config": self.config,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Any, where: str) -> Manifest:
+        """Read a manifest, checking every field. Raises IntegrityFailure naming the field."""
+        reader = _Reader(document, where)
+        version = reader.integer("format", 1, 1 << 31)
+        if version != FORMAT:
+            raise IntegrityFailure(
+                f"{where}: delta format {version} is not known to this version, which reads format {FORMAT}",
+                hint="upgrade mergestore",
+            )
+        tensors = reader.mapping("tensors")
+        heads = reader.mapping("head")
+        return cls(
+            encoding=reader.choice("encoding", _ENCODINGS),
+            base=reader.digest("base"),
+            fine_tuned=reader.digest("fine_tuned"),
+            tensors={name: _tensor(_Reader(tensors[name], f"{where}: tensor {name!r}")) for name in sorted(tensors)},
+            coding=_coding(reader),
+            prefix=reader.text("prefix"),
+            dropped_prefix=reader.text("dropped_prefix"),
+            head={name: _head(_Reader(heads[name], f"{where}: head {name!r}")) for name in sorted(heads)},
+            config=reader.config(),
+        )
+
+
+def _coding_to_dict(coding: Coding | None) -> dict[str, Any] | None:
+    if coding is None:
+        return None
+    return {"values": coding.values, "keep_threshold": coding.threshold, "seed": coding.seed}
+
+
+def _tensor_to_dict(tensor: TensorDelta) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "form": tensor.form,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+        "base": tensor.base,
+        "fine_tuned": tensor.fine_tuned,
+        "fine_tuned_dtype": tensor.fine_tuned_dtype,
+    }
+    if tensor.coding is not None:
+        document["coding"] = _coding_to_dict(tensor.coding)
+    if tensor.low_rank is not None:
+        document["low_rank"] = dict(vars(tensor.low_rank))
+    for key in ("content", "tied_to", "reason"):
+        if getattr(tensor, key) is not None:
+            document[key] = getattr(tensor, key)
+    return document
+
+
+def _is_unicode(text: str) -> bool:
+    # JSON can spell half a surrogate pair, which no digest or mask key can take in.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Reader:
+    """Typed access to the fields of one untrusted JSON object."""
+
+    def __init__(self, document: Any, where: str):
+        if not isinstance(document, dict):
+            raise IntegrityFailure(f"{where}: expected a JSON object")
+        self.document = document
+        self.where = where
+
+    def fail(self, key: str, expected: str) -> IntegrityFailure:
+        return IntegrityFailure(f"{self.where}: {key} must be {expected}, found {self.document.get(key)!r:.80}")
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        value = self.document.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.fail(key, f"an integer in {low} … {high}")
+        return value
+
+    def text(self, key: str) -> str:
+        value = self.document.get(key)
+        if not isinstance(value, str) or not _is_unicode(value):
+            raise self.fail(key, "a text")
+        return value
+
+    def optional(self, key: str) -> str | None:
+        return None if self.document.get(key) is None else self.text(key)
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        value = self.text(key)
+        if value not in choices:
+            raise self.fail(key, f"one of {', '.join(choices)}")
+        return value
+
+    def digest(self, key: str) -> str:
+        value = self.text(key)
+        if not is_digest(value) or not value.startswith("blake3:"):
+            raise self.fail(key, "a digest with its prefix, blake3:")
+        return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.document.get(key)
+        if not isinstance(value, dict) or not all(isinstance(name, str) and _is_unicode(name) for name in value):
+            raise self.fail(key, "a JSON object")
+        return value
+
+    def number(self, key: str) -> float:
+        value = self.document.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _MAX_NUMBER:
+            raise self.fail(key, "a finite number")
+        return float(value)
+
+    def boolean(self, key: str) -> bool:
+        value = self.document.get(key)
+        if not isinstance(value, bool):
+            raise self.fail(key, "true or false")
+        return value
+
+    def config(self) -> dict[str, Any] | None:
+        if self.document.get("config") is None:
+            return None
+        config = self.mapping("config")
+        try:
+            canonical_json(config)
+        except (InputRefused, RecursionError) as error:
+            raise IntegrityFailure(f"{self.where}: config is not canonical JSON: {error}") from error
+        return config
+
+    def shape(self) -> tuple[int, ...]:
+        value = self.document.get("shape")
+        if not isinstance(value, list) or len(value) > 32:
+            raise self.fail("shape", "a list of sizes")
+        total = 1
+        for size in value:
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                raise self.fail("shape", "a list of sizes")
+            total *= size
+        if total >= 1 << 48:
+            raise self.fail("shape", "of fewer than 2^48 elements")
+        return tuple(value)
+
+
+def _coding(reader: _Reader) -> Coding | None:
+    if reader.document.get("coding") is None:
+        return None
+    inner = _Reader(reader.document["coding"], f"{reader.where}: coding")
+    return Coding(
+        inner.choice("values", _VALUES),  # type: ignore[arg-type]
+        inner.integer("keep_threshold", 1, FULL),
+        inner.integer("seed", 0, MAX_SEED),
+    )
+
+
+def _tensor(reader: _Reader) -> TensorDelta:
+    form = reader.choice("form", _FORMS)
+    tensor = TensorDelta(
+        form=form,  # type: ignore[arg-type]
+        dtype=reader.choice("dtype", tuple(DTYPES)),
+        shape=reader.shape(),
+        base=reader.digest("base"),
+        fine_tuned=reader.digest("fine_tuned"),
+        fine_tuned_dtype=reader.choice("fine_tuned_dtype", tuple(DTYPES)),
+        coding=_coding(reader),
+        content=reader.digest("content") if form in ("kept", "lora") else None,
+        low_rank=_low_rank(reader) if form == "lora" else None,
+        tied_to=reader.text("tied_to") if form == "tied" else None,
+        reason=reader.optional("reason"),
+    )
+    if (form == "kept") != (tensor.coding is not None):
+        raise reader.fail("coding", "given for kept values, and for nothing else")
+    if form in ("kept", "lora") and not {tensor.dtype, tensor.fine_tuned_dtype} <= MERGEABLE:
+        raise reader.fail("dtype", f"one of {', '.join(sorted(MERGEABLE))}")
+    if tensor.low_rank and tensor.low_rank.rows * tensor.low_rank.columns != tensor.elements:
+        raise reader.fail("low_rank", f"a product of {tensor.elements} elements")
+    return tensor
+
+
+def _low_rank(reader: _Reader) -> LowRank:
+    inner = _Reader(reader.document.get("low_rank"), f"{reader.where}: low_rank")
+    return LowRank(
+        a=inner.text("a"),
+        b=inner.text("b"),
+        rank=inner.integer("rank", 1, 1 << 20),
+        rows=inner.integer("rows", 1, 1 << 40),
+        columns=inner.integer("columns", 1, 1 << 40),
+        scaling=inner.number("scaling"),
+        transposed=inner.boolean("transposed"),
+    )
+
+
+def _head(reader: _Reader) -> HeadTensor:
+    return HeadTensor(reader.choice("dtype", tuple(DTYPES)), reader.shape(), reader.digest("digest"))

@@ -1,0 +1,1 @@
+"""Values in, bytes out: the mask generator, quantization, exact differences, chunk frames."""

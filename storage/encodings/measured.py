@@ -1,0 +1,113 @@
+"""Statistics of a delta's values, and what they say about dropping most of them at random."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from storage.encodings import kernels
+from storage.encodings.numeric import Floats
+
+SAFE, DEGRADING, FAILING = 0.005, 0.01, 0.03
+"""Magnitudes of delta values up to which DARE is safe, from which it degrades, at which it fails (2311.03099)."""
+_TAIL = 1e-3  # the share of values that may lie beyond a limit before it counts
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Counts, range and sums of fp32 delta values, before anything is dropped. Adds up over chunks and tensors."""
+
+    elements: int = 0
+    kept: int = 0
+    unchanged: int = 0
+    minimum: float = 0.0
+    maximum: float = 0.0
+    total: float = 0.0
+    absolute: float = 0.0
+    squares: float = 0.0
+    above_safe: int = 0
+    above_degrading: int = 0
+    above_failing: int = 0
+
+    def __add__(self, other: Measured) -> Measured:
+        if not self.elements or not other.elements:
+            return other if not self.elements else self
+        return Measured(
+            self.elements + other.elements,
+            self.kept + other.kept,
+            self.unchanged + other.unchanged,
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+            self.total + other.total,
+            self.absolute + other.absolute,
+            self.squares + other.squares,
+            self.above_safe + other.above_safe,
+            self.above_degrading + other.above_degrading,
+            self.above_failing + other.above_failing,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON: counts, range, mean, mean magnitude, L2 norm, shares. Of no elements: counts only."""
+        counts = {"elements": self.elements, "kept": self.kept, "unchanged": self.unchanged}
+        if not self.elements:
+            return counts
+        return {
+            **counts,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "mean": self.total / self.elements,
+            "mean_magnitude": self.absolute / self.elements,
+            "norm": math.sqrt(self.squares),
+            "share_unchanged": self.unchanged / self.elements,
+            "share_above_0.005": self.above_safe / self.elements,
+            "share_above_0.01": self.above_degrading / self.elements,
+            "share_above_0.03": self.above_failing / self.elements,
+        }
+
+
+def untouched(elements: int) -> Measured:
+    """Statistics of a tensor that the fine-tune did not change."""
+    return Measured(elements=elements, unchanged=elements)
+
+
+def measure_delta(delta: Floats) -> Measured:
+    """Statistics of one chunk's delta values; every element counts as kept."""
+    if not delta.size:
+        return Measured()
+    low, high, total, absolute, squares, zeros, safe, degrading, failing = kernels.measure(delta)
+    return Measured(
+        delta.size,
+        delta.size,
+        int(zeros),
+        float(low),
+        float(high),
+        float(total),
+        float(absolute),
+        float(squares),
+        int(safe),
+        int(degrading),
+        int(failing),
+    )
+
+
+def dare_advice(measured: Measured) -> tuple[str, str]:
+    """(verdict, sentence): `fine`, `caution` or `unsuitable` for dropping at random, by the size of the values."""
+    if not measured.elements or measured.unchanged == measured.elements:
+        return "fine", "the fine-tune does not differ from its base"
+    changed = measured.elements - measured.unchanged
+    largest = max(abs(measured.minimum), abs(measured.maximum))
+    if measured.above_failing / changed > _TAIL:
+        share = measured.above_failing / changed
+        return "unsuitable", (
+            f"{share:.1%} of the changed values are beyond {FAILING}: dropping at random breaks such a delta; "
+            "keep every value (--encoding exact, or no dare method)"
+        )
+    if measured.above_degrading / changed > _TAIL:
+        share = measured.above_degrading / changed
+        return "caution", (
+            f"{share:.1%} of the changed values are beyond {DEGRADING}: high drop rates will cost quality; "
+            "compare with a lower drop rate, or with keeping every value"
+        )
+    share = measured.above_safe / changed
+    return "fine", f"{1 - share:.1%} of the changed values are within {SAFE} (largest {largest:.2g}): DARE suits them"
