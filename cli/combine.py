@@ -60,7 +60,7 @@ def materialize(
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", min=1, help="Threads to compute with; else all cores.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is a published model or empty.")] = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute anew even where the cache has this recipe's result.")
     ] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 import uuid
@@ -94,6 +95,8 @@ def materialize_to_folder(
         raise Conflict(f"{output} exists already", hint="choose another folder, or pass --force to replace it")
     if output is not None:
         _refuse_kept(context.home, output)
+        _refuse_foreign(output)
+    open_engine(wish.device)  # a device that is not there is told before anything is computed or found
     with _opened(context, target, choices) as opened:
         recipe = opened.sources.resolved.recipe
         cached = _cache_path(context.home, recipe.digest)
@@ -138,6 +141,17 @@ def _refuse_kept(home: Home, output: Path) -> None:
         raise UsageError(f"{output} lies in the store {root}, or holds it", hint="choose a folder outside of the store")
     if place in (here := Path.cwd(), *here.parents):
         raise UsageError(f"{output} is the working folder, or holds it", hint="name the new folder to write")
+
+
+def _refuse_foreign(output: Path) -> None:
+    """What --force replaces is an empty folder or a published model: never work that cannot be had again."""
+    published = (output / publishing.MANIFEST).is_file()
+    replaceable = output.is_dir() and not output.is_symlink() and (published or not any(output.iterdir()))
+    if os.path.lexists(output) and not replaceable:
+        raise Conflict(
+            f"{output} exists and was not made by mergestore",
+            hint="--force replaces published models only: choose another folder, or delete this one yourself",
+        )
 
 
 def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:

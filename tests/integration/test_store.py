@@ -425,20 +425,30 @@ def test_force_replaces_at_once(filled, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("out", "store")] == []
 
 
-def test_force_takes_the_place_of_whatever_is_there(filled, tmp_path):
-    (tmp_path / "mine" / "deep").mkdir(parents=True)
-    (tmp_path / "mine" / "deep" / "notes.txt").write_text("mine")
+def test_force_replaces_published_models_and_empty_folders_only(filled, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "kept").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "kept")
-    for name in ("mine", "file", "link"):
-        with pytest.raises(Conflict, match="exists already"):
-            filled.materialize("assistant", output=tmp_path / name, wait=False)
-        made = filled.materialize("assistant", output=tmp_path / name, force=True, wait=False)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    before = listing(tmp_path)
+    for name in ("mine", "file", "link", "dangling"):
+        for force in (False, True):
+            with pytest.raises(Conflict) as caught:
+                filled.materialize("assistant", output=tmp_path / name, force=force, wait=False)
+            assert caught.value.hint
+    assert listing(tmp_path) == before
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):
+        made = filled.materialize("assistant", output=tmp_path / "empty", force=True, wait=False)
         assert filled.verify(Path(made.path)).ok
-    assert not (tmp_path / "mine" / "deep").exists()
-    assert (tmp_path / "kept").is_dir(), "the link was replaced, not what it pointed to"
-    assert not any((tmp_path / "kept").iterdir())
+
+
+def test_a_device_that_is_not_there_is_told_even_where_the_cache_has_the_result(filled):
+    filled.materialize("assistant", wait=False)
+    with pytest.raises(EnvironmentFailure, match="cdua"):
+        filled.materialize("assistant", device="cdua", wait=False)
 
 
 @pytest.mark.parametrize("place", ["store", "store/objects", "store/cache/x", "."])

@@ -131,7 +131,9 @@ def test_the_house_names_every_module():
     spoken = set(re.findall(r"`([\w/.]+)`", text))
     for package in PACKAGES:
         for path in (ROOT / package).rglob("[a-z]*.py"):
-            assert path.parent.name == "versions" or path.name.startswith("__") or path.stem in spoken, f"{package}/{path.name}"
+            assert path.parent.name == "versions" or path.name.startswith("__") or path.stem in spoken, (
+                f"{package}/{path.name}"
+            )
 
 
 def test_every_module_the_house_names_is_there():
