@@ -307,6 +307,8 @@ def test_an_existing_folder_is_kept_without_force(filled, tmp_path):
     (target / "mine.txt").write_text("mine")
     filled.error(4, "materialize", "assistant", "-o", target, "--no-wait")
     assert (target / "mine.txt").read_text() == "mine"
+    filled.error(4, "materialize", "assistant", "-o", target, "--force", "--no-wait")
+    (target / "mine.txt").unlink()
     filled.text("materialize", "assistant", "-o", target, "--force", "--no-wait")
     assert not (target / "mine.txt").exists()
 
