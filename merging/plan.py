@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -167,6 +168,12 @@ def _outputs(recipe: Recipe, base: TensorSource, head: DeltaFile | None) -> tupl
             OutputTensor(name, _output_dtype(tensor.dtype, recipe), tensor.shape, head=name)
             for name, tensor in head.manifest.head.items()
         ]
+    names = Counter(output.name for output in outputs)
+    if twice := sorted(name for name, count in names.items() if count > 1):
+        raise InputRefused(
+            f"with this head, {len(twice)} tensors of the result would share a name: {listed(twice, SHOWN)}",
+            hint="materialize with another head, or with --head none",
+        )
     return tuple(sorted(outputs, key=lambda output: output.name))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.publishing import MANIFEST, WEIGHTS_METADATA, manifest_digest
+from registry.publishing import MANIFEST, WEIGHTS_METADATA, manifest_digest, strange_files
 from storage.checkpoints.checkpoint import open_checkpoint
+from storage.checkpoints.companions import is_read_by_loaders
 from storage.checkpoints.inputs import tensor_digests
 from storage.checkpoints.safetensors_header import read_header
 from storage.checkpoints.tensors import quoted
@@ -77,6 +78,9 @@ def _file_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
             sound = False
         if not sound:
             problems.append(_problem(f"file {quoted(name)} is {_state(path)}", str(path)))
+    # Notes of its owner are welcome; what a loader would take for a part of the model is not.
+    for name in filter(is_read_by_loaders, strange_files(folder, document)):
+        problems.append(_problem(f"file {quoted(name)} is not of this model: it was added later", str(folder / name)))
     return problems
 
 

@@ -39,7 +39,7 @@ from registry.records.recipes import cached_materialization, record_materializat
 from registry.records.tables import Materialization
 from registry.results import Materialized
 from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
-from storage.errors import Conflict, EnvironmentFailure, UsageError
+from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure, UsageError
 from storage.files import copy_file, disk_errors, publish_directory, remove_tree, staged_directory
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
@@ -108,13 +108,14 @@ def materialize_to_folder(
             known = _known(context, opened.sources.resolved, cached)
             if known is not None:
                 return known
+        fresh = output is not None and not output.exists()
         courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
         try:
             if usable:
                 published = _copy(opened.sources, cached, output or cached, wish)
             else:
                 published = _compute(context, opened, output or cached, wish, progress)
-            made = _record(context, opened.sources, published, wish, in_cache=output is None)
+            made = _record_or_retract(context, opened.sources, published, wish, fresh=fresh)
         except BaseException:
             if courier:
                 courier.abandon()
@@ -145,13 +146,21 @@ def _refuse_kept(home: Home, output: Path) -> None:
 
 def _refuse_foreign(output: Path) -> None:
     """What --force replaces is an empty folder or a published model: never work that cannot be had again."""
-    published = (output / publishing.MANIFEST).is_file()
-    replaceable = output.is_dir() and not output.is_symlink() and (published or not any(output.iterdir()))
-    if os.path.lexists(output) and not replaceable:
+    if os.path.lexists(output) and (output.is_symlink() or not output.is_dir() or _foreign(output)):
         raise Conflict(
-            f"{output} exists and was not made by mergestore",
+            f"{output} exists and is not, or not only, a model that mergestore published",
             hint="--force replaces published models only: choose another folder, or delete this one yourself",
         )
+
+
+def _foreign(folder: Path) -> list[str]:
+    """What a folder holds beside the files of a published model."""
+    if not any(folder.iterdir()):
+        return []
+    try:
+        return publishing.strange_files(folder, read_manifest(folder))
+    except IntegrityFailure:
+        return [publishing.MANIFEST]
 
 
 def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:
@@ -207,13 +216,12 @@ def _cache_path(home: Home, recipe_digest: str) -> Path:
 
 
 def _usable(cached: Path, notes: list[str], progress: Progress) -> bool:
-    """Whether the cache has a sound copy. A damaged one is said so, removed and computed again."""
+    """Whether the cache has a sound copy. A damaged one is said so, and replaced by what is computed again."""
     if not cached.is_dir():
         return False
     _, problems = check_directory(cached, progress)
     if problems:
         notes.append(f"the cached copy was damaged and is computed anew: {problems[0]['what']}")
-        remove_tree(cached)
     return not problems
 
 
@@ -294,13 +302,26 @@ def _copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> _Publishe
     document = publishing.restated(sources, read_manifest(cached))
     if target != cached:
         with staged_directory(target) as staging:
-            for path in sorted(set(cached.rglob("*")) - {cached / publishing.MANIFEST, cached / publishing.CARD}):
-                place = staging / path.relative_to(cached)
+            for name in sorted(publishing.published_files(document) - {publishing.MANIFEST, publishing.CARD}):
+                place = staging / name
                 with disk_errors(f"cannot write {place}"):
-                    place.mkdir(exist_ok=True) if path.is_dir() else copy_file(path, place)
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    copy_file(cached / name, place)
             publishing.write_papers(staging, document, publishing.model_card(sources, document))
             publish_directory(staging, target, replace=wish.force)
     return _Published(target, document, (), "cache", time.perf_counter() - clock, started)
+
+
+def _record_or_retract(
+    context: Context, sources: Sources, published: _Published, wish: Wish, *, fresh: bool
+) -> Materialization:
+    """Record what was published; a folder that cannot be put on record is taken back, if it replaced nothing."""
+    try:
+        return _record(context, sources, published, wish, in_cache=wish.output is None)
+    except BaseException:
+        if fresh:
+            remove_tree(published.path)
+        raise
 
 
 def _record(

@@ -13,14 +13,14 @@ from merging.recipe import Recipe, make_recipe, read_recipe
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
 from registry.records.contents import load_delta, load_tensors
-from registry.records.lineage import add_lineage
+from registry.records.lineage import add_lineage, parents
 from registry.records.names import parse_reference
-from registry.records.recipes import InputRow, load_recipe, recipe_inputs, record_recipe
+from registry.records.recipes import InputRow, load_recipe, record_recipe
 from registry.records.tables import ModelVersion
 from registry.results import Merged
 from storage.checkpoints.tensors import listed
 from storage.digests import parse_json
-from storage.errors import Conflict, NotFound, UsageError
+from storage.errors import Conflict, IntegrityFailure, NotFound, UsageError
 
 Parameters = Mapping[str, Any]
 NO_HEAD = "none"
@@ -86,17 +86,17 @@ def resolve_target(session: Session, target: str, choices: Choices) -> ResolvedM
 
 
 def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
-    """A named merge as it was recorded."""
+    """A named merge as it was recorded, with its own inputs: another version may have the content of one of them."""
     record = load_recipe(session, version.digest)
     recipe = read_recipe(parse_json(record.canonical))
-    inputs = recipe_inputs(session, version.digest)
-    by_role = {
-        role: [session.get_one(ModelVersion, row.version_id) for row in inputs if row.role == role]
-        for role in ("base", "skill", "head")
-    }
-    expression = str(version.attributes.get("expression", ""))
-    head = by_role["head"][0] if by_role["head"] else None
-    return ResolvedMerge(recipe, by_role["base"][0], tuple(by_role["skill"]), head, expression, version)
+    inputs = {(role, parent.digest): parent for parent, role in parents(session, version.id)}
+    try:
+        base = inputs["base", recipe.base]
+        skills = tuple(inputs["skill", term.skill] for term in recipe.terms)
+        head = inputs["head", recipe.head] if recipe.head else None
+    except KeyError as error:
+        raise IntegrityFailure(f"{version.reference}: the lineage lacks an input of its recipe: {error}") from error
+    return ResolvedMerge(recipe, base, skills, head, str(version.attributes.get("expression", "")), version)
 
 
 def record(session: Session, resolved: ResolvedMerge, *, actor: str) -> None:
@@ -126,9 +126,9 @@ def record_merge(session: Session, name: str, resolved: ResolvedMerge, *, actor:
         attributes={"expression": resolved.expression},
     )
     record(session, resolved, actor=actor)
-    parents = [(resolved.base, "base"), *((skill, "skill") for skill in resolved.skills)]
-    parents += [(resolved.head, "head")] if resolved.head else []
-    add_lineage(session, version, parents, actor=actor)
+    inputs = [(resolved.base, "base"), *((skill, "skill") for skill in resolved.skills)]
+    inputs += [(resolved.head, "head")] if resolved.head else []
+    add_lineage(session, version, inputs, actor=actor)
     return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, created=True)
 
 

@@ -19,6 +19,7 @@ from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
 from storage.blobs import hash_file
+from storage.checkpoints.shards import INDEX
 from storage.deltas.manifest import Manifest
 from storage.digests import canonical_json, json_digest, model_digest, sha256_digest
 from storage.errors import IntegrityFailure
@@ -83,12 +84,16 @@ def _adapt_config(path: Path, sources: Sources) -> None:
     if head is None and recipe.dtype is None:
         return
     try:
-        config = dict(head) if head is not None else json.loads(path.read_bytes())
+        own = json.loads(path.read_bytes())
     except ValueError as error:
         raise IntegrityFailure(f"the base's config.json is damaged: {error}") from error
-    if recipe.dtype is not None:
-        key = "torch_dtype" if "torch_dtype" in config else "dtype"
-        config[key] = _DTYPES[recipe.dtype]
+    config = dict(head) if head is not None else own
+    # The weights have the base's dtype, or the one asked for, whatever the head's fine-tune was saved in.
+    dtype = _DTYPES[recipe.dtype] if recipe.dtype else own.get("torch_dtype", own.get("dtype"))
+    key = "torch_dtype" if "torch_dtype" in config else "dtype"
+    config.pop(key, None)
+    if dtype is not None:
+        config[key] = dtype
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
@@ -247,6 +252,18 @@ def write_papers(folder: Path, document: Mapping[str, Any], card: str) -> None:
     with disk_errors(f"cannot write in {folder}"):
         (folder / MANIFEST).write_bytes(canonical_json(dict(document)) + b"\n")
         (folder / CARD).write_text(card)
+
+
+def published_files(document: Mapping[str, Any]) -> set[str]:
+    """The names of all files of a published folder, by its manifest."""
+    weights = [name for name in document["files"] if name.endswith(".safetensors")]
+    return {*document["files"], MANIFEST, CARD, *([INDEX] if len(weights) > 1 else [])}
+
+
+def strange_files(folder: Path, document: Mapping[str, Any]) -> list[str]:
+    """Files in a published folder that were not published with it."""
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return sorted(there - published_files(document))
 
 
 def folder_size(folder: Path) -> int:

@@ -179,6 +179,10 @@ def _record_skill(
         link_merge(session, version, path, manifest.fine_tuned, actor=who.actor)
     delta = load_delta(session, version.id)
     assert delta is not None
+    base = session.get_one(ModelVersion, delta.base_version_id)
+    notes = list(built.notes)
+    if who.licence != version.licence:
+        notes.append(f"registered before, with licence {version.licence or 'not stated'}: that does not change")
     return RegisteredSkill(
         name=name,
         version=version.version,
@@ -191,7 +195,7 @@ def _record_skill(
         stored_bytes=delta.stored_bytes,
         bits_per_parameter=8 * delta.stored_bytes / max(1, elements),
         statistics=built.statistics,
-        notes=list(built.notes),
+        notes=notes,
         created=created,
         licence=version.licence,
         source=version.source or source,

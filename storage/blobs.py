@@ -11,9 +11,10 @@ from blake3 import blake3
 
 from storage.digests import is_digest
 from storage.errors import IntegrityFailure
-from storage.files import copy_file, disk_errors, publish_file, sweep, temporary_path
+from storage.files import copy_file, disk_errors, fsync_path, publish_file, settle, sweep, temporary_path
 
 _READ = 8 << 20
+_FOLDERS = 3  # objects/blake3/ab: each may have been made for this blob
 _RESTORE = "restore this file from a backup, or register the same content again, which replaces it"
 
 
@@ -66,10 +67,14 @@ class BlobStore:
         """Take over a finished temporary file; the same content twice is stored once."""
         try:
             blob = hash_file(temporary)
+            path = self.path(blob.digest)
             if self._intact(blob):
+                # Another process may have given it this name just now, and not flushed it yet.
+                fsync_path(path)
+                settle(path, _FOLDERS)
                 temporary.unlink()
             else:
-                publish_file(temporary, self.path(blob.digest))
+                publish_file(temporary, path, _FOLDERS)
             return blob
         finally:
             temporary.unlink(missing_ok=True)

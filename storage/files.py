@@ -79,7 +79,12 @@ def sweep(folder: Path, label: str = "*") -> None:
 
 
 def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    """Where a process number means something: this host since its start, this container."""
+    marks = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        marks.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        marks.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:8]
 
 
 def _alive(process: int) -> bool:
@@ -92,14 +97,19 @@ def _alive(process: int) -> bool:
     return True
 
 
-def publish_file(temporary: Path, final: Path) -> None:
-    """Give a finished temporary file its name, durably. Content that is already there stays."""
+def publish_file(temporary: Path, final: Path, folders: int = 1) -> None:
+    """Give a finished temporary file its name, durably; so many of the folders above may be new."""
     with disk_errors(f"cannot store {final}"):
         fsync_path(temporary)
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary.rename(final)
-        fsync_path(final.parent)
-        fsync_path(final.parent.parent)
+        settle(final, folders)
+
+
+def settle(path: Path, folders: int) -> None:
+    """Flush the nearest folders that a name stands in."""
+    for folder in list(path.parents)[:folders]:
+        fsync_path(folder)
 
 
 def write_file(final: Path, data: bytes) -> None:

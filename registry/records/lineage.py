@@ -62,6 +62,16 @@ def add_lineage(
     events.append(session, actor=actor, action="lineage.add", subject=child.reference, details=details)
 
 
+def parents(session: Session, version_id: int) -> list[tuple[ModelVersion, str]]:
+    """What a version was made from directly: (parent, role), oldest first."""
+    edges = session.scalars(
+        select(LineageEdge)
+        .where(LineageEdge.child_version_id == version_id)
+        .order_by(LineageEdge.parent_version_id, LineageEdge.role)
+    )
+    return [(session.get_one(ModelVersion, edge.parent_version_id), edge.role) for edge in edges]
+
+
 def ancestors(session: Session, version_id: int) -> Lineage:
     """Everything this version came from, with the version itself."""
     return _reach(session, version_id, LineageEdge.child_version_id, LineageEdge.parent_version_id)

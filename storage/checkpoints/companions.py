@@ -81,6 +81,13 @@ def read_config(root: Path) -> dict[str, Any] | None:
     return read_json_object(path, unique=False) if path.exists() else None
 
 
+def is_read_by_loaders(name: str) -> bool:
+    """Whether a loader that finds this file in a model's folder may read it: code, weights, configuration, tokenizer."""
+    path = PurePath(name)
+    patterns = (*_TRANSFORMER, *_SENTENCE_TRANSFORMERS, _CODE, "adapter_config.json", "*.index.json")
+    return is_weights(name) or any(path.match(pattern) for pattern in patterns)
+
+
 def is_weights(name: str) -> bool:
     """Whether a file's name says that it holds weights."""
     return PurePath(name).name.endswith(_WEIGHTS)

@@ -20,6 +20,7 @@ from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.align import Alignment, align
 from storage.deltas.delta import DeltaWriter
 from storage.deltas.manifest import HeadTensor, Manifest, TensorDelta
+from storage.deltas.roles import is_input_embedding, is_vocabulary, may_tie
 from storage.dtypes import MERGEABLE
 from storage.encodings.encode import LARGEST, Coding, EncodedChunk, encode_chunk
 from storage.encodings.frames import chunk_count, chunk_span, compress
@@ -27,6 +28,7 @@ from storage.encodings.measured import Measured, dare_advice, untouched
 from storage.encodings.numeric import as_bits
 from storage.encodings.philox import mask_key
 from storage.errors import InputRefused, IntegrityFailure
+from storage.files import temporary_path
 from storage.pipeline import in_order
 from storage.progress import Progress
 
@@ -76,7 +78,7 @@ def build_delta(
     )
     digests = tensor_digests(source, threads, progress, "read fine-tune", str(checkpoint.root))
     _refuse_changed_numbers(base, source, alignment, digests)
-    with DeltaWriter(path.with_name(path.name + ".spool")) as writer:
+    with DeltaWriter(temporary_path(path.parent, "spool")) as writer:
         builder = TensorBuilder(base, source, digests, coding, writer)
         tensors, measured = builder.tensors(alignment, threads, progress)
         extra = (*alignment.extra, *untied(alignment, digests))
@@ -181,12 +183,15 @@ class TensorBuilder:
     ) -> tuple[dict[str, TensorDelta], dict[str, Measured]]:
         """The manifest entry and statistics of every tensor of the base, in sorted name order."""
         tensors = {}
-        changed = [pair for pair in alignment.pairs if not self._same(*pair)]
+        ties = self._ties(alignment)
+        changed = [pair for pair in alignment.pairs if not self._same(*pair) and pair[0] not in ties]
         for name, other in alignment.pairs:
             if self._same(name, other):
                 tensors[name] = self._entry(name, "same", self.digests[other], self.source.entries[other])
                 self.measured[name] = untouched(self.base.source.entries[name].elements)
         tensors |= self._encode(changed, threads, progress)
+        for name, partner in ties.items():
+            tensors[name] = self._tied(name, partner, tensors[partner])
         for missing in alignment.missing:
             entry = self.base.source.entries[missing.name]
             tensors[missing.name] = (
@@ -195,6 +200,27 @@ class TensorBuilder:
                 else self._entry(missing.name, "same", self.base.digests[missing.name], entry, missing.reason)
             )
         return {name: tensors[name] for name in sorted(tensors)}, self.measured
+
+    def _ties(self, alignment: Alignment) -> dict[str, str]:
+        """Changed tensors that base and fine-tune both save twice because they are tied: one delta serves both ends.
+
+        Stored apart they would be dropped under masks of their own, and come out of a merge untied.
+        """
+        if not may_tie(self.base.config):
+            return {}
+        vocabulary = sorted(
+            (pair for pair in alignment.pairs if is_vocabulary(pair[0]) and not self._same(*pair)),
+            key=lambda pair: (not is_input_embedding(pair[0]), pair),
+        )
+        partners: dict[tuple[str, str, str, str], str] = {}
+        ties = {}
+        for name, other in vocabulary:
+            dtypes = (self.base.source.entries[name].dtype, self.source.entries[other].dtype)
+            content = (self.base.digests[name], self.digests[other], *dtypes)
+            partner = partners.setdefault(content, name)
+            if partner != name and self.base.source.entries[partner].shape == self.base.source.entries[name].shape:
+                ties[name] = partner
+        return ties
 
     def _same(self, name: str, other: str) -> bool:
         same_dtype = self.base.source.entries[name].dtype == self.source.entries[other].dtype

@@ -21,6 +21,7 @@ from storage.encodings.frames import chunk_count, chunk_span
 from storage.encodings.measured import Measured, measure_delta, untouched
 from storage.encodings.numeric import Floats, as_bits, widen
 from storage.errors import InputRefused
+from storage.files import temporary_path
 from storage.pipeline import in_order
 from storage.progress import Progress
 
@@ -33,7 +34,7 @@ def build_adapter_delta(base: BaseModel, adapter: Adapter, path: Path, *, thread
     replaced = _Renamed(adapter.source, adapter.replaced)
     own = {name: digests[entry.name] for name, entry in adapter.replaced.items()}
     alignment = _really_replaced(base, alignment, own)
-    with DeltaWriter(path.with_name(path.name + ".spool")) as writer:
+    with DeltaWriter(temporary_path(path.parent, "spool")) as writer:
         builder = TensorBuilder(base, replaced, own, EXACT, writer)
         tensors, measured = builder.tensors(_as_alignment(base, alignment), threads, progress)
         tensors = {name: dataclasses.replace(tensor, reason=None) for name, tensor in tensors.items()}
