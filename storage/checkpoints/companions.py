@@ -82,7 +82,7 @@ def read_config(root: Path) -> dict[str, Any] | None:
 
 
 def is_read_by_loaders(name: str) -> bool:
-    """Whether a loader that finds this file in a model's folder may read it: code, weights, configuration, tokenizer."""
+    """Whether a loader that finds this file in a model's folder may read it: code, weights, config, tokenizer."""
     path = PurePath(name)
     patterns = (*_TRANSFORMER, *_SENTENCE_TRANSFORMERS, _CODE, "adapter_config.json", "*.index.json")
     return is_weights(name) or any(path.match(pattern) for pattern in patterns)
