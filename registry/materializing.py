@@ -136,12 +136,15 @@ def materialize_to_folder(
 
 
 def _refuse_kept(home: Home, output: Path) -> None:
-    """Nothing may take the place of the store, of a part of it, or of the folder that one is in."""
+    """Nothing may take the place of the store or a part of it, of the folder that one is in, of one's home or a disk."""
     root, place = home.root.resolve(), output.resolve()
     if place == root or root in place.parents or place in root.parents:
         raise UsageError(f"{output} lies in the store {root}, or holds it", hint="choose a folder outside of the store")
-    if place in (here := Path.cwd(), *here.parents):
-        raise UsageError(f"{output} is the working folder, or holds it", hint="name the new folder to write")
+    for kept, what in ((Path.cwd(), "the working folder"), (Path.home().resolve(), "the home folder")):
+        if place == kept or place in kept.parents:
+            raise UsageError(f"{output} is {what}, or holds it", hint="name the new folder to write")
+    if place.is_mount():
+        raise UsageError(f"{output} is where a disk is mounted", hint=f"name a new folder in it: {output / 'model'}")
 
 
 def _refuse_foreign(output: Path) -> None:

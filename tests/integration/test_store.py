@@ -472,6 +472,25 @@ def test_an_output_never_takes_the_place_of_the_folder_one_is_in(filled, tmp_pat
     assert listing(tmp_path / "work") == {"here": 0, "notes.txt": 4}
 
 
+@pytest.mark.parametrize("place", ["people/me", "people"])
+def test_an_output_never_takes_the_place_of_the_home_folder(filled, tmp_path, monkeypatch, place):
+    (tmp_path / "people" / "me").mkdir(parents=True)  # empty, as in a fresh container: still not to be replaced
+    monkeypatch.setenv("HOME", str(tmp_path / "people" / "me"))
+    with pytest.raises(UsageError, match="home") as caught:
+        filled.materialize("assistant", output=tmp_path / place, force=True, wait=False)
+    assert caught.value.hint
+    assert listing(tmp_path / "people") == {"me": 0}
+
+
+def test_an_output_never_takes_the_place_of_a_mounted_disk(filled, tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "disk")
+    with pytest.raises(UsageError, match="mounted") as caught:
+        filled.materialize("assistant", output=tmp_path / "disk", force=True, wait=False)
+    assert str(tmp_path / "disk" / "model") in caught.value.hint
+    assert listing(tmp_path / "disk") == {}
+
+
 # Choices of a materialization
 
 
