@@ -25,9 +25,7 @@ from storage.checkpoints.safetensors_file import SafetensorsWriter, layout, read
 from storage.deltas.manifest import Manifest, TensorDelta
 from storage.digests import canonical_json, parse_json
 from storage.dtypes import DTYPES
-from storage.encodings import int4
 from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
-from storage.encodings.encode import Coding
 from storage.encodings.frames import (
     CHUNK,
     FrameTable,
@@ -245,7 +243,8 @@ class DeltaFile:
     def _frames(self, name: str, tensor: TensorDelta, where: str) -> FrameTable:
         entry = self._entries[f"delta/{name}"]
         assert tensor.coding is not None
-        largest = _largest_frame(tensor.coding, min(CHUNK, tensor.elements), tensor.fine_tuned_dtype)
+        itemsize = DTYPES[tensor.fine_tuned_dtype].itemsize
+        largest = tensor.coding.largest_frame(min(CHUNK, tensor.elements), itemsize)
         return read_table(self._fd, entry.offset, entry.nbytes, tensor.elements, largest, where)
 
     def _factors(self, tensor: TensorDelta) -> tuple[Floats, Floats]:
@@ -302,12 +301,6 @@ class DeltaFile:
                 raise IntegrityFailure(f"{self.path}: tensor {name!r}: factors {a.shape}, {b.shape} do not fit")
             if not {a.dtype, b.dtype} <= {"F32", "F16", "BF16"}:
                 raise IntegrityFailure(f"{self.path}: tensor {name!r}: factors of dtype {a.dtype}, {b.dtype}")
-
-
-def _largest_frame(coding: Coding, elements: int, dtype: str) -> int:
-    # int4 frames are longest when every element is kept; BLOCK divides CHUNK, so no block is left over.
-    itemsize = DTYPES[dtype].itemsize
-    return coding.frame_size(elements, itemsize) + 2 * int4.BLOCK
 
 
 def _json(metadata: Mapping[str, str], key: str, path: Path) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from storage.digests import blake3_digest, canonical_json, is_digest
 from storage.dtypes import DTYPES, MERGEABLE
-from storage.encodings.encode import Coding
+from storage.encodings.coding import EXACT, KEPT_VALUES, SIGN, TRIMS, Coding
 from storage.encodings.philox import FULL, MAX_SEED
 from storage.errors import InputRefused, IntegrityFailure
 
@@ -20,8 +20,7 @@ FORMAT = 1
 
 Form = Literal["kept", "lora", "same", "tied"]
 _FORMS = ("kept", "lora", "same", "tied")
-_VALUES = ("int4", "bf16", "exact")
-_ENCODINGS = ("dare", "exact", "lora")
+_ENCODINGS = ("dare", "exact", "lora", "magnitude", "sign")
 _MAX_NUMBER = 3.4e38  # what fp32 holds
 
 
@@ -127,7 +126,7 @@ class Manifest:
             )
         tensors = reader.mapping("tensors")
         heads = reader.mapping("head")
-        return cls(
+        manifest = cls(
             encoding=reader.choice("encoding", _ENCODINGS),
             base=reader.digest("base"),
             fine_tuned=reader.digest("fine_tuned"),
@@ -138,11 +137,15 @@ class Manifest:
             head={name: _head(_Reader(heads[name], f"{where}: head {name!r}")) for name in sorted(heads)},
             config=reader.config(),
         )
+        _check_codings(reader, manifest)
+        return manifest
 
 
 def _coding_to_dict(coding: Coding | None) -> dict[str, Any] | None:
     if coding is None:
         return None
+    if coding.selects_magnitude:
+        return {"values": coding.values, "density": coding.density, "trim": coding.trim}
     return {"values": coding.values, "keep_threshold": coding.threshold, "seed": coding.seed}
 
 
@@ -225,6 +228,17 @@ class _Reader:
             raise self.fail(key, "a finite number")
         return float(value)
 
+    def share(self, key: str) -> float:
+        value = self.number(key)
+        if not 0 < value < 1:
+            raise self.fail(key, "a number between 0 and 1")
+        return value
+
+    def only(self, *keys: str) -> None:
+        """Refuse any other field: what is not known could mean that the values are read in another way."""
+        if odd := sorted(set(self.document) - set(keys)):
+            raise IntegrityFailure(f"{self.where}: unknown field {odd[0]!r:.80}, expected {', '.join(keys)}")
+
     def boolean(self, key: str) -> bool:
         value = self.document.get(key)
         if not isinstance(value, bool):
@@ -259,11 +273,36 @@ def _coding(reader: _Reader) -> Coding | None:
     if reader.document.get("coding") is None:
         return None
     inner = _Reader(reader.document["coding"], f"{reader.where}: coding")
+    if "density" in inner.document:
+        inner.only("values", "density", "trim")
+        return Coding(
+            inner.choice("values", KEPT_VALUES),  # type: ignore[arg-type]
+            density=inner.share("density"),
+            trim=inner.choice("trim", TRIMS),  # type: ignore[arg-type]
+        )
+    inner.only("values", "keep_threshold", "seed")
+    if inner.choice("values", (*KEPT_VALUES, "sign")) == "sign":
+        return Coding("sign", inner.integer("keep_threshold", FULL, FULL), inner.integer("seed", 0, 0))
     return Coding(
-        inner.choice("values", _VALUES),  # type: ignore[arg-type]
+        inner.text("values"),  # type: ignore[arg-type]
         inner.integer("keep_threshold", 1, FULL),
         inner.integer("seed", 0, MAX_SEED),
     )
+
+
+def _check_codings(reader: _Reader, manifest: Manifest) -> None:
+    """Every coding is one of the encoding's: no reader then meets values that the encoding does not have."""
+    for coding in (manifest.coding, *(tensor.coding for tensor in manifest.tensors.values())):
+        if coding is not None and not _fits(coding, manifest.encoding):
+            raise reader.fail("encoding", f"that of the codings, which have {_coding_to_dict(coding)}")
+
+
+def _fits(coding: Coding, encoding: str) -> bool:
+    if encoding == "magnitude":
+        return coding.selects_magnitude
+    if encoding == "dare":
+        return not coding.selects_magnitude and coding.values != "sign"
+    return coding == (SIGN if encoding == "sign" else EXACT)
 
 
 def _tensor(reader: _Reader) -> TensorDelta:

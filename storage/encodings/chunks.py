@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.encodings import int4, kernels
-from storage.encodings.encode import Coding
-from storage.encodings.numeric import Bits, Floats, apply_difference, convert, join_planes, widen
+from storage.dtypes import DTYPES
+from storage.encodings import exact_kernels, int4, int4_kernels, kernels, magnitude, mask_kernels, sign, sign_kernels
+from storage.encodings.coding import Coding
+from storage.encodings.magnitude import Places
+from storage.encodings.numeric import Bits, Floats, convert, join_planes, read_only, widen
+from storage.encodings.numeric_kernels import DTYPE
 from storage.encodings.philox import FULL
 from storage.errors import IntegrityFailure
 
@@ -54,16 +57,14 @@ def dense(term: ChunkTerm, base: Bits) -> Floats:
         out = np.empty(term.count, np.float32)
         kernels.low_rank(term.a, term.b, np.float32(term.scaling), term.transposed, term.start, out)
         return out
-    if not term.data and (term.coding.values != "exact" or term.dtype == term.base_dtype):
+    if not term.data and not _means_rounding(term):
         return np.zeros(term.count, np.float32)
-    # Exact codes count from the base rounded to the fine-tune's dtype: all zero, they can still mean a delta.
-    if term.coding.values == "exact":
-        return _exact_delta(term, base)
-    kept = _kept_values(term)
-    if term.coding.threshold != FULL:
-        return _spread(term, kept)
-    _check(kept.size == term.count, term)
-    return kept
+    places, data = _kept(term)
+    if places is None:
+        return _values(term, data, term.count, base)
+    out = np.zeros(term.count, np.float32)
+    out[places] = _values(term, data, places.size, base[places])
+    return out
 
 
 def rebuild(term: KeptChunk, base: Bits) -> Bits:
@@ -71,49 +72,90 @@ def rebuild(term: KeptChunk, base: Bits) -> Bits:
     bits = convert(base, term.base_dtype, term.dtype)
     if not term.data:
         return bits
-    itemsize = bits.itemsize
-    _check(len(term.data) % itemsize == 0, term)
-    codes = join_planes(term.data, itemsize)
-    if term.coding.threshold != FULL:
-        codes = _spread(term, codes)
-    _check(codes.size == term.count, term)
-    return apply_difference(bits, codes)
+    places, data = _kept(term)
+    if places is None:
+        return _rebuilt(term, data, bits)
+    rebuilt = bits.copy()
+    rebuilt[places] = _rebuilt(term, data, bits[places])
+    return rebuilt
 
 
-def _exact_delta(term: KeptChunk, base: Bits) -> Floats:
-    fine_tuned = rebuild(term, base)
-    delta = widen(fine_tuned, term.dtype) - widen(base, term.base_dtype)
-    if term.coding.threshold != FULL and term.dtype != term.base_dtype:
-        # Where nothing was kept the rebuilt bits are the base's own, rounded; that rounding is no delta.
-        kernels.apply_mask(np.uint64(term.key), np.uint32(term.coding.threshold), term.start, delta)
-    return delta
+def kept_places(term: KeptChunk) -> Places | None:
+    """Indices in the chunk of the elements that were kept, ascending; None where that is all of them."""
+    return _kept(term)[0]
 
 
-def _kept_values(term: KeptChunk) -> Floats:
+def _means_rounding(term: KeptChunk) -> bool:
+    # Exact codes count from the base rounded to the fine-tune's dtype: all zero, they can still mean a delta.
+    mixed = term.coding.values == "exact" and term.dtype != term.base_dtype
+    return mixed and not term.coding.selects_magnitude
+
+
+def _kept(term: KeptChunk) -> tuple[Places | None, memoryview]:
+    """The places of the kept values (None: all elements), and the bytes of the values."""
+    if term.coding.selects_magnitude:
+        return stored_places(term)
     data = memoryview(term.data)
+    if term.coding.threshold == FULL:
+        return None, data
+    places = np.empty(term.count, np.int64)
+    kept = mask_kernels.mask_places(
+        np.uint64(term.key), np.uint32(term.coding.threshold), term.start, term.count, places
+    )
+    return places[:kept], data
+
+
+def stored_places(term: KeptChunk) -> tuple[Places, memoryview]:
+    """The places that a chunk chosen by magnitude stores, and the bytes of its values. Raises IntegrityFailure."""
+    if not term.data:
+        return np.empty(0, np.int64), memoryview(b"")
+    try:
+        kept, gaps, data = magnitude.split(term.data, term.count)
+    except ValueError as error:
+        raise _damaged(term, str(error)) from error
+    places = np.empty(kept, np.int64)
+    if not mask_kernels.places_of_gaps(np.frombuffer(gaps, np.uint8), term.count, places):
+        raise _damaged(term, f"{len(gaps)} gap bytes do not place {kept} values in {term.count} elements")
+    return places, data
+
+
+def _values(term: KeptChunk, data: memoryview, kept: int, base: Bits) -> Floats:
+    """The ``kept`` values; ``base``: the patterns of their elements, which only `exact` needs."""
+    if term.coding.values == "exact":
+        rebuilt = _rebuilt(term, data, convert(base, term.base_dtype, term.dtype))
+        return widen(rebuilt, term.dtype) - widen(base, term.base_dtype)
+    _check_size(term, data, kept)
     if term.coding.values == "bf16":
-        _check(len(data) % 2 == 0, term)
         return widen(join_planes(data, 2), "BF16")
-    # n values take ceil(n/2) + 2·ceil(n/BLOCK) bytes; the mask decides n, the sizes must agree.
-    kept = kernels.count_kept(np.uint64(term.key), np.uint32(term.coding.threshold), term.start, term.count)
-    _check(len(data) == term.coding.frame_size(kept, 2), term)
-    split = -(-kept // 2)
+    split = -(-kept // (2 if term.coding.values == "int4" else 8))
+    codes, scales = np.frombuffer(data[:split], np.uint8), np.ascontiguousarray(join_planes(data[split:], 2))
     values = np.empty(kept, np.float32)
-    scales = np.ascontiguousarray(join_planes(data[split:], 2))
-    kernels.dequantize(np.frombuffer(data[:split], np.uint8), scales, int4.BLOCK, values)
+    if term.coding.values == "int4":
+        int4_kernels.dequantize(codes, scales, int4.BLOCK, values)
+    else:
+        sign_kernels.dequantize(codes, scales, sign.BLOCK, values)
     return values
 
 
-def _spread(term: KeptChunk, kept: Bits | Floats) -> Bits | Floats:
-    out = np.empty(term.count, kept.dtype)
-    wanted = kernels.scatter(np.uint64(term.key), np.uint32(term.coding.threshold), term.start, kept, out)
-    _check(wanted == kept.size, term)
-    return out
+def _rebuilt(term: KeptChunk, data: memoryview, base: Bits) -> Bits:
+    """The fine-tune's patterns of kept elements; ``base``: the base's, in the fine-tune's dtype."""
+    if not term.data:
+        return base
+    _check_size(term, data, base.size)
+    dtype, ranks = DTYPE[term.dtype], np.empty(256, np.int64)
+    bits, codes = read_only(base), np.empty(base.size, base.dtype)
+    exact_kernels.rank_codes(bits, dtype, ranks)
+    exact_kernels.collect(np.frombuffer(data, np.uint8), bits.size, dtype, bits, ranks, codes)
+    exact_kernels.rebuild(bits, np.uint32(8 * base.itemsize), codes)
+    return codes
 
 
-def _check(sound: bool, term: KeptChunk) -> None:
-    if not sound:
-        raise IntegrityFailure(
-            f"{term.where}: {len(term.data)} bytes do not hold the values that the mask keeps",
-            hint="the skill is damaged: register it again, or import it from a copy",
-        )
+def _check_size(term: KeptChunk, data: memoryview, kept: int) -> None:
+    if len(data) != term.coding.frame_size(kept, DTYPES[term.dtype].itemsize):
+        raise _damaged(term, f"{len(data)} bytes do not hold the {kept} values that are kept")
+
+
+def _damaged(term: KeptChunk, trouble: str) -> IntegrityFailure:
+    return IntegrityFailure(
+        f"{term.where}: {trouble}", hint="the skill is damaged: register it again, or import it from a copy"
+    )

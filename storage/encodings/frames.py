@@ -9,8 +9,10 @@ carries a checksum; every size is checked against what the manifest allows befor
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import zstandard
@@ -20,7 +22,9 @@ from storage.errors import IntegrityFailure
 CHUNK = 1 << 20
 """Elements per chunk; a multiple of the mask generator's 8 lanes and of every block size."""
 
-_LEVEL = 3
+LEVEL = 1
+"""Of zstd. Higher ones take longer and save nothing: what is random stays, and the rest is found at this level."""
+_FINISH, _NEW_BLOCK = zstandard.COMPRESSOBJ_FLUSH_FINISH, zstandard.COMPRESSOBJ_FLUSH_BLOCK
 _ENTRY = struct.Struct("<II")
 
 
@@ -35,11 +39,20 @@ def chunk_span(index: int, elements: int) -> tuple[int, int]:
     return start, min(CHUNK, elements - start)
 
 
-def compress(data: bytes) -> bytes:
-    """One independent zstd frame with its size and a checksum; nothing for a chunk without content."""
+def compress(data: bytes, cuts: Sequence[int] = (), level: int = LEVEL) -> bytes:
+    """One independent zstd frame with its size and a checksum; nothing for a chunk without content.
+
+    ``cuts`` are ascending offsets at which the data becomes of another kind. A new zstd block begins there, with
+    statistics of its own, or codes and scales would share a table that suits neither.
+    """
     if not data:
         return b""
-    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=True).compress(data)
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
+    stream, view, pieces = compressor.compressobj(size=len(data)), memoryview(data), []
+    for begin, end in itertools.pairwise((0, *cuts, len(data))):
+        pieces.append(stream.compress(view[begin:end]))
+        pieces.append(stream.flush(_FINISH if end == len(data) else _NEW_BLOCK))
+    return b"".join(pieces)
 
 
 def table(sizes: list[tuple[int, int]]) -> bytes:

@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from storage.encodings import kernels
-from storage.encodings.numeric import Floats
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.encodings import measure_kernels
+from storage.encodings.numeric import Floats, read_only, unordered
 
 SAFE, DEGRADING, FAILING = 0.005, 0.01, 0.03
 """Magnitudes of delta values up to which DARE is safe, from which it degrades, at which it fails (2311.03099)."""
+_HIGHEST = (1 << 31) - 1
 _TAIL = 1e-3  # the share of values that may lie beyond a limit before it counts
 
 
@@ -71,24 +75,35 @@ def untouched(elements: int) -> Measured:
     return Measured(elements=elements, unchanged=elements)
 
 
+class Tally:
+    """The statistics of a chunk while compiled code takes in its values; see ``measure_kernels`` for the arrays."""
+
+    def __init__(self) -> None:
+        self.sums = np.zeros((3, measure_kernels.ROW))
+        self.counts = np.zeros(4, np.int64)
+        self.limits = np.array([_HIGHEST, -_HIGHEST - 1], np.int32)
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
+        """What compiled code takes."""
+        return self.sums, self.counts, self.limits
+
+    def measured(self, elements: int, kept: int) -> Measured:
+        """The statistics of ``elements`` values; partial sums are added up in order."""
+        if not elements:
+            return Measured()
+        low, high = unordered(self.limits.view(np.uint32) ^ np.uint32(1 << 31)).view(np.float32).tolist()
+        with np.errstate(over="ignore", invalid="ignore"):  # infinities are for the caller to refuse
+            total, absolute, squares = np.add.accumulate(self.sums, axis=1)[:, -1].tolist()
+        zeros, safe, degrading, failing = self.counts.tolist()
+        return Measured(elements, kept, zeros, low, high, total, absolute, squares, safe, degrading, failing)
+
+
 def measure_delta(delta: Floats) -> Measured:
     """Statistics of one chunk's delta values; every element counts as kept."""
-    if not delta.size:
-        return Measured()
-    low, high, total, absolute, squares, zeros, safe, degrading, failing = kernels.measure(delta)
-    return Measured(
-        delta.size,
-        delta.size,
-        int(zeros),
-        float(low),
-        float(high),
-        float(total),
-        float(absolute),
-        float(squares),
-        int(safe),
-        int(degrading),
-        int(failing),
-    )
+    tally = Tally()
+    measure_kernels.measure(read_only(delta), *tally.arrays)
+    return tally.measured(delta.size, delta.size)
 
 
 def dare_advice(measured: Measured) -> tuple[str, str]:
@@ -101,7 +116,7 @@ def dare_advice(measured: Measured) -> tuple[str, str]:
         share = measured.above_failing / changed
         return "unsuitable", (
             f"{share:.1%} of the changed values are beyond {FAILING}: dropping at random breaks such a delta; "
-            "keep every value (--encoding exact, or no dare method)"
+            "keep every value, or the largest (--encoding exact or magnitude), and use no dare method"
         )
     if measured.above_degrading / changed > _TAIL:
         share = measured.above_degrading / changed

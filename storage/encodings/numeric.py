@@ -28,6 +28,13 @@ def as_bytes(bits: Bits) -> memoryview:
     return memoryview(bits.view(np.uint8))  # type: ignore[arg-type]  # numpy arrays are buffers
 
 
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view that cannot be written to: compiled code is made once for each kind of argument, so there is one kind."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def widen(bits: Bits, dtype: str) -> Floats:
     """The fp32 values of bit patterns; exact for every mergeable dtype."""
     if dtype == "F32":
@@ -59,9 +66,12 @@ def convert(bits: Bits, dtype: str, target: str) -> Bits:
 
 def finite(bits: Bits, dtype: str) -> bool:
     """Whether no element is NaN or infinite: the exponent is all ones in exactly those."""
-    exponent = {"F32": 0x7F800000, "F16": 0x7C00, "BF16": 0x7F80}[dtype]
-    mask = bits.dtype.type(exponent)
-    return not bool(np.any((bits & mask) == mask))
+    if not bits.size:
+        return True
+    infinity = {"F32": 0x7F800000, "F16": 0x7C00, "BF16": 0x7F80}[dtype]
+    # Two maxima and no temporary: read as signed the positive patterns are the largest, as unsigned the negative ones.
+    signed = bits.view(bits.dtype.str.replace("u", "i"))
+    return bool(bits.max() < infinity + (1 << (8 * bits.itemsize - 1)) and signed.max() < infinity)
 
 
 def ordered(bits: Bits) -> Bits:
@@ -102,12 +112,16 @@ def apply_difference(base: Bits, code: Bits) -> Bits:
 
 def split_planes(integers: Bits) -> bytes:
     """Bytes of the integers with all most significant bytes first, then the next plane, down to the lowest."""
-    planes = integers.astype(integers.dtype.newbyteorder("<"), copy=False).view(np.uint8)
-    return np.ascontiguousarray(planes.reshape(-1, integers.itemsize)[:, ::-1].T).tobytes()
+    shifts = range(8 * (integers.itemsize - 1), -8, -8)
+    planes = [(integers >> integers.dtype.type(shift)).astype(np.uint8) for shift in shifts]
+    return b"".join(plane.data for plane in planes)
 
 
 def join_planes(data: bytes | memoryview, itemsize: int) -> Bits:
     """The inverse of ``split_planes`` for integers of ``itemsize`` bytes."""
-    planes = np.frombuffer(data, dtype=np.uint8).reshape(itemsize, -1)[::-1]
-    dtype = np.dtype(np.uint16 if itemsize == 2 else np.uint32).newbyteorder("<")
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(-1)
+    high, *others = np.frombuffer(data, dtype=np.uint8).reshape(itemsize, -1)
+    joined: Bits = high.astype(np.uint16 if itemsize == 2 else np.uint32)
+    for plane in others:
+        joined <<= joined.dtype.type(8)
+        joined |= plane
+    return joined

@@ -1,6 +1,6 @@
-"""Write the golden files anew: python -m tests.golden.make [FOLDER]
+"""How the golden files of format 1 were made: python -m tests.golden.make FOLDER makes their like.
 
-Only while format 1 is not frozen, and only when it changed on purpose; afterwards these files never change again.
+Format 1 is frozen, and these files never change again; a new format gets a folder of its own.
 Every number here comes from ``noise``, so that the same models can be made for ever, on any machine.
 """
 
@@ -26,7 +26,7 @@ from storage.deltas.build_adapter import build_adapter_delta
 from storage.deltas.delta import DeltaFile
 from storage.digests import blake3_digest, model_digest
 from storage.encodings.chunks import dense
-from storage.encodings.encode import EXACT, dare_coding
+from storage.encodings.coding import EXACT, SIGN, dare_coding, magnitude_coding
 from storage.encodings.frames import chunk_count
 from storage.encodings.numeric import as_bits, narrow
 from storage.progress import Silent
@@ -37,6 +37,10 @@ CODINGS = {
     "dare-bf16": ("dare", dare_coding(0.5, 2, "bf16")),
     "dare-exact": ("dare", dare_coding(0.5, 3, "exact")),
     "exact": ("exact", EXACT),
+    "magnitude-int4": ("magnitude", magnitude_coding(0.3, "model", "int4")),
+    "magnitude-bf16": ("magnitude", magnitude_coding(0.02, "tensor", "bf16")),
+    "magnitude-exact": ("magnitude", magnitude_coding(0.5, "model", "exact")),
+    "sign": ("sign", SIGN),
 }
 MERGES = (
     ("linear", {}),
@@ -47,7 +51,8 @@ MERGES = (
     ("ties", {"trim": "tensor", "divisor": "weights", "density": 0.5}),
     ("dare_ties", {}),
 )
-WEIGHTS = {"dare-int4": 0.6, "exact": 0.4, "lora": -0.3}
+WEIGHTS = {"dare-int4": 0.6, "exact": 0.4, "lora": -0.3, "magnitude-bf16": 0.2, "magnitude-exact": 0.3, "sign": -0.1}
+SPARSE = ("dare", "magnitude")
 
 Model = dict[str, tuple[str, tuple[int, ...], bytes]]
 
@@ -158,7 +163,7 @@ def merge(
         base.digest,
         {deltas[name].manifest.digest: weight for name, weight in WEIGHTS.items()},
         parameters,
-        stored_sparse=frozenset(d for d, delta in skills.items() if delta.manifest.encoding == "dare"),
+        stored_sparse=frozenset(d for d, delta in skills.items() if delta.manifest.encoding in SPARSE),
         head=deltas["exact"].manifest.digest,
         files="sha256:" + "0" * 64,
     )
@@ -208,4 +213,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
+    main(Path(sys.argv[1]))

@@ -10,8 +10,9 @@ from merging import reference
 from storage.blobs import hash_file
 from storage.deltas.delta import DeltaFile
 from storage.encodings import int4, philox
-from storage.encodings.chunks import KeptChunk, dense, rebuild
-from storage.encodings.encode import EXACT, LARGEST, Coding, dare_coding, encode_chunk
+from storage.encodings.chunks import KeptChunk, dense, kept_places, rebuild
+from storage.encodings.coding import EXACT, KEPT_VALUES, SIGN, Coding, dare_coding, magnitude_coding
+from storage.encodings.encode import LARGEST, encode_chunk
 from storage.encodings.numeric import BITS, convert, widen
 from storage.errors import IntegrityFailure
 from tests.unit.tiny_models import Tiny, tensor
@@ -21,6 +22,8 @@ DTYPES = st.sampled_from(["F32", "F16", "BF16"])
 EXPONENT = {"F32": 0x7F800000, "F16": 0x7C00, "BF16": 0x7F80}
 KEYS = st.integers(0, (1 << 64) - 1)
 STARTS = st.integers(0, 1 << 20).map(lambda counter: 8 * counter)
+LARGEST_VALUES = tuple(magnitude_coding(0.5, "model", values) for values in KEPT_VALUES)
+CUTOFFS = st.sampled_from([0.0, 2.0**-149, 1e-3, 1.0, float("inf")])
 THRESHOLDS = st.sampled_from([65536, 32768, 6554, 655, 1]) | st.integers(1, 65536)
 
 
@@ -47,8 +50,9 @@ def chunk(encoded, coding, key, start, pair):
     return KeptChunk(encoded.data, coding, key, start, base.size, base_dtype, dtype, "here")
 
 
-def encode(pair, coding, key=0, start=0):
-    return encode_chunk(*pair, coding, key, start)
+def encode(pair, coding, key=0, start=0, cutoff=0.0):
+    with np.errstate(over="ignore"):
+        return encode_chunk(*pair, coding, key, start, cutoff)
 
 
 @laws
@@ -91,26 +95,49 @@ def test_lossy_codings_lose_at_most_their_step(pair, threshold, key, start, valu
 
 
 @laws
-@given(pairs(), THRESHOLDS, KEYS, STARTS, st.sampled_from(["int4", "bf16", "exact"]))
-def test_compiled_and_plain_decoding_agree(pair, threshold, key, start, values):
-    coding = Coding(values, threshold)
+@given(pairs(), CUTOFFS, st.sampled_from(LARGEST_VALUES))
+def test_the_largest_values_are_kept_and_no_other(pair, cutoff, coding):
+    base, base_dtype, fine_tuned, dtype = pair
+    with np.errstate(over="ignore"):
+        delta = widen(fine_tuned, dtype) - widen(base, base_dtype)
+    if not np.abs(delta).max() <= LARGEST:
+        return  # refused when a skill is built
+    kept = (np.abs(delta) >= np.float32(cutoff)) & (delta != 0)
+    encoded = encode(pair, coding, cutoff=cutoff)
+    term = chunk(encoded, coding, 0, 0, pair)
+    assert encoded.measured.kept == kept.sum()
+    assert np.array_equal(kept_places(term), np.flatnonzero(kept))
+    found = dense(term, base)
+    assert not found[~kept].any()
+    if coding.values == "exact":
+        assert np.array_equal(found[kept], delta[kept])
+        rebuilt = np.where(kept, fine_tuned, convert(base, base_dtype, dtype))
+        assert np.array_equal(rebuild(term, base), rebuilt)
+
+
+CODINGS = st.sampled_from([*LARGEST_VALUES, SIGN]) | st.builds(Coding, st.sampled_from(KEPT_VALUES), THRESHOLDS)
+
+
+@laws
+@given(pairs(), CODINGS, KEYS, STARTS, CUTOFFS)
+def test_compiled_and_plain_decoding_agree(pair, coding, key, start, cutoff):
     with np.errstate(all="ignore"):
-        term = chunk(encode(pair, coding, key, start), coding, key, start, pair)
+        term = chunk(encode(pair, coding, key, start, cutoff), coding, key, start, pair)
         found, expected = dense(term, pair[0]), reference.dense(term, pair[0])
     assert np.array_equal(found, expected, equal_nan=True)
 
 
 @laws
-@given(pairs(), THRESHOLDS, st.sampled_from(["int4", "bf16", "exact"]), st.binary(max_size=80))
-def test_any_content_decodes_or_is_an_integrity_failure(pair, threshold, values, data):
+@given(pairs(), CODINGS, st.binary(max_size=80))
+def test_any_content_decodes_or_is_an_integrity_failure(pair, coding, data):
     base, base_dtype, _, dtype = pair
-    term = KeptChunk(data, Coding(values, threshold), 5, 0, base.size, base_dtype, dtype, "here")
+    term = KeptChunk(data, coding, 5, 0, base.size, base_dtype, dtype, "here")
     try:
         with np.errstate(all="ignore"):
             assert dense(term, base).size == base.size
     except IntegrityFailure:
-        kept = int(philox.mask(5, threshold, 0, base.size).sum())
-        assert len(data) != term.coding.frame_size(kept, BITS[dtype]().itemsize)
+        kept = int(philox.mask(5, coding.threshold, 0, base.size).sum())
+        assert coding.selects_magnitude or len(data) != coding.frame_size(kept, BITS[dtype]().itemsize)
 
 
 @pytest.fixture(scope="module")

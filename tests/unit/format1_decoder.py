@@ -190,6 +190,41 @@ def decode_int4(data, count):
     return signed * np.repeat(scales, 128)[:count]
 
 
+def decode_sign(data, count):
+    signs, places = np.frombuffer(data[: -(-count // 8)], np.uint8), np.arange(count)
+    scales = np.repeat(widen(join_planes(data[-(-count // 8) :], 2), "BF16"), 256)[:count]
+    return np.where((signs[places // 8] >> (places % 8)) & 1, -scales, scales)
+
+
+def in_element_order(codes, base, dtype):
+    """`exact` codes, which come sorted by the exponent of the base's patterns, as the elements stand."""
+    low, span = {"BF16": (7, 256), "F16": (10, 32), "F32": (23, 256)}[dtype]
+    ordered = np.empty(base.size, codes.dtype)
+    ordered[np.argsort((base.astype(np.int64) >> low) % span, kind="stable")] = codes
+    return ordered
+
+
+def read_places(frame, elements):
+    """(which elements a frame of encoding `magnitude` keeps, the bytes of their values)."""
+    if len(frame) < 8:
+        raise Refused("no room for K and G")
+    count, size = struct.unpack_from("<II", frame)
+    gaps = frame[8 : 8 + size]
+    if not 1 <= count <= elements or not count <= size <= elements or len(gaps) != size or gaps[-1] == 255:
+        raise Refused(f"{count} kept, {size} gap bytes")
+    places, passed = [], 0
+    for byte in gaps:
+        passed += byte
+        if byte != 255:
+            places.append(passed)
+            passed += 1
+    if len(places) != count or places[-1] >= elements:
+        raise Refused(f"{len(places)} places for {count} kept of {elements} elements")
+    kept = np.zeros(elements, bool)
+    kept[places] = True
+    return kept, frame[8 + size :]
+
+
 def apply_codes(base, codes, bits):
     """unordered(ordered(base) + unzigzag(code)), modulo 2^bits."""
     half, full = 1 << (bits - 1), 1 << bits
@@ -197,6 +232,11 @@ def apply_codes(base, codes, bits):
     ordered = np.where(b >= half, full - 1 - b, b + half)
     moved = (ordered + np.where(z % 2 == 0, z // 2, full - (z + 1) // 2)) % full
     return np.where(moved >= half, moved - half, full - 1 - moved).astype(f"<u{bits // 8}")
+
+
+def sparsified(coding):
+    """Whether values were dropped when the skill was made."""
+    return "density" in coding or coding["keep_threshold"] != FULL
 
 
 class DeltaFile:
@@ -274,24 +314,34 @@ class DeltaFile:
 
     def _chunk(self, name, entry, frame, start, base):
         coding = entry["coding"]
-        key = mask_key(coding["seed"], entry["fine_tuned"], name)
-        kept = keep(key, coding["keep_threshold"], start, base.size)
+        kept, data = self._kept(name, entry, frame, start, base.size)
         count = int(kept.sum())
         size = ITEMSIZE[entry["fine_tuned_dtype"]]
         expected = {"int4": -(-count // 2) + 2 * -(-count // 128), "bf16": 2 * count, "exact": size * count}
-        if frame and len(frame) != expected[coding["values"]]:
-            raise Refused(f"{name}: {len(frame)} bytes for {count} kept values")
+        expected["sign"] = -(-count // 8) + 2 * -(-count // 256)
+        if frame and len(data) != expected[coding["values"]]:
+            raise Refused(f"{name}: {len(data)} bytes for {count} kept values")
         values = np.zeros(base.size, np.float32)
         if coding["values"] != "exact":
-            if frame:
-                decoded = decode_int4(frame, count) if coding["values"] == "int4" else None
-                values[kept] = widen(join_planes(frame, 2), "BF16") if decoded is None else decoded
+            if frame and coding["values"] == "bf16":
+                values[kept] = widen(join_planes(data, 2), "BF16")
+            elif frame:
+                values[kept] = (decode_int4 if coding["values"] == "int4" else decode_sign)(data, count)
             return values, None
         own, target = base[kept], entry["fine_tuned_dtype"]
-        codes = join_planes(frame, size) if frame else np.zeros(count, f"<u{size}")
-        rebuilt = apply_codes(convert(own, entry["dtype"], target), codes, 8 * size)
+        rounded = convert(own, entry["dtype"], target)
+        codes = join_planes(data, size) if frame else np.zeros(count, f"<u{size}")
+        rebuilt = apply_codes(rounded, in_element_order(codes, rounded, target), 8 * size)
         values[kept] = widen(rebuilt, target) - widen(own, entry["dtype"])
-        return values, rebuilt if coding["keep_threshold"] == FULL else None
+        return values, rebuilt if not sparsified(coding) else None
+
+    def _kept(self, name, entry, frame, start, elements):
+        """(which elements are kept, the bytes of their values)."""
+        coding = entry["coding"]
+        if "density" not in coding:
+            key = mask_key(coding["seed"], entry["fine_tuned"], name)
+            return keep(key, coding["keep_threshold"], start, elements), frame
+        return read_places(frame, elements) if frame else (np.zeros(elements, bool), frame)
 
     def _product(self, entry):
         facts = entry["low_rank"]

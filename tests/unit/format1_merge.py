@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tests.unit.format1_decoder import FULL, PATTERN, convert, keep, mask_key, narrow, widen
+from tests.unit.format1_decoder import FULL, PATTERN, convert, keep, mask_key, narrow, sparsified, widen
 
 
 def merge(recipe, base, skills):
@@ -53,7 +53,7 @@ def _tensor(recipe, name, dtype, raw, terms, cutoffs, target):
     drawn = [_drawn(recipe, skill, name) for skill, _, _ in changing]
     skill, weight, cut = changing[0]
     coding = skill.tensors[skill.resolve(name)].get("coding")
-    exact = coding is not None and (coding["values"], coding["keep_threshold"]) == ("exact", FULL)
+    exact = coding is not None and coding["values"] == "exact" and not sparsified(coding)
     if len(changing) == 1 and exact and drawn[0] is None and (weight, cut, scale, beta) == (1, 0, 1, 1):
         entry = skill.tensors[skill.resolve(name)]
         return convert(skill.values(name, raw)[1], entry["fine_tuned_dtype"], target).tobytes()
@@ -68,8 +68,8 @@ def _tensor(recipe, name, dtype, raw, terms, cutoffs, target):
 def _drawn(recipe, skill, name):
     """The threshold of the mask drawn while merging, or None."""
     entry = skill.tensors[skill.resolve(name)]
-    stored = entry["coding"]["keep_threshold"] if entry["form"] == "kept" else FULL
-    if recipe["method"] not in ("dare_linear", "dare_ties") or stored != FULL:
+    stored = entry["form"] == "kept" and sparsified(entry["coding"])
+    if recipe["method"] not in ("dare_linear", "dare_ties") or stored:
         return None
     threshold = round((1 - recipe["parameters"]["drop_rate"]) * FULL)
     return None if threshold == FULL else threshold
@@ -77,7 +77,7 @@ def _drawn(recipe, skill, name):
 
 def _coefficient(skill, name, weight, drawn):
     entry = skill.tensors[skill.resolve(name)]
-    stored = entry["coding"]["keep_threshold"] if entry["form"] == "kept" else FULL
+    stored = entry["coding"].get("keep_threshold", FULL) if entry["form"] == "kept" else FULL
     return np.float32(weight / ((drawn or stored) / FULL))
 
 

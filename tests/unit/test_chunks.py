@@ -5,7 +5,8 @@ import pytest
 
 from merging import reference
 from storage.encodings.chunks import KeptChunk, LowRankChunk, dense, rebuild
-from storage.encodings.encode import Coding, encode_chunk
+from storage.encodings.coding import SIGN, Coding, magnitude_coding
+from storage.encodings.encode import encode_chunk
 from storage.encodings.numeric import narrow, widen
 from storage.errors import IntegrityFailure
 
@@ -14,16 +15,25 @@ KEY = 99
 N = 2500
 BASE = (RNG.standard_normal(N) * 0.02).astype(np.float32)
 FINE_TUNED = BASE + (RNG.standard_normal(N) * 1e-3).astype(np.float32)
-CODINGS = [Coding(values, threshold, 5) for values in ("int4", "bf16", "exact") for threshold in (65536, 6554, 1)]
+CODINGS = [
+    *(Coding(values, threshold, 5) for values in ("int4", "bf16", "exact") for threshold in (65536, 6554, 1)),
+    *(magnitude_coding(0.2, "model", values) for values in ("int4", "bf16", "exact")),
+    SIGN,
+]
+CUTOFF = 1.3e-3  # a fifth of the values are larger
+
+
+def label(coding):
+    return f"{coding.values}-{coding.density or coding.threshold}"
 
 
 def encoded(coding, dtype="F32", base_dtype="F32", start=0):
     base, fine_tuned = narrow(BASE, base_dtype), narrow(FINE_TUNED, dtype)
-    data = encode_chunk(base, base_dtype, fine_tuned, dtype, coding, KEY, start).data
+    data = encode_chunk(base, base_dtype, fine_tuned, dtype, coding, KEY, start, CUTOFF).data
     return KeptChunk(data, coding, KEY, start, N, base_dtype, dtype, "delta.safetensors: tensor 'w'"), base
 
 
-@pytest.mark.parametrize("coding", CODINGS, ids=lambda coding: f"{coding.values}-{coding.threshold}")
+@pytest.mark.parametrize("coding", CODINGS, ids=label)
 @pytest.mark.parametrize(("dtype", "base_dtype"), [("F32", "F32"), ("BF16", "BF16"), ("BF16", "F32"), ("F32", "F16")])
 @pytest.mark.parametrize("start", [0, 1 << 20])
 def test_kernels_decode_what_the_reference_does(coding, dtype, base_dtype, start):
@@ -31,7 +41,7 @@ def test_kernels_decode_what_the_reference_does(coding, dtype, base_dtype, start
     assert dense(term, base).tobytes() == reference.dense(term, base).tobytes()
 
 
-@pytest.mark.parametrize("coding", CODINGS, ids=lambda coding: f"{coding.values}-{coding.threshold}")
+@pytest.mark.parametrize("coding", CODINGS, ids=label)
 @pytest.mark.parametrize("change", [-3, -2, -1, 1, 2, 4])
 def test_bytes_missing_or_left_over_are_found(coding, change):
     term, base = encoded(coding)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import struct
 
+import numpy as np
 import pytest
 import zstandard
 from hypothesis import given, settings
@@ -187,3 +188,18 @@ def test_read_exactly_reads_across_short_reads(tmp_path):
         assert read_exactly(file.fileno(), 0, 1000, "x") == b""
         with pytest.raises(IntegrityFailure, match="ends at byte 256, 6 more"):
             read_exactly(file.fileno(), 12, 250, "x")
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (1000, 2000), (2999,)])
+def test_cuts_change_the_frame_and_not_what_it_holds(cuts):
+    data = bytes(range(250)) * 12
+    frame = compress(data, cuts)
+    assert zstandard.frame_content_size(frame) == len(data)
+    assert zstandard.get_frame_parameters(frame).has_checksum
+    assert zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False) == data
+
+
+def test_parts_of_different_kinds_are_smaller_apart():
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 20, 40_000, np.uint8).tobytes() + rng.integers(100, 250, 20_000, np.uint8).tobytes()
+    assert len(compress(data, (40_000,))) < 0.98 * len(compress(data))

@@ -1,5 +1,6 @@
 """Files written by this format are read for ever: the golden files, by the code and by the independent decoder."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.unit import format1_merge
 GOLDEN = Path(__file__).parents[1] / "golden" / "format1"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 SKILLS = EXPECTED["skills"]
+FROZEN = "59ef42198cdd56e868e244a9886eea4240637ba6db5e1691e72b16dfcdaa1059"
+"""SHA-256 of the list of the files' own. A change of bytes is a new format, with a folder of its own."""
 
 
 @pytest.fixture
@@ -25,6 +28,14 @@ def base():
     opened = make.open_base(GOLDEN / "models" / "base")
     yield opened
     opened.source.close()
+
+
+def test_the_golden_files_are_those_that_format_1_was_frozen_with():
+    sums = GOLDEN / "SHA256SUMS"
+    assert hashlib.sha256(sums.read_bytes()).hexdigest() == FROZEN
+    listed = dict(reversed(line.split("  ")) for line in sums.read_text().splitlines())
+    found = {path.relative_to(GOLDEN).as_posix(): path for path in GOLDEN.rglob("*") if path.is_file() and path != sums}
+    assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()} == listed
 
 
 def independent(name):
@@ -79,7 +90,11 @@ def test_the_golden_files_cover_every_form_and_coding():
     manifests = [independent(name).manifest for name in SKILLS]
     entries = [entry for manifest in manifests for entry in manifest["tensors"].values()]
     assert {entry["form"] for entry in entries} == {"kept", "lora", "same", "tied"}
-    assert {entry["coding"]["values"] for entry in entries if "coding" in entry} == {"int4", "bf16", "exact"}
+    codings = [entry["coding"] for entry in entries if "coding" in entry]
+    assert {coding["values"] for coding in codings} == {"int4", "bf16", "exact", "sign"}
+    places = {(coding["values"], coding["trim"]) for coding in codings if "trim" in coding}
+    assert places == {("int4", "model"), ("bf16", "tensor"), ("exact", "model")}
+    assert {manifest["encoding"] for manifest in manifests} == {"dare", "exact", "magnitude", "sign", "lora"}
     assert {entry["fine_tuned_dtype"] for entry in entries if entry["form"] == "kept"} == {"F32", "F16", "BF16"}
     assert any(manifest["head"] for manifest in manifests)
     assert any(manifest["prefix"] for manifest in manifests)

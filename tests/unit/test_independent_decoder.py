@@ -20,7 +20,7 @@ from storage.deltas.build import BaseModel, Built, build_delta
 from storage.deltas.build_adapter import build_adapter_delta
 from storage.deltas.delta import DeltaFile
 from storage.digests import blake3_digest, model_digest
-from storage.encodings.encode import EXACT, dare_coding
+from storage.encodings.coding import EXACT, SIGN, dare_coding, magnitude_coding
 from storage.progress import Silent
 from tests.golden import make
 from tests.unit import format1_decoder as decoder
@@ -32,6 +32,10 @@ CODINGS = {
     "bf16": dare_coding(0.5, 2**53 - 1, "bf16"),
     "exact, dropped": dare_coding(0.99, 3, "exact"),
     "exact": EXACT,
+    "largest of the model, int4": magnitude_coding(0.1, "model", "int4"),
+    "largest of each tensor, bf16": magnitude_coding(0.01, "tensor", "bf16"),
+    "largest of the model, exact": magnitude_coding(0.4, "model", "exact"),
+    "sign": SIGN,
 }
 PAIRS = [(ours, theirs) for ours in decoder.PATTERN for theirs in decoder.PATTERN]
 
@@ -62,7 +66,7 @@ def store(tmp_path):
         model = make.open_base(folder / "base")
         checkpoint = open_checkpoint(folder / "tuned")
         opened.extend([model.source, checkpoint])
-        encoding = "exact" if coding == EXACT else "dare"
+        encoding = {EXACT: "exact", SIGN: "sign"}.get(coding, "magnitude" if coding.selects_magnitude else "dare")
         path = folder / "delta.safetensors"
         built = build_delta(model, checkpoint, encoding, coding, path, threads=2, progress=Silent())
         return Stored(model, built, path, base, tuned)
@@ -249,9 +253,11 @@ def example():
 def test_the_worked_example_is_what_the_code_writes(store, example):
     base, tuned = bytes.fromhex(example["base"]), bytes.fromhex(example["fine-tune"])
     models = [{"layer.weight": ("F32", (3, 4), raw)} for raw in (base, tuned)]
-    for values in ("int4", "bf16", "exact"):
-        stored = store(*models, dare_coding(0.5, 7, values))
-        assert [frame.hex() for frame in stored.file.frames("layer.weight")] == [example[values].split("\t")[0]]
+    codings = {values: dare_coding(0.5, 7, values) for values in ("int4", "bf16", "exact")}
+    codings |= {"sign": SIGN, "magnitude": magnitude_coding(0.25, "tensor", "int4")}
+    for label, coding in codings.items():
+        stored = store(*models, coding)
+        assert [frame.hex() for frame in stored.file.frames("layer.weight")] == [example[label].split("\t")[0]]
     assert stored.file.tensors["layer.weight"]["fine_tuned"] == example["digest of the fine-tune"]
 
 
@@ -274,6 +280,26 @@ def test_the_numbers_of_the_worked_example(example):
     np.testing.assert_allclose(decoded, told, rtol=1e-5)
     codes = decoder.join_planes(bytes.fromhex(example["exact"]), 4)
     assert example["codes"] == " ".join(map(str, codes))
+    patterns = np.frombuffer(bytes.fromhex(example["base"]), np.uint32)[kept]
+    order, exponents = np.flatnonzero(kept), (patterns >> 23) % 256
+    ranked = np.argsort(exponents, kind="stable")
+    shown = " ".join(map(str, order[ranked])), " ".join(map(str, exponents[ranked]))
+    assert example["order"] == f"{shown[0]}\tthe base's exponents {shown[1]}"
+    changed = decoder.apply_codes(patterns, decoder.in_element_order(codes, patterns, "F32"), 32)
+    assert np.array_equal(changed.view(np.float32), tuned[kept])
+
+
+def test_the_numbers_of_signs_and_places(example):
+    frame, told = example["sign"].split("\t")
+    decoded = decoder.decode_sign(bytes.fromhex(frame), 12)
+    assert np.flatnonzero(decoded < 0).tolist() == [int(n) for n in re.findall(r"\d+", told.partition("are")[0])]
+    assert decoded[0] == np.float32(told.rpartition(" ")[2])
+    kept, data = decoder.read_places(bytes.fromhex(example["magnitude"]), 12)
+    assert example["places"].startswith(" ".join(map(str, np.flatnonzero(kept))))
+    delta = np.subtract(*(np.frombuffer(bytes.fromhex(example[name]), np.float32) for name in ("fine-tune", "base")))
+    assert np.sort(np.abs(delta))[-3] == np.float32(0.0035000001)
+    assert "cutoff 0.0035," in example["places"]
+    np.testing.assert_allclose(decoder.decode_int4(data, 3), np.array([7, -7, 6]) * 0.00057220459)
 
 
 def test_the_generator_is_random123s():

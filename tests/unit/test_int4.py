@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from storage.encodings import int4, kernels
+from storage.encodings import int4, int4_kernels
 from storage.encodings.encode import LARGEST
 
 BF16_TINY = 2.0**-133  # the smallest bf16 above zero
@@ -24,9 +24,9 @@ def scale_value(pattern):
 def by_kernel(values, block=int4.BLOCK):
     codes = np.zeros(-(-values.size // 2), np.uint8)
     scales = np.zeros(-(-values.size // block), np.uint16)
-    kernels.quantize(values, block, codes, scales)
+    int4_kernels.quantize(values, block, codes, scales)
     out = np.empty(values.size, np.float32)
-    kernels.dequantize(codes, scales, block, out)
+    int4_kernels.dequantize(codes, scales, block, out)
     return codes, scales, out
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from storage.deltas.manifest import HeadTensor, LowRank, Manifest, TensorDelta
 from storage.digests import canonical_json, parse_json
-from storage.encodings.encode import EXACT, Coding
+from storage.encodings.coding import EXACT, Coding
 from storage.errors import IntegrityFailure
 
 
@@ -87,7 +87,6 @@ def test_order_of_tensors_does_not_matter():
 @pytest.mark.parametrize(
     "path",
     [
-        ("encoding",),
         ("base",),
         ("fine_tuned",),
         ("prefix",),
@@ -133,7 +132,7 @@ EMBED, PROJ = ("tensors", "embed"), ("tensors", "proj")
     [
         (("format",), "1", "format must be an integer"),
         (("format",), True, "format must be an integer"),
-        (("encoding",), "zip", "encoding must be one of dare, exact, lora"),
+        (("encoding",), "zip", "encoding must be one of dare, exact, lora, magnitude, sign"),
         (("base",), "blake3:abc", "base must be a digest"),
         (("base",), "sha256:" + "a" * 64, "base must be a digest"),
         (("fine_tuned",), None, "fine_tuned must be a text"),

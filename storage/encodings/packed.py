@@ -1,0 +1,190 @@
+"""Terms of one chunk laid out for compiled code: one record a term, and flat arrays of what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.dtypes import DTYPES
+from storage.encodings import int4
+from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk, dense, stored_places
+from storage.encodings.magnitude import Places
+from storage.encodings.numeric import Bits, Floats, read_only
+from storage.encodings.numeric_kernels import DTYPE
+from storage.encodings.philox import FULL
+from storage.errors import IntegrityFailure
+
+INT4, BFLOAT, EXACT, SIGN, LOW_RANK, DENSE = range(6)
+ALL, MASK, PLACES = range(3)
+
+TERM = np.dtype(
+    [
+        ("values", np.int64),  # INT4 … DENSE
+        ("select", np.int64),  # which elements have values: ALL, MASK or PLACES
+        ("dtype", np.int64),  # of the fine-tune, where values are EXACT
+        ("key", np.uint64),
+        ("threshold", np.uint32),
+        ("start", np.int64),  # first element of the chunk in its tensor
+        ("count", np.int64),  # elements of the chunk
+        ("data", np.int64),  # where its bytes begin, and how many there are
+        ("size", np.int64),
+        ("kept", np.int64),  # the most kept values that the bytes can hold
+        ("places", np.int64),  # where the places of its kept values begin
+        ("floats", np.int64),  # where its dense values begin, or its factor A, which B follows
+        ("rank", np.int64),
+        ("rows", np.int64),
+        ("columns", np.int64),
+        ("transposed", np.bool_),
+        ("scaling", np.float32),
+    ],
+    align=True,
+)
+"""What compiled code knows of one term."""
+
+_VALUES = {"int4": INT4, "bf16": BFLOAT, "exact": EXACT, "sign": SIGN}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The terms of one chunk: a record array of ``TERM``, and the bytes, places and fp32 values they point to."""
+
+    terms: NDArray[np.void]
+    data: NDArray[np.uint8]
+    places: Places
+    floats: Floats
+
+
+class _Packing:
+    """Collects the arrays while terms are packed one by one."""
+
+    def __init__(self, count: int):
+        self.terms = np.zeros(count, TERM)
+        self.data: list[NDArray[np.uint8]] = []
+        self.places: list[Places] = []
+        self.floats: list[Floats] = []
+        self.data_size = self.places_size = self.floats_size = 0
+
+    def add_data(self, record: np.void, data: bytes | memoryview) -> None:
+        record["data"], record["size"] = self.data_size, len(data)
+        self.data.append(np.frombuffer(data, np.uint8))
+        self.data_size += len(data)
+
+    def add_places(self, record: np.void, places: Places) -> None:
+        record["places"] = self.places_size
+        self.places.append(places)
+        self.places_size += places.size
+
+    def add_floats(self, record: np.void, *arrays: Floats) -> None:
+        record["floats"] = self.floats_size
+        self.floats += [array.reshape(-1) for array in arrays]
+        self.floats_size += sum(array.size for array in arrays)
+
+
+def pack(terms: Sequence[ChunkTerm], base: Bits) -> Packed:
+    """Lay out the terms of one chunk. Raises IntegrityFailure where a term's bytes cannot be what they should."""
+    packing = _Packing(len(terms))
+    for record, term in zip(packing.terms, terms, strict=True):
+        record["start"], record["count"] = term.start, term.count
+        if isinstance(term, LowRankChunk):
+            _low_rank(packing, record, term)
+        elif _rare(term):
+            record["values"] = DENSE
+            packing.add_floats(record, dense(term, base))
+        else:
+            _kept(packing, record, term)
+    return Packed(
+        packing.terms,
+        _joined(packing.data, np.uint8),
+        _joined(packing.places, np.int64),
+        _joined(packing.floats, np.float32),
+    )
+
+
+def check_used(terms: Sequence[ChunkTerm], used: NDArray[np.int64], *, sound: bool) -> None:
+    """Compare how many kept values decoding took of each term with what its bytes hold.
+
+    ``sound``: whether decoding never ran out of them. Raises IntegrityFailure naming the term.
+    """
+    for term, count in zip(terms, used.tolist(), strict=True):
+        if isinstance(term, KeptChunk) and term.data and not _rare(term) and not _fits(term, count):
+            raise _damaged(term)
+    assert sound, "decoding ran out of the values of some term"
+
+
+def _fits(term: KeptChunk, used: int) -> bool:
+    """Whether a term's bytes hold so many kept values; of places, of signs and codes of all elements it is known."""
+    counted = term.coding.values in ("int4", "bf16") and not term.coding.selects_magnitude
+    return not counted or term.coding.frame_size(used, 2) == len(term.data)
+
+
+def _rare(term: KeptChunk) -> bool:
+    """What is decoded whole, before the blocks: values whose place or meaning hangs on more than the block."""
+    if term.coding.values == "exact":
+        return term.coding.sparsified or term.dtype != term.base_dtype
+    return term.coding.values == "int4" and term.coding.sparsified and _negative_scales(term)
+
+
+def _negative_scales(term: KeptChunk) -> bool:
+    """Whether a block has a scale below zero, which no writer makes: its zeros are minus zeros.
+
+    Adding up what is kept counts on zeros of one sign (``merging.kernels``).
+    """
+    data = stored_places(term)[1] if term.coding.selects_magnitude else term.data
+    blocks = -(-len(data) // (int4.BLOCK // 2 + 2))
+    high = np.frombuffer(data, np.uint8)[len(data) - 2 * blocks :][:blocks]
+    return bool((high >= 0x80).any())
+
+
+def _low_rank(packing: _Packing, record: np.void, term: LowRankChunk) -> None:
+    record["values"] = LOW_RANK
+    record["rank"], record["columns"] = term.a.shape
+    record["rows"] = term.b.shape[0]
+    record["transposed"], record["scaling"] = term.transposed, term.scaling
+    packing.add_floats(record, term.a, term.b)
+
+
+def _kept(packing: _Packing, record: np.void, term: KeptChunk) -> None:
+    coding = term.coding
+    record["values"], record["dtype"] = _VALUES[coding.values], DTYPE[term.dtype]
+    if coding.selects_magnitude and term.data:
+        places, data = stored_places(term)
+        if len(data) != coding.frame_size(places.size, 2):
+            raise _damaged(term)
+        record["select"], record["kept"] = PLACES, places.size
+        packing.add_places(record, places)
+        packing.add_data(record, data)
+        return
+    record["select"] = ALL if coding.threshold == FULL else MASK
+    record["key"], record["threshold"] = term.key, coding.threshold
+    record["kept"] = _capacity(term)
+    packing.add_data(record, term.data)
+
+
+def _capacity(term: KeptChunk) -> int:
+    """The most kept values that the bytes can hold: for int4 two for each byte of codes."""
+    size, values = len(term.data), term.coding.values
+    if values == "bf16":
+        kept, rest = divmod(size, 2)
+    elif values == "int4":
+        whole, last = divmod(size, int4.BLOCK // 2 + 2)
+        kept, rest = int4.BLOCK * whole + 2 * max(0, last - 2), last in (1, 2)
+    else:
+        kept, rest = term.count, size not in (0, term.coding.frame_size(term.count, DTYPES[term.dtype].itemsize))
+    if rest:
+        raise _damaged(term)
+    return kept
+
+
+def _joined(arrays: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
+    return read_only(arrays[0] if len(arrays) == 1 else np.concatenate([np.empty(0, dtype), *arrays]))
+
+
+def _damaged(term: KeptChunk) -> IntegrityFailure:
+    return IntegrityFailure(
+        f"{term.where}: {len(term.data)} bytes do not hold the values that the mask keeps",
+        hint="the skill is damaged: register it again, or import it from a copy",
+    )
