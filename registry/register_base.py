@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,9 @@ from registry.records.contents import (
 from registry.records.database import reading, writing
 from registry.records.names import validate_name
 from registry.results import RegisteredBase
-from storage.blobs import BlobStore
+from storage.blobs import Blob, BlobStore
 from storage.checkpoints.checkpoint import Checkpoint, SafetensorsSource
+from storage.checkpoints.copying import copy_hashed
 from storage.checkpoints.inputs import pieces, source_digest, tensor_digests
 from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
 from storage.checkpoints.safetensors_header import read_header
@@ -35,7 +36,6 @@ from storage.checkpoints.shards import SINGLE
 from storage.checkpoints.tensors import TensorEntry, TensorSource
 from storage.digests import json_digest
 from storage.errors import InputRefused
-from storage.files import copy_file
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -56,10 +56,8 @@ def register_base(
         refuse_other_kind(session, validate_name(name), "base")
     with ExitStack() as stack:
         staged = _stage(home.blobs, checkpoint, stack, progress, reference=reference)
-        opened = SafetensorsSource(Path("/"), staged.located())
-        stack.callback(opened.close)
-        digests = tensor_digests(opened, thread_count(None), progress, "hash base", str(checkpoint.root))
         files = staged.adopt(home.blobs)
+    digests = staged.digests
     digest = source_digest(staged.tensors, digests)
     # The same weights with other files beside them, or in another place where they are only referenced, are another
     # version.
@@ -68,6 +66,7 @@ def register_base(
         "config": (checkpoint.config or {}).get("model_type"),
         "referenced": str(checkpoint.root.resolve()) if reference else None,
     }
+    licence = who.licence or read_licence(checkpoint.root)
     with writing(engine) as session:
         known = [each for each in versions(session, name) if (each.digest, each.attributes) == (digest, attributes)]
         version = known[-1] if known else None
@@ -79,7 +78,7 @@ def register_base(
                 kind="base",
                 digest=digest,
                 actor=who.actor,
-                licence=who.licence or read_licence(checkpoint.root),
+                licence=licence,
                 source=source,
                 attributes=attributes,
             )
@@ -100,30 +99,37 @@ def register_base(
             referenced=reference,
             licence=version.licence,
             source=version.source or source,
+            notes=_notes(licence, version.licence),
         )
+
+
+def _notes(asked: str | None, recorded: str | None) -> list[str]:
+    if asked == recorded:
+        return []
+    return [f"registered before, with licence {recorded or 'not stated'}: that does not change"]
 
 
 @dataclass(frozen=True)
 class _StagedFile:
-    """A file of the base to be: its path in the model, and the copy (or the referenced original) to read."""
+    """A file of the base to be: its path in the model, and the copy (or the referenced original) to read.
+
+    ``blob`` is what the copy hashes to, where that was taken while it was written.
+    """
 
     path: str
     kind: str
     at: Path
+    blob: Blob | None = None
     referenced: bool = False
 
 
 @dataclass(frozen=True)
 class _Staged:
-    """Everything of a base in temporary files; nothing of it counts before it is checked and adopted."""
+    """Everything of a base in temporary files, checked; nothing of it counts before it is adopted."""
 
     files: tuple[_StagedFile, ...]
     tensors: Mapping[str, TensorEntry]
-
-    def located(self) -> list[TensorEntry]:
-        """The tensors where they can be read now."""
-        at = {file.path: str(file.at) for file in self.files}
-        return [dataclasses.replace(entry, file=at[entry.file]) for entry in self.tensors.values()]
+    digests: Mapping[str, str]
 
     def adopt(self, blobs: BlobStore) -> list[FileRow]:
         """Make the files objects of the store."""
@@ -132,7 +138,7 @@ class _Staged:
             if file.referenced:
                 rows.append(FileRow(file.path, file.kind, file.at.stat().st_size, referenced_path=str(file.at)))
             else:
-                blob = blobs.adopt(file.at)
+                blob = blobs.adopt(file.at, file.blob)
                 rows.append(FileRow(file.path, file.kind, blob.size, blob_digest=blob.digest))
         return rows
 
@@ -140,24 +146,33 @@ class _Staged:
 def _stage(
     blobs: BlobStore, checkpoint: Checkpoint, stack: ExitStack, progress: Progress, *, reference: bool
 ) -> _Staged:
-    def stage(path: Path, kind: str) -> _StagedFile:
-        scratch = _scratch(blobs, stack)
-        copy_file(checkpoint.root / path, scratch)
-        progress.advance(scratch.stat().st_size)
-        return _StagedFile(path.as_posix(), kind, scratch)
+    """Copy what is to be copied, and hash every tensor: in the same reading, unless the weights are not copied."""
+    root, tensors = checkpoint.root, checkpoint.source.entries
+    in_place = reference or checkpoint.format == "pickle"
+    digests: dict[str, str] = {}
 
-    copied = [*checkpoint.companions, *(() if reference or checkpoint.format == "pickle" else checkpoint.files)]
-    progress.start("copy base", sum((checkpoint.root / path).stat().st_size for path in copied))
+    def stage(path: Path, kind: str) -> _StagedFile:
+        name, scratch = path.as_posix(), _scratch(blobs, stack)
+        held = [entry for entry in tensors.values() if entry.file == name] if kind == "weights" else []
+        copied = copy_hashed(
+            root / path, scratch, held, where=str(root), threads=thread_count(None), advance=progress.advance
+        )
+        digests.update(copied.tensors)
+        return _StagedFile(name, kind, scratch, copied.blob)
+
+    weights = () if in_place else checkpoint.files
+    progress.start(
+        "copy and hash base", sum((root / path).stat().st_size for path in (*checkpoint.companions, *weights))
+    )
     try:
-        companions = [stage(path, "companion") for path in checkpoint.companions]
-        if reference:
-            return _Staged((*companions, *_referenced(checkpoint)), dict(checkpoint.source.entries))
-        if checkpoint.format == "pickle":
-            return _converted(companions, checkpoint.source, _scratch(blobs, stack))
-        weights = [stage(path, "weights") for path in checkpoint.files]
-        return _Staged((*companions, *weights), dict(checkpoint.source.entries))
+        files = [stage(path, "companion") for path in checkpoint.companions]
+        files += [stage(path, "weights") for path in weights]
     finally:
         progress.finish()
+    if not in_place:
+        return _Staged(tuple(files), dict(tensors), digests)
+    kept = _referenced(checkpoint) if reference else [_converted(checkpoint.source, _scratch(blobs, stack))]
+    return _hashed(files, kept, checkpoint, progress)
 
 
 def _scratch(blobs: BlobStore, stack: ExitStack) -> Path:
@@ -173,19 +188,34 @@ def _referenced(checkpoint: Checkpoint) -> list[_StagedFile]:
             hint="register it without --reference: the store then keeps it as safetensors",
         )
     root = checkpoint.root
-    return [_StagedFile(path.as_posix(), "weights", (root / path).resolve(), True) for path in checkpoint.files]
+    return [
+        _StagedFile(path.as_posix(), "weights", (root / path).resolve(), referenced=True) for path in checkpoint.files
+    ]
 
 
-def _converted(companions: list[_StagedFile], source: TensorSource, scratch: Path) -> _Staged:
+def _converted(source: TensorSource, scratch: Path) -> _StagedFile:
     """A pickled checkpoint is kept as one safetensors file, so that its tensors can be read by position."""
     specs = [(entry.name, entry.dtype, entry.shape) for entry in source.entries.values()]
     with SafetensorsWriter(scratch, specs, {"format": "pt"}) as writer:
         for name, _, _ in layout(specs):
             for piece in pieces(source, source.entries[name]):
                 writer.write(name, piece)
-    entries, _ = read_header(scratch)
-    tensors = {name: dataclasses.replace(entry, file=SINGLE) for name, entry in entries.items()}
-    return _Staged((*companions, _StagedFile(SINGLE, "weights", scratch)), tensors)
+    return _StagedFile(SINGLE, "weights", scratch)
+
+
+def _hashed(
+    companions: Sequence[_StagedFile], weights: Sequence[_StagedFile], checkpoint: Checkpoint, progress: Progress
+) -> _Staged:
+    """Weights that lie where they will be read, with the digests of their tensors."""
+    tensors: dict[str, TensorEntry] = {}
+    for file in weights:
+        entries, _ = read_header(file.at)
+        tensors |= {name: dataclasses.replace(entry, file=file.path) for name, entry in entries.items()}
+    at = {file.path: str(file.at) for file in weights}
+    located = [dataclasses.replace(entry, file=at[entry.file]) for entry in tensors.values()]
+    with closing(SafetensorsSource(Path("/"), located)) as opened:
+        digests = tensor_digests(opened, thread_count(None), progress, "hash base", str(checkpoint.root))
+    return _Staged((*companions, *weights), tensors, digests)
 
 
 def companions_digest(files: Iterable[FileRow]) -> str:

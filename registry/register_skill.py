@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from registry.coding_options import CodingOptions, choose_coding
 from registry.declaration import Who, read_licence
 from registry.home import Home
 from registry.merged_input import link_merge
@@ -37,14 +38,10 @@ from storage.checkpoints.checkpoint import open_checkpoint
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.build import BaseModel, Built, build_delta
 from storage.deltas.build_adapter import build_adapter_delta
-from storage.encodings.encode import EXACT, Coding, dare_coding
-from storage.errors import UsageError
+from storage.encodings.coding import Coding
 from storage.files import remove_tree
 from storage.pipeline import thread_count
 from storage.progress import Progress
-
-ENCODINGS = ("dare", "exact", "lora")
-DROP_RATE = 0.9
 
 
 def register_skill(
@@ -56,17 +53,14 @@ def register_skill(
     source: str,
     *,
     base: str,
-    encoding: str | None,
-    values: str | None,
-    drop_rate: float | None,
-    seed: int | None,
+    options: CodingOptions,
     allow_missing: bool,
     progress: Progress,
 ) -> RegisteredSkill:
     """Store the delta of a fine-tune as a skill of ``base``. The same delta again is recognised."""
     validate_name(name)
     adapter = is_adapter(path)
-    chosen, coding = choose_coding(encoding, values, drop_rate, seed, adapter=adapter)
+    chosen, coding = choose_coding(options, adapter=adapter)
     with reading(engine) as session:
         refuse_other_kind(session, name, "skill")
         base_version = resolve(session, parse_reference(base), kinds=("base",))
@@ -84,32 +78,6 @@ def register_skill(
         return _record_skill(
             session, name, base_version, built, blob, Who(who.actor, licence), source, path, _elements(model.source)
         )
-
-
-def choose_coding(
-    encoding: str | None, values: str | None, drop_rate: float | None, seed: int | None, *, adapter: bool
-) -> tuple[str, Coding]:
-    """The encoding and coding that the options mean; None is an option not given.
-
-    Raises UsageError where they cannot go together, so that no option is without effect.
-    """
-    chosen = encoding or ("lora" if adapter else "dare")
-    if chosen not in ENCODINGS:
-        raise UsageError(f"unknown encoding {chosen!r}", hint=f"choose one of {', '.join(ENCODINGS)}")
-    if adapter != (chosen == "lora"):
-        kind, fits = ("an adapter", "lora") if adapter else ("a checkpoint", "dare or exact")
-        raise UsageError(f"{kind} cannot be stored with encoding {chosen!r}", hint=f"use {fits}, or leave it out")
-    if chosen == "dare":
-        return chosen, dare_coding(
-            DROP_RATE if drop_rate is None else drop_rate, seed or 0, "int4" if values is None else values
-        )
-    for option, value in (("drop rate", drop_rate), ("seed", seed), ("values", values)):
-        if value is not None:
-            raise UsageError(
-                f"encoding {chosen!r} has no {option}: it keeps every value exactly",
-                hint="leave it out; DARE can be applied while merging, with a dare method",
-            )
-    return chosen, EXACT
 
 
 def _build(
@@ -192,6 +160,8 @@ def _record_skill(
         values=delta.values,
         drop_rate=delta.drop_rate,
         seed=delta.seed,
+        density=delta.parameters.get("density"),
+        trim=delta.parameters.get("trim"),
         stored_bytes=delta.stored_bytes,
         bits_per_parameter=8 * delta.stored_bytes / max(1, elements),
         statistics=built.statistics,
@@ -205,15 +175,18 @@ def _record_skill(
 def _delta_row(base: ModelVersion, built: Built, blob: Blob) -> DeltaRow:
     manifest, coding = built.manifest, built.manifest.coding
     dare = coding if manifest.encoding == "dare" else None
+    parameters: dict[str, Any] = {"prefix": manifest.prefix, "dropped_prefix": manifest.dropped_prefix}
+    if coding and coding.selects_magnitude:
+        parameters |= {"density": coding.density, "trim": coding.trim}
     return DeltaRow(
         base_version_id=base.id,
         encoding=manifest.encoding,
         blob_digest=blob.digest,
         stored_bytes=blob.size,
-        values=dare.values if dare else None,
+        values=coding.values if coding and manifest.encoding in ("dare", "magnitude") else None,
         drop_rate=dare.drop_rate if dare else None,
         seed=dare.seed if dare else None,
-        parameters={"prefix": manifest.prefix, "dropped_prefix": manifest.dropped_prefix},
+        parameters=parameters,
         statistics={key: built.statistics[key] for key in ("total", "advice")},
     )
 

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from storage.digests import is_digest
 from storage.errors import IntegrityFailure
-from storage.files import copy_file, disk_errors, fsync_path, publish_file, settle, sweep, temporary_path
+from storage.files import disk_errors, fsync_path, publish_file, settle, sweep, temporary_path
 
 _READ = 8 << 20
 _FOLDERS = 3  # objects/blake3/ab: each may have been made for this blob
@@ -63,10 +63,13 @@ class BlobStore:
             sweep(self.temporary)
         return temporary_path(self.temporary, label)
 
-    def adopt(self, temporary: Path) -> Blob:
-        """Take over a finished temporary file; the same content twice is stored once."""
+    def adopt(self, temporary: Path, blob: Blob | None = None) -> Blob:
+        """Take over a finished temporary file; the same content twice is stored once.
+
+        ``blob``: its digest and size, where whoever wrote it has taken them; else it is read for them.
+        """
         try:
-            blob = hash_file(temporary)
+            blob = blob or hash_file(temporary)
             path = self.path(blob.digest)
             if self._intact(blob):
                 # Another process may have given it this name just now, and not flushed it yet.
@@ -78,15 +81,6 @@ class BlobStore:
             return blob
         finally:
             temporary.unlink(missing_ok=True)
-
-    def ingest(self, source: Path) -> Blob:
-        """Copy a file in (shared blocks where the filesystem can) and return its name."""
-        scratch = self.scratch("ingest")
-        try:
-            copy_file(source, scratch)
-            return self.adopt(scratch)
-        finally:
-            scratch.unlink(missing_ok=True)
 
     def verify(self, digest: str) -> Blob:
         """Read a blob whole and compare it with its name.

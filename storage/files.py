@@ -56,6 +56,14 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
+def write_at(fd: int, data: bytes | bytearray | memoryview, position: int) -> None:
+    """Write every byte at ``position`` of a file, on however many threads at once."""
+    view = memoryview(data).cast("B")
+    while view:
+        count = os.pwrite(fd, view, position)
+        view, position = view[count:], position + count
+
+
 def fsync_path(path: Path) -> None:
     """Flush one file or folder to the disk."""
     fd = os.open(path, os.O_RDONLY)
@@ -130,11 +138,12 @@ def write_file(final: Path, data: bytes) -> None:
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file's content: shared blocks where the filesystem can, bytes where it cannot."""
     with disk_errors(f"cannot copy {source} to {target}"), source.open("rb") as reader, target.open("xb") as writer:
-        if not _reflink(reader.fileno(), writer.fileno()):
+        if not share_blocks(reader.fileno(), writer.fileno()):
             shutil.copyfileobj(reader, writer, 8 << 20)
 
 
-def _reflink(source: int, target: int) -> bool:
+def share_blocks(source: int, target: int) -> bool:
+    """Let an empty file share all blocks of another, by their descriptors; False where the filesystem cannot."""
     if sys.platform != "linux":
         return False
     import fcntl

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from storage.checkpoints.adapter import Adapter, LoraModule
-from storage.checkpoints.inputs import pieces, read_chunk, source_digest, tensor_digests
+from storage.checkpoints.inputs import read_chunk, refuse_not_finite, source_digest
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.align import Alignment, MissingTensor
 from storage.deltas.align_adapter import AdapterAlignment, align_adapter
-from storage.deltas.build import BaseModel, Built, TensorBuilder, head_config, refuse_overflow, summarize, write_head
+from storage.deltas.base_model import BaseModel
+from storage.deltas.build import Built, head_config, summarize
 from storage.deltas.delta import ContentHash, DeltaWriter
+from storage.deltas.encoder import refuse_overflow
 from storage.deltas.manifest import LowRank, Manifest, TensorDelta
+from storage.deltas.tensor_builder import TensorBuilder
+from storage.digests import blake3_digest
 from storage.encodings.chunks import LowRankChunk, dense
-from storage.encodings.encode import EXACT
+from storage.encodings.coding import EXACT
 from storage.encodings.frames import chunk_count, chunk_span
 from storage.encodings.measured import Measured, measure_delta, untouched
 from storage.encodings.numeric import Floats, as_bits, widen
@@ -29,30 +34,33 @@ from storage.progress import Progress
 def build_adapter_delta(base: BaseModel, adapter: Adapter, path: Path, *, threads: int, progress: Progress) -> Built:
     """Write the skill of ``adapter`` to the new file ``path``. Errors as ``storage.deltas.build.build_delta``."""
     alignment = align_adapter(base.source.entries, adapter.modules, adapter.replaced)
-    digests = tensor_digests(adapter.source, threads, progress, "read adapter", str(adapter.root))
     # Full tensors are known by their bare names; their bytes lie under the adapter's own.
     replaced = _Renamed(adapter.source, adapter.replaced)
-    own = {name: digests[entry.name] for name, entry in adapter.replaced.items()}
-    alignment = _really_replaced(base, alignment, own)
     with DeltaWriter(temporary_path(path.parent, "spool")) as writer:
-        builder = TensorBuilder(base, replaced, own, EXACT, writer)
-        tensors, measured = builder.tensors(_as_alignment(base, alignment), threads, progress)
+        where = str(adapter.root)
+        builder = TensorBuilder(base, replaced, EXACT, writer, where, threads=threads, progress=progress)
+        builder.hash((other for name, other in alignment.replaced if name in alignment.modules), "read adapter")
+        alignment = _really_replaced(base, alignment, builder.digests)
+        as_alignment = _as_alignment(base, alignment)
+        builder.check_numbers(as_alignment)
+        head = builder.add_head(alignment.extra)
+        factors = _Factors(base, adapter, writer)
+        measured = _measure_products(factors, alignment.modules, threads, progress)
+        tensors = builder.tensors(as_alignment)
         tensors = {name: dataclasses.replace(tensor, reason=None) for name, tensor in tensors.items()}
-        for name, module in alignment.modules.items():
-            tensors[name] = _store_factors(base, adapter, name, module, digests, writer)
-        measured = _measure_products(base, adapter, alignment.modules, threads, progress) | measured
-        head = write_head(writer, replaced, alignment.extra, own)
+        tensors |= factors.tensors
+        own = {entry.name: builder.digests[name] for name, entry in adapter.replaced.items()}
         manifest = Manifest(
             encoding="lora",
             base=base.digest,
-            fine_tuned=source_digest(adapter.source.entries, digests),
+            fine_tuned=source_digest(adapter.source.entries, factors.digests | own),
             tensors={name: tensors[name] for name in sorted(tensors)},
             prefix=alignment.prefix_added,
             dropped_prefix=alignment.prefix_removed,
             head=head,
             config=head_config(base.config) if head else None,
         )
-        statistics = summarize(measured)
+        statistics = summarize(measured | builder.measured)
         writer.finish(path, manifest, statistics)
     return Built(manifest, statistics, (*alignment.notes, *_head_notes(head), *_advice_notes(statistics)))
 
@@ -62,38 +70,35 @@ class _Renamed:
 
     def __init__(self, source: TensorSource, entries: Mapping[str, TensorEntry]):
         self._source = source
-        self._entries = {name: entries[name] for name in sorted(entries)}
+        self._old = {name: entry.name for name, entry in entries.items()}
+        self._entries = {name: dataclasses.replace(entries[name], name=name) for name in sorted(entries)}
 
     @property
     def entries(self) -> Mapping[str, TensorEntry]:
         """Entries by their new names."""
-        return {name: _renamed(entry, name) for name, entry in self._entries.items()}
+        return self._entries
 
     def read_into(self, name: str, start: int, out: memoryview) -> None:
         """Read under the old name."""
-        self._source.read_into(self._entries[name].name, start, out)
+        self._source.read_into(self._old[name], start, out)
 
     def close(self) -> None:
         """The source belongs to the adapter."""
 
 
-def _renamed(entry: TensorEntry, name: str) -> TensorEntry:
-    return TensorEntry(name, entry.dtype, entry.shape, entry.file, entry.offset, entry.nbytes)
-
-
 def _really_replaced(base: BaseModel, alignment: AdapterAlignment, digests: Mapping[str, str]) -> AdapterAlignment:
-    """Without the full tensors that are the base's own: PEFT saves a whole embedding along with its factors.
+    """Without the full tensors that are adapted too: PEFT saves a whole embedding, the base's own, with its factors.
 
     Raises InputRefused for a tensor that is both adapted and replaced by something else.
     """
-    changed = tuple(pair for pair in alignment.replaced if base.digests[pair[0]] != digests[pair[1]])
-    both = sorted({name for name, _ in changed} & set(alignment.modules))
+    adapted = [pair for pair in alignment.replaced if pair[0] in alignment.modules]
+    both = sorted(name for name, other in adapted if base.digests[name] != digests[other])
     if both:
         raise InputRefused(
             f"the adapter both replaces and adapts: {listed(both)}",
             hint="merge it with PEFT's merge_and_unload and register the saved model",
         )
-    kept = (pair for pair in alignment.replaced if pair in changed or pair[0] not in alignment.modules)
+    kept = (pair for pair in alignment.replaced if pair[0] not in alignment.modules)
     return dataclasses.replace(alignment, replaced=tuple(kept))
 
 
@@ -113,77 +118,88 @@ def _as_alignment(base: BaseModel, alignment: AdapterAlignment) -> Alignment:
     )
 
 
-def _store_factors(
-    base: BaseModel,
-    adapter: Adapter,
-    name: str,
-    module: LoraModule,
-    digests: Mapping[str, str],
-    writer: DeltaWriter,
-) -> TensorDelta:
-    content = ContentHash()
-    matrices = {"A": adapter.source.entries[module.a], "B": adapter.source.entries[module.b]}
-    sizes = {"A": (module.rank, matrices["A"].elements // module.rank)}
-    sizes["B"] = (matrices["B"].elements // module.rank, module.rank)
-    for side, entry in matrices.items():
-        writer.add_raw(f"lora/{name}/{side}", entry.dtype, sizes[side], pieces(adapter.source, entry))
-        content.update(b"".join(pieces(adapter.source, entry)))
-    entry = base.source.entries[name]
-    return TensorDelta(
-        form="lora",
-        dtype=entry.dtype,
-        shape=entry.shape,
-        base=base.digests[name],
-        fine_tuned=content.digest(),
-        fine_tuned_dtype=matrices["A"].dtype,
-        content=content.digest(),
-        low_rank=LowRank(
-            a=f"lora/{name}/A",
-            b=f"lora/{name}/B",
-            rank=module.rank,
-            rows=sizes["B"][0],
-            columns=sizes["A"][1],
-            scaling=module.scaling,
-            transposed=module.transposed,
-        ),
-    )
+class _Factors:
+    """Reads each module's factors once and stores them; ``digests`` are by the adapter's names."""
+
+    def __init__(self, base: BaseModel, adapter: Adapter, writer: DeltaWriter):
+        self.base, self.source, self.where, self.writer = base, adapter.source, str(adapter.root), writer
+        self.digests: dict[str, str] = {}
+        self.tensors: dict[str, TensorDelta] = {}
+
+    def store(self, name: str, module: LoraModule) -> tuple[Floats, Floats]:
+        """Store one module's factors as they are. They come back in fp32: A (rank, columns), B (rows, rank)."""
+        a, b = self.source.entries[module.a], self.source.entries[module.b]
+        content = ContentHash()
+        matrices = []
+        for side, entry in (("A", a), ("B", b)):
+            size = (module.rank, -1) if side == "A" else (-1, module.rank)
+            raw = self._read(entry)
+            matrix = widen(as_bits(raw, entry.dtype), entry.dtype).reshape(size)
+            self.writer.add_raw(f"lora/{name}/{side}", entry.dtype, matrix.shape, [raw])
+            content.update(bytes(raw))
+            matrices.append(matrix)
+        self.tensors[name] = self._entry(name, module, content.digest(), a.dtype, matrices)
+        return matrices[0], matrices[1]
+
+    def _read(self, entry: TensorEntry) -> memoryview:
+        raw = read_chunk(self.source, entry.name, 0, entry.elements)
+        self.digests[entry.name] = blake3_digest(raw)
+        refuse_not_finite(entry, raw, 0, self.where)
+        return raw
+
+    def _entry(
+        self, name: str, module: LoraModule, content: str, dtype: str, matrices: Sequence[Floats]
+    ) -> TensorDelta:
+        entry = self.base.source.entries[name]
+        return TensorDelta(
+            form="lora",
+            dtype=entry.dtype,
+            shape=entry.shape,
+            base=self.base.digests[name],
+            fine_tuned=content,
+            fine_tuned_dtype=dtype,
+            content=content,
+            low_rank=LowRank(
+                a=f"lora/{name}/A",
+                b=f"lora/{name}/B",
+                rank=module.rank,
+                rows=matrices[1].shape[0],
+                columns=matrices[0].shape[1],
+                scaling=module.scaling,
+                transposed=module.transposed,
+            ),
+        )
 
 
 def _measure_products(
-    base: BaseModel, adapter: Adapter, modules: Mapping[str, LoraModule], threads: int, progress: Progress
+    factors: _Factors, modules: Mapping[str, LoraModule], threads: int, progress: Progress
 ) -> dict[str, Measured]:
-    """Statistics of every tensor the adapter could touch: the products, and the rest as untouched."""
-    measured = {name: untouched(entry.elements) for name, entry in base.source.entries.items() if name not in modules}
-    progress.start("measure adapter", sum(4 * base.source.entries[name].elements for name in modules))
+    """Store all factors, with statistics of every tensor the adapter could touch: the rest is untouched."""
+    entries = factors.base.source.entries
+    measured = {name: untouched(entry.elements) for name, entry in entries.items() if name not in modules}
+    progress.start("measure adapter", sum(4 * entries[name].elements for name in modules))
 
     def measure(chunk: tuple[str, LowRankChunk]) -> tuple[str, Measured]:
         name, term = chunk
         return name, measure_delta(dense(term, as_bits(b"", "F32")))
 
     try:
-        for name, found in in_order(measure, _products(base, adapter, modules), threads):
-            refuse_overflow(name, found)
-            measured[name] = measured.get(name, Measured()) + found
-            progress.advance(4 * found.elements)
+        with closing(in_order(measure, _products(factors, modules), threads)) as found_in_order:
+            for name, found in found_in_order:
+                refuse_overflow(name, found)
+                measured[name] = measured.get(name, Measured()) + found
+                progress.advance(4 * found.elements)
     finally:
         progress.finish()
     return measured
 
 
-def _products(
-    base: BaseModel, adapter: Adapter, modules: Mapping[str, LoraModule]
-) -> Iterator[tuple[str, LowRankChunk]]:
+def _products(factors: _Factors, modules: Mapping[str, LoraModule]) -> Iterator[tuple[str, LowRankChunk]]:
     for name, module in modules.items():
-        a = _matrix(adapter.source, module.a).reshape(module.rank, -1)
-        b = _matrix(adapter.source, module.b).reshape(-1, module.rank)
-        elements = base.source.entries[name].elements
+        a, b = factors.store(name, module)
+        elements = factors.base.source.entries[name].elements
         for index in range(chunk_count(elements)):
             yield name, LowRankChunk(a, b, module.scaling, module.transposed, *chunk_span(index, elements))
-
-
-def _matrix(source: TensorSource, name: str) -> Floats:
-    entry = source.entries[name]
-    return widen(as_bits(read_chunk(source, name, 0, entry.elements), entry.dtype), entry.dtype)
 
 
 def _head_notes(head: Mapping[str, object]) -> tuple[str, ...]:
