@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from storage.encodings.chunks import ChunkTerm
-from storage.encodings.numeric import Bits
+from storage.encodings.kernels import difference_energy
+from storage.encodings.numeric import Bits, finite, widen
 
 SMALLEST_DIVISOR = 1e-8
 
@@ -53,6 +54,21 @@ class Combine:
     base_scale: float  # β
 
 
+@dataclass(frozen=True)
+class Change:
+    """How a merged chunk differs from the base: Σ(out − base)² in fp64, elements changed, whether all are finite."""
+
+    squares: float = 0.0
+    changed: int = 0
+    finite: bool = True
+
+
+def measure_change(base: Bits, dtype: str, out: Bits, out_dtype: str) -> Change:
+    """Compare a merged chunk with the base that it was made from."""
+    squares, changed = difference_energy(widen(out, out_dtype), widen(base, dtype))
+    return Change(float(squares), int(changed), finite(out, out_dtype))
+
+
 class Engine(Protocol):
     """Computes one chunk. Every engine gives the same bits."""
 
@@ -60,6 +76,15 @@ class Engine(Protocol):
     device: str
 
     def merge(
-        self, base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str
-    ) -> Bits:
-        """Bit patterns of the merged chunk in ``out_dtype``, from those of the base in ``dtype``."""
+        self,
+        base: Bits,
+        dtype: str,
+        contributions: tuple[Contribution, ...],
+        combine: Combine,
+        out_dtype: str,
+        out: Bits,
+    ) -> Change:
+        """Write the merged chunk's bit patterns in ``out_dtype`` to ``out``, from those of the base in ``dtype``.
+
+        ``out`` has the base's length and shares no memory with it. ``contributions`` is not empty.
+        """

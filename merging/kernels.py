@@ -1,109 +1,195 @@
-"""The compiled CPU engine: numba, no fast-math, no contraction, the same bits as ``merging.reference``."""
+"""The fused pass of the CPU engine: read a block of the base, decode every skill, combine, round, compare. Numba.
+
+No fast-math and no contraction: each multiply and add rounds by itself, in the order of ``merging.reference``, whose
+bits these are. A block goes through all steps before the next one is read, so nothing but base and output leaves
+the first caches.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from merging.combination import SMALLEST_DIVISOR, Combine, Contribution
-from storage.encodings.chunks import dense
-from storage.encodings.kernels import apply_mask, jit
-from storage.encodings.numeric import Bits, Floats, narrow, widen
+from merging.combination import SMALLEST_DIVISOR
+from storage.encodings.block_kernels import decode, decode_kept, new_scratch, spread_add
+from storage.encodings.exact_kernels import rank_codes
+from storage.encodings.kernels import jit
+from storage.encodings.mask_kernels import BLOCK, draw_bits
+from storage.encodings.numeric_kernels import LANES, add_change, narrow, widen
+from storage.encodings.packed import ALL, EXACT, INT4
 
-name = "numba"
-device = "cpu"
-
-_BLOCK = 2048
 _SMALLEST = np.float32(SMALLEST_DIVISOR)
 
 
-def merge(base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str) -> Bits:
-    """Merge one chunk; see ``merging.combination`` for the arithmetic."""
-    stack = np.empty((len(contributions), base.size), np.float32)
-    for row, contribution in zip(stack, contributions, strict=True):
-        values(contribution, base, row)
-    coefficients = np.array([c.coefficient for c in contributions], np.float32)
-    out = np.empty(base.size, np.float32)
-    scale, base_scale = np.float32(combine.scale), np.float32(combine.base_scale)
-    if combine.elects:
-        weights = np.array([c.weight for c in contributions], np.float32)
-        elect(widen(base, dtype), stack, coefficients, weights, combine.by_weight, scale, base_scale, out)
-    else:
-        add_up(widen(base, dtype), stack, coefficients, scale, base_scale, out)
-    return narrow(out, out_dtype)
-
-
-def values(contribution: Contribution, base: Bits, out: Floats) -> None:
-    """The contribution's delta values into ``out``: dense, dropped and trimmed, before its coefficient."""
-    term = contribution.term
-    out[:] = dense(term, base)
-    if contribution.drop is not None:
-        apply_mask(np.uint64(contribution.drop.key), np.uint32(contribution.drop.threshold), term.start, out)
-    if contribution.cutoff > 0:
-        trim(np.float32(contribution.cutoff), out)
-
-
 @jit
-def trim(cutoff, values):
-    """Set values of magnitude below ``cutoff`` to zero, in place."""
-    for i in range(values.size):
-        if abs(values[i]) < cutoff:
-            values[i] = np.float32(0)
+def merge_chunk(base, dtype, terms, data, places, floats, factors, combine, out_dtype, out, used):
+    """Merge one chunk into ``out``. Returns (Σ(out − base)², elements changed, all finite, data as it should be).
 
-
-@jit
-def add_up(base, stack, coefficients, scale, base_scale, out):
-    """``out = β·base + λ·Σ cₖ·vₖ``; ``stack`` holds the vₖ, shape (k, n)."""
-    for begin in range(0, out.size, _BLOCK):
-        end = min(begin + _BLOCK, out.size)
-        row = out[begin:end]
-        for i in range(row.size):
-            row[i] = coefficients[0] * stack[0, begin + i]
-        for k in range(1, stack.shape[0]):
-            for i in range(row.size):
-                row[i] += coefficients[k] * stack[k, begin + i]
-        for i in range(row.size):
-            row[i] = base_scale * base[begin + i] + scale * row[i]
-
-
-@jit
-def elect(base, stack, coefficients, weights, by_weight, scale, base_scale, out):
-    """``out = β·base + λ·m`` with m the average of the terms that agree with the elected sign."""
-    total = np.empty(_BLOCK, np.float32)
-    merged = np.empty(_BLOCK, np.float32)
-    divisor = np.empty(_BLOCK, np.float32)
-    for begin in range(0, out.size, _BLOCK):
-        size = min(_BLOCK, out.size - begin)
-        for i in range(size):
-            total[i] = coefficients[0] * stack[0, begin + i]
-            merged[i] = np.float32(0)
-            divisor[i] = np.float32(0)
-        for k in range(1, stack.shape[0]):
-            for i in range(size):
-                total[i] += coefficients[k] * stack[k, begin + i]
-        for k in range(stack.shape[0]):
-            share = weights[k] if by_weight else np.float32(1)
-            for i in range(size):
-                term = coefficients[k] * stack[k, begin + i]
-                # A total of NaN comes to the second test, which a NaN passes: it must show in the result.
-                agrees = term > 0 if total[i] >= 0 else not term >= 0
-                merged[i] += term if agrees else np.float32(0)
-                divisor[i] += share if agrees else np.float32(0)
-        for i in range(size):
-            share = divisor[i] if abs(divisor[i]) >= _SMALLEST else np.float32(1)
-            out[begin + i] = base_scale * base[begin + i] + scale * (merged[i] / share)
-
-
-@jit
-def count_magnitudes(values, shift, prefix, counts):
-    """Add to ``counts`` (uint64, 32768 or 65536 bins) the magnitudes of fp32 bit patterns ``values`` (uint32).
-
-    ``shift`` 16: bins are the upper 15 bits of the magnitude. ``shift`` 0: bins are the lower 16 bits of those
-    whose upper bits are ``prefix``. Zeros are not counted.
+    ``factors``: one row a term (``merging.numba_engine``); ``combine``: (elects, by_weight, λ, β); ``used`` (int64)
+    receives how many kept values each term had.
     """
+    scratch = new_scratch()
+    ranks = _ranks(terms, base)
+    own, merged = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    rows = np.empty((terms.size if combine[0] else 1, BLOCK), np.float32)
+    divisor = np.empty(BLOCK if combine[0] else 0, np.float32)
+    sums = np.zeros(LANES, np.float64)
+    sparse = not combine[0] and _all_sparse(terms, factors)
+    changed, finite, sound = np.int64(0), True, True
+    for begin in range(0, base.size, BLOCK):
+        size = min(BLOCK, base.size - begin)
+        total = merged[:size]
+        if sparse:
+            sound &= _sum_kept(terms, data, places, factors, begin, used, scratch, total)
+        else:
+            for k in range(terms.size):
+                row = rows[k if combine[0] else 0, :size]
+                sound &= delta(terms[k], k, data, places, floats, factors[k], base, begin, used, ranks, scratch, row)
+                _scale(row, factors[k].coefficient)
+                if k == 0:
+                    total[:] = row
+                else:
+                    _add(row, total)
+        if combine[0]:
+            _elect(rows, factors, combine[1], total, divisor[:size])
+        widen(base[begin : begin + size], dtype, own[:size])
+        _finish(own[:size], combine[3], combine[2], total)
+        finite &= _narrow_and_compare(own[:size], total, out_dtype, out[begin : begin + size], rows[0, :size])
+        changed += add_change(own[:size], rows[0, :size], sums)
+    return sums.sum(), changed, finite, sound
+
+
+@jit
+def _all_sparse(terms, factors):
+    """Whether adding up may pass over what is dropped: sparse int4 values, none of them of weight zero."""
+    for k in range(terms.size):
+        sparse = terms[k].values == INT4 and terms[k].select != ALL
+        if not sparse or factors[k].drop_threshold != 0 or factors[k].cutoff > 0 or factors[k].coefficient == 0:
+            return False
+    return True
+
+
+@jit
+def _sum_kept(terms, data, places, factors, begin, used, scratch, total):
+    """Add up terms of which most is dropped. A dropped value counts as a zero that has its coefficient's sign.
+
+    So has a kept int4 zero; a sum of such zeros is minus zero only where all of them are.
+    """
+    zero = np.float32(-0.0)
+    for k in range(terms.size):
+        zero = zero if factors[k].coefficient < 0 else np.float32(0)
+    for i in range(total.size):
+        total[i] = zero
+    sound = True
+    bits = scratch[1][: (total.size + 63) // 64]
+    for k in range(terms.size):
+        count, intact = decode_kept(terms[k], k, data, places, begin, total.size, used, scratch)
+        spread_add(bits, scratch[3][:count], factors[k].coefficient, total)
+        sound &= intact
+    return sound
+
+
+@jit
+def delta(term, index, data, places, floats, factor, base, begin, used, ranks, scratch, values):
+    """A term's delta values of one block: decoded, dropped and trimmed, before its coefficient."""
+    sound = decode(term, index, data, places, floats, base, begin, used, ranks, scratch, values)
+    if factor.drop_threshold != 0:
+        _drop(factor.drop_key, factor.drop_threshold, term.start + begin, scratch, values)
+    if factor.cutoff > 0:
+        _trim(factor.cutoff, values)
+    return sound
+
+
+@jit
+def values_chunk(base, terms, data, places, floats, factors, used, out):
+    """The delta values of the chunk of a single term into ``out``, as ``delta`` gives them; whether data is sound."""
+    scratch = new_scratch()
+    ranks = _ranks(terms, base)
+    sound = True
+    for begin in range(0, out.size, BLOCK):
+        row = out[begin : min(begin + BLOCK, out.size)]
+        sound &= delta(terms[0], 0, data, places, floats, factors[0], base, begin, used, ranks, scratch, row)
+    return sound
+
+
+@jit
+def _ranks(terms, base):
+    exact = 0
+    for k in range(terms.size):
+        exact += terms[k].values == EXACT
+    ranks = np.empty((terms.size if exact else 1, 256), np.int64)
+    for k in range(terms.size):
+        if terms[k].values == EXACT:
+            rank_codes(base, terms[k].dtype, ranks[k])
+    return ranks
+
+
+@jit
+def _drop(key, threshold, first, scratch, values):
+    bits = scratch[1][: (values.size + 63) // 64]
+    draw_bits(key, threshold, first, values.size, scratch[0], bits)
     for i in range(values.size):
-        magnitude = values[i] & np.uint32(0x7FFFFFFF)
-        if magnitude != 0:
-            if shift == 16:
-                counts[magnitude >> np.uint32(16)] += np.uint64(1)
-            elif magnitude >> np.uint32(16) == prefix:
-                counts[magnitude & np.uint32(0xFFFF)] += np.uint64(1)
+        keep = (bits[i // 64] >> np.uint64(i % 64)) & np.uint64(1)
+        values[i] = values[i] if keep else np.float32(0)
+
+
+@jit
+def _trim(cutoff, values):
+    for i in range(values.size):
+        values[i] = np.float32(0) if abs(values[i]) < cutoff else values[i]
+
+
+@jit
+def _scale(row, coefficient):
+    for i in range(row.size):
+        row[i] *= coefficient
+
+
+@jit
+def _add(row, total):
+    for i in range(total.size):
+        total[i] += row[i]
+
+
+@jit
+def _elect(rows, factors, by_weight, total, divisor):
+    """Replace the sum of the terms in ``total`` by the average of those that agree with its sign."""
+    positive = np.empty(total.size, np.uint8)
+    for i in range(total.size):
+        positive[i] = total[i] >= 0
+    for i in range(total.size):
+        total[i] = np.float32(0)
+        divisor[i] = np.float32(0)
+    for k in range(rows.shape[0]):
+        share = factors[k].weight if by_weight else np.float32(1)
+        _add_agreeing(rows[k, : total.size], positive, share, total, divisor)
+    _divide(divisor, total)
+
+
+@jit
+def _add_agreeing(row, positive, share, total, divisor):
+    for i in range(row.size):
+        plus = positive[i] != 0
+        # A total of NaN counts as minus, with which a NaN agrees: it must show in the result.
+        agrees = (plus & (row[i] > 0)) | ((not plus) & (not (row[i] >= 0)))
+        total[i] += row[i] if agrees else np.float32(0)
+        divisor[i] += share if agrees else np.float32(0)
+
+
+@jit
+def _divide(divisor, total):
+    for i in range(total.size):
+        share = divisor[i] if abs(divisor[i]) >= _SMALLEST else np.float32(1)
+        total[i] = total[i] / share
+
+
+@jit
+def _finish(own, base_scale, scale, total):
+    for i in range(total.size):
+        total[i] = base_scale * own[i] + scale * total[i]
+
+
+@jit
+def _narrow_and_compare(own, merged, dtype, out, rounded):
+    finite = narrow(merged, dtype, out)
+    widen(out, dtype, rounded)
+    return finite

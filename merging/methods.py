@@ -123,7 +123,7 @@ class Method:
                 raise self._unknown(name, tuple(known))
             if known[name].draws and not draws:
                 raise UsageError(
-                    f"parameter {name} has no effect: every skill here is stored with its own drop rate and seed",
+                    f"parameter {name} has no effect: every skill here was sparsified when it was registered",
                     hint="leave it out, or register the skills with --encoding exact",
                 )
         checked = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from merging.combination import Combine, Contribution, Drop
 from merging.methods import METHODS
@@ -12,7 +12,7 @@ from merging.recipe import Recipe, weight_sum
 from storage.checkpoints.tensors import TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
-from storage.encodings.encode import Coding
+from storage.encodings.coding import EXACT, Coding
 from storage.encodings.philox import FULL, keep_threshold, quantized_drop_rate
 from storage.errors import InputRefused
 
@@ -85,7 +85,7 @@ class Plan:
 
     def _drop(self, term: TensorTerm) -> Drop | None:
         """A mask is drawn now only for a skill that was not dropped when it was stored."""
-        if not METHODS[self.recipe.method].drops or _coding(term).threshold != FULL:
+        if not METHODS[self.recipe.method].drops or _coding(term).sparsified:
             return None
         threshold = keep_threshold(float(self.recipe.parameters["drop_rate"]))
         if threshold == FULL:
@@ -98,12 +98,12 @@ class Plan:
             return False
         only = contributions[0]
         coding = getattr(only.term, "coding", None)
-        exact = isinstance(coding, Coding) and coding.values == "exact" and coding.threshold == FULL
+        exact = isinstance(coding, Coding) and coding.values == "exact" and not coding.sparsified
         return exact and only.coefficient == 1.0 and only.drop is None and only.cutoff == 0.0
 
 
 def _coding(term: TensorTerm) -> Coding:
-    return term.tensor.coding or Coding("exact")
+    return term.tensor.coding or EXACT
 
 
 def make_plan(
@@ -125,6 +125,12 @@ def make_plan(
         outputs=_outputs(recipe, base, head),
         head=head,
     )
+
+
+def with_recipe(plan: Plan, recipe: Recipe) -> Plan:
+    """The plan of a recipe over the same base, skills, head and dtype as the plan's own."""
+    deltas = {skill.digest: skill.delta for skill in plan.skills}
+    return replace(plan, recipe=recipe, skills=_skills(recipe, deltas), combine=_combine(recipe), cutoffs={})
 
 
 def check_base(delta: DeltaFile, base_digests: Mapping[str, str]) -> None:

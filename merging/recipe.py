@@ -82,7 +82,7 @@ def make_recipe(
 ) -> Recipe:
     """Build a recipe from digests, checking parameters and putting terms in canonical order.
 
-    ``stored_sparse`` names the skills whose stored delta is already dropped at random; a parameter that would
+    ``stored_sparse`` names the skills that were sparsified when they were stored; a parameter that would
     then have no effect is not recorded, and refused when given. Raises UsageError.
     """
     definition = method_named(method)

@@ -4,44 +4,58 @@ from __future__ import annotations
 
 import numpy as np
 
-from merging.combination import SMALLEST_DIVISOR, Combine, Contribution
-from storage.encodings import int4, philox
-from storage.encodings.chunks import ChunkTerm, LowRankChunk
+from merging.combination import SMALLEST_DIVISOR, Change, Combine, Contribution, measure_change
+from storage.encodings import exact, int4, magnitude, philox, sign
+from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
+from storage.encodings.magnitude import Places
 from storage.encodings.numeric import Bits, Floats, apply_difference, convert, join_planes, narrow, widen
 
 name = "reference"
 device = "cpu"
 
 
-def merge(base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str) -> Bits:
+def merge(
+    base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str, out: Bits
+) -> Change:
     """Merge one chunk; see ``merging.combination`` for the arithmetic."""
     deltas = [_values(contribution, base) for contribution in contributions]
     terms = [np.float32(c.coefficient) * v for c, v in zip(contributions, deltas, strict=True)]
     merged = _elect(terms, contributions, by_weight=combine.by_weight) if combine.elects else _sum(terms)
-    out = np.float32(combine.base_scale) * widen(base, dtype) + np.float32(combine.scale) * merged
-    return narrow(out, out_dtype)
+    exact = np.float32(combine.base_scale) * widen(base, dtype) + np.float32(combine.scale) * merged
+    out[:] = narrow(exact, out_dtype)
+    return measure_change(base, dtype, out, out_dtype)
 
 
 def dense(term: ChunkTerm, base: Bits) -> Floats:
     """The fp32 delta values of a chunk, zero where dropped."""
     if isinstance(term, LowRankChunk):
         return _low_rank(term)
-    kept = philox.mask(term.key, term.coding.threshold, term.start, term.count)
+    kept, data = _kept(term)
     out = np.zeros(term.count, np.float32)
     if term.coding.values == "exact":
         own = base[kept]
         rounded = convert(own, term.base_dtype, term.dtype)
-        codes = join_planes(term.data, rounded.itemsize) if term.data else np.zeros_like(rounded)
+        codes = exact.unpack(data, rounded, term.dtype) if term.data else np.zeros_like(rounded)
         out[kept] = widen(apply_difference(rounded, codes), term.dtype) - widen(own, term.base_dtype)
-    elif not term.data:
-        return out
-    elif term.coding.values == "int4":
-        split = -(-int(kept.sum()) // 2)
-        codes, scales = np.frombuffer(term.data[:split], np.uint8), join_planes(term.data[split:], 2)
-        out[kept] = int4.dequantize(codes, scales, int(kept.sum()))
-    else:
-        out[kept] = widen(join_planes(term.data, 2), "BF16")
+    elif term.data:
+        out[kept] = _decoded(data, term.coding.values, kept.size)
     return out
+
+
+def _kept(term: KeptChunk) -> tuple[Places, memoryview]:
+    """The places of kept elements, and the bytes of their values."""
+    if not term.coding.selects_magnitude:
+        kept = philox.mask(term.key, term.coding.threshold, term.start, term.count)
+        return np.flatnonzero(kept), memoryview(term.data)
+    return magnitude.unpack_places(term.data, term.count) if term.data else (np.empty(0, np.int64), memoryview(b""))
+
+
+def _decoded(data: memoryview, values: str, count: int) -> Floats:
+    if values == "bf16":
+        return widen(join_planes(data, 2), "BF16")
+    split = -(-count // (2 if values == "int4" else 8))
+    codes, scales = np.frombuffer(data[:split], np.uint8), join_planes(data[split:], 2)
+    return int4.dequantize(codes, scales, count) if values == "int4" else sign.dequantize(codes, scales, count)
 
 
 def _low_rank(term: LowRankChunk) -> Floats:

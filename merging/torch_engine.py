@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from merging.combination import Combine, Contribution
+from merging.combination import Change, Combine, Contribution, measure_change
 from storage.encodings.numeric import Bits
 from storage.errors import EnvironmentFailure
 
@@ -18,24 +20,37 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, device: str):
-        torch = import_torch()
         self.device = device
-        self._device = _checked(torch, device)
-        self._out_of_memory: type[Exception] = torch.cuda.OutOfMemoryError
+        self._device = torch_device(device)
 
     def merge(
-        self, base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str
-    ) -> Bits:
-        """Bit patterns of the merged chunk in ``out_dtype``, from those of the base in ``dtype``."""
+        self,
+        base: Bits,
+        dtype: str,
+        contributions: tuple[Contribution, ...],
+        combine: Combine,
+        out_dtype: str,
+        out: Bits,
+    ) -> Change:
+        """Write the merged chunk's bit patterns in ``out_dtype`` to ``out``."""
         from merging import torch_kernels
 
-        try:
-            return torch_kernels.merge(base, dtype, contributions, combine, out_dtype, self._device)
-        except self._out_of_memory as error:
-            raise EnvironmentFailure(
-                f"device {self.device!r} is out of memory: {str(error).splitlines()[0]}",
-                hint="free memory on it, use fewer threads, or take --device cpu",
-            ) from error
+        with told_out_of_memory(self.device):
+            out[:] = torch_kernels.merge(base, dtype, contributions, combine, out_dtype, self._device)
+        return measure_change(base, dtype, out, out_dtype)
+
+
+@contextmanager
+def told_out_of_memory(device: str) -> Iterator[None]:
+    """Raise EnvironmentFailure where torch finds no memory left on the device."""
+    torch = import_torch()
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise EnvironmentFailure(
+            f"device {device!r} is out of memory: {str(error).splitlines()[0]}",
+            hint="free memory on it, use fewer threads or skills, or take the cpu",
+        ) from error
 
 
 def import_torch() -> Any:
@@ -56,8 +71,9 @@ def available_devices() -> list[str]:
     return ["cpu", *(["cuda"] if found else []), *(f"cuda:{index}" for index in found)]
 
 
-def _checked(torch: Any, device: str) -> Any:
-    """The torch device of this name, which must be here and keep to IEEE arithmetic."""
+def torch_device(device: str) -> Any:
+    """The torch device of this name. Raises EnvironmentFailure unless it is here and keeps to IEEE arithmetic."""
+    torch = import_torch()
     try:
         parsed = torch.device(device)
     except (RuntimeError, ValueError):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from merging.combination import SMALLEST_DIVISOR, Combine, Contribution
 from storage.dtypes import DTYPES
-from storage.encodings import int4, philox
+from storage.encodings import exact, int4, magnitude, philox, sign
 from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
 from storage.encodings.numeric import BITS, Bits
 from storage.errors import IntegrityFailure
@@ -107,31 +107,50 @@ def dense(term: ChunkTerm, base: Tensor) -> Tensor:
     if isinstance(term, LowRankChunk):
         return _low_rank(term, base.device)
     device = base.device
-    if term.coding.threshold == philox.FULL:
-        kept = torch.ones(term.count, dtype=torch.bool, device=device)
-    else:
-        kept = mask(term.key, term.coding.threshold, term.start, term.count, device)
+    if not term.data and (term.coding.values != "exact" or term.coding.selects_magnitude):
+        return torch.zeros(term.count, dtype=torch.float32, device=device)
+    kept, data = _kept(term, device)
     if term.coding.values == "exact":
-        return _exact(term, base, kept)
-    out = torch.zeros(term.count, dtype=torch.float32, device=device)
-    if not term.data:
-        return out
+        return _exact(term, data, base, kept)
     count = int(kept.sum())
-    _check_size(term, count)
-    if term.coding.values == "bf16":
-        return out.masked_scatter_(kept, widen(_join_planes(term.data, 2, device), "BF16"))
-    return out.masked_scatter_(kept, _dequantize(term.data, count, device))
+    _check_size(term, data, count)
+    out = torch.zeros(term.count, dtype=torch.float32, device=device)
+    return out.masked_scatter_(kept, _decoded(data, term.coding.values, count, device))
 
 
-def _check_size(term: KeptChunk, kept: int) -> None:
-    if len(term.data) != term.coding.frame_size(kept, DTYPES[term.dtype].itemsize):
-        raise IntegrityFailure(
-            f"{term.where}: {len(term.data)} bytes do not hold the values that the mask keeps",
-            hint="the skill is damaged: register it again, or import it from a copy",
-        )
+def _kept(term: KeptChunk, device: torch.device) -> tuple[Tensor, memoryview]:
+    """Which elements are kept, and the bytes of their values."""
+    if term.coding.selects_magnitude:
+        try:
+            places, data = magnitude.unpack_places(term.data, term.count)
+        except ValueError as error:
+            raise _damaged(term, str(error)) from error
+        kept = torch.zeros(term.count, dtype=torch.bool, device=device)
+        kept[torch.tensor(places, device=device)] = True
+        return kept, data
+    if term.coding.threshold == philox.FULL:
+        return torch.ones(term.count, dtype=torch.bool, device=device), memoryview(term.data)
+    return mask(term.key, term.coding.threshold, term.start, term.count, device), memoryview(term.data)
 
 
-def _join_planes(data: bytes, itemsize: int, device: torch.device) -> Tensor:
+def _check_size(term: KeptChunk, data: memoryview, kept: int) -> None:
+    if len(data) != term.coding.frame_size(kept, DTYPES[term.dtype].itemsize):
+        raise _damaged(term, f"{len(data)} bytes do not hold the {kept} values that are kept")
+
+
+def _damaged(term: KeptChunk, trouble: str) -> IntegrityFailure:
+    return IntegrityFailure(
+        f"{term.where}: {trouble}", hint="the skill is damaged: register it again, or import it from a copy"
+    )
+
+
+def _decoded(data: memoryview, values: str, count: int, device: torch.device) -> Tensor:
+    if values == "bf16":
+        return widen(_join_planes(data, 2, device), "BF16")
+    return _dequantize(data, count, device) if values == "int4" else _signs(data, count, device)
+
+
+def _join_planes(data: memoryview, itemsize: int, device: torch.device) -> Tensor:
     planes = torch.tensor(np.frombuffer(data, np.uint8), device=device).view(itemsize, -1).to(torch.int64)
     joined = planes[0]
     for plane in planes[1:]:
@@ -139,7 +158,7 @@ def _join_planes(data: bytes, itemsize: int, device: torch.device) -> Tensor:
     return joined
 
 
-def _dequantize(data: bytes, count: int, device: torch.device) -> Tensor:
+def _dequantize(data: memoryview, count: int, device: torch.device) -> Tensor:
     split = -(-count // 2)
     codes = torch.tensor(np.frombuffer(data[:split], np.uint8), device=device).to(torch.int32)
     nibbles = torch.stack((codes & 15, codes >> 4), dim=1).reshape(-1)[:count]
@@ -148,16 +167,35 @@ def _dequantize(data: bytes, count: int, device: torch.device) -> Tensor:
     return signed.to(torch.float32) * scales[:, None].expand(-1, int4.BLOCK).reshape(-1)[:count]
 
 
-def _exact(term: KeptChunk, base: Tensor, kept: Tensor) -> Tensor:
+def _signs(data: memoryview, count: int, device: torch.device) -> Tensor:
+    split = -(-count // 8)
+    signs = torch.tensor(np.frombuffer(data[:split], np.uint8), device=device)
+    places = torch.arange(count, device=device)
+    negative = (signs[places >> 3].to(torch.int64) >> (places & 7)) & 1
+    scales = _join_planes(data[split:], 2, device)[places // sign.BLOCK]
+    return widen(scales ^ (negative << 15), "BF16")
+
+
+def _exact(term: KeptChunk, data: memoryview, base: Tensor, kept: Tensor) -> Tensor:
     own = widen(base, term.base_dtype)
-    width = 8 * DTYPES[term.dtype].itemsize
+    converted = base if term.dtype == term.base_dtype else narrow(own, term.dtype)
     codes = torch.zeros_like(base)
     if term.data:
-        _check_size(term, int(kept.sum()))
-        codes.masked_scatter_(kept, _join_planes(term.data, width // 8, base.device))
-    converted = base if term.dtype == term.base_dtype else narrow(own, term.dtype)
-    delta = widen(_apply_difference(converted, codes, width), term.dtype) - own
+        _check_size(term, data, int(kept.sum()))
+        codes.masked_scatter_(kept, _in_place(data, converted[kept], term.dtype))
+    rebuilt = _apply_difference(converted, codes, 8 * DTYPES[term.dtype].itemsize)
+    delta = widen(rebuilt, term.dtype) - own
     return torch.where(kept, delta, torch.zeros_like(delta))
+
+
+def _in_place(data: memoryview, base: Tensor, dtype: str) -> Tensor:
+    """Codes from the order of the base's exponents back to that of the elements."""
+    shift, exponents = exact.EXPONENT[dtype]
+    codes = torch.empty_like(base)
+    codes[torch.argsort((base >> shift) & exponents, stable=True)] = _join_planes(
+        data, DTYPES[dtype].itemsize, base.device
+    )
+    return codes
 
 
 def _apply_difference(bits: Tensor, codes: Tensor, width: int) -> Tensor:

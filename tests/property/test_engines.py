@@ -4,12 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merging import kernels, reference
+from merging import numba_engine, reference
 from merging.combination import Combine, Contribution, Drop
 from merging.torch_engine import TorchEngine
 from storage.encodings.chunks import KeptChunk, LowRankChunk
-from storage.encodings.encode import Coding, encode_chunk
+from storage.encodings.coding import KEPT_VALUES, SIGN, Coding, magnitude_coding
+from storage.encodings.encode import encode_chunk
 from storage.encodings.numeric import BITS
+from tests.unit.merged_chunk import merged_chunk
 
 TORCH = TorchEngine("cpu")
 EXPONENT = {"F32": 0x7F800000, "F16": 0x7C00, "BF16": 0x7F80}
@@ -41,13 +43,21 @@ def weights_like(rng, n):
 
 
 @st.composite
-def kept_chunks(draw, base, base_dtype, start, values=("int4", "bf16", "exact")):
+def codings(draw, values):
+    if values != KEPT_VALUES or draw(st.integers(0, 2)):
+        return Coding(draw(st.sampled_from(values)), draw(st.sampled_from([65536, 32768, 6554, 655, 1])), 0)
+    return draw(st.sampled_from([SIGN, *(magnitude_coding(0.5, "tensor", each) for each in values)]))
+
+
+@st.composite
+def kept_chunks(draw, base, base_dtype, start, values=KEPT_VALUES):
     dtype = draw(DTYPES)
     fine_tuned = draw(patterns(dtype, base.size)) if draw(st.integers(0, 5)) or dtype != base_dtype else base.copy()
-    threshold = draw(st.sampled_from([65536, 32768, 6554, 655, 1]))
-    coding = Coding(draw(st.sampled_from(values)), threshold, 0)
+    coding = draw(codings(values))
     key = draw(st.integers(0, (1 << 64) - 1))
-    data = encode_chunk(base, base_dtype, fine_tuned, dtype, coding, key, start).data
+    cutoff = draw(st.sampled_from([0.0, 0.01, 0.03, float("inf")]))  # only read where a coding selects by magnitude
+    with np.errstate(over="ignore"):
+        data = encode_chunk(base, base_dtype, fine_tuned, dtype, coding, key, start, cutoff).data
     return KeptChunk(data, coding, key, start, base.size, base_dtype, dtype, "here"), fine_tuned
 
 
@@ -99,7 +109,7 @@ def chunks(draw):
 
 def merged(engine, chunk):
     with np.errstate(all="ignore"):  # any magnitude means overflow, too
-        return engine.merge(*chunk)
+        return merged_chunk(engine, *chunk)
 
 
 def same(one, other, dtype):
@@ -112,7 +122,7 @@ def same(one, other, dtype):
 @laws
 @given(chunks())
 def test_numba_agrees_with_the_reference_to_the_bit(chunk):
-    assert same(merged(kernels, chunk), merged(reference, chunk), chunk[-1])
+    assert same(merged(numba_engine, chunk), merged(reference, chunk), chunk[-1])
 
 
 @laws
@@ -165,7 +175,7 @@ def part(term, base, fine_tuned, piece):
 @given(cut_chunks())
 def test_the_result_does_not_depend_on_where_a_tensor_is_cut(cut):
     whole, left, right = cut
-    for engine in (kernels, TORCH):
+    for engine in (numba_engine, TORCH):
         joined = np.concatenate([merged(engine, left), merged(engine, right)])
         assert same(joined, merged(engine, whole), whole[-1])
 
@@ -174,5 +184,5 @@ def test_the_result_does_not_depend_on_where_a_tensor_is_cut(cut):
 @given(chunks())
 def test_computing_twice_changes_nothing(chunk):
     before = [chunk[0].copy(), *(c.term.data for c in chunk[2] if isinstance(c.term, KeptChunk))]
-    assert merged(kernels, chunk).tobytes() == merged(kernels, chunk).tobytes()
+    assert merged(numba_engine, chunk).tobytes() == merged(numba_engine, chunk).tobytes()
     assert np.array_equal(before[0], chunk[0])

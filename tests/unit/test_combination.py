@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from merging import kernels, reference
+from merging import numba_engine, reference
 from merging.combination import Combine, Contribution, Drop
 from merging.torch_engine import TorchEngine
 from storage.encodings import philox
 from storage.encodings.chunks import KeptChunk, LowRankChunk
-from storage.encodings.encode import Coding
+from storage.encodings.coding import Coding
 from storage.encodings.numeric import as_bits, narrow, widen
+from tests.unit.merged_chunk import merged_chunk
 
-ENGINES = [reference, kernels, TorchEngine("cpu")]
+ENGINES = [reference, numba_engine, TorchEngine("cpu")]
 SUM = Combine(elects=False, by_weight=False, scale=1.0, base_scale=1.0)
 ELECT = Combine(elects=True, by_weight=False, scale=1.0, base_scale=1.0)
 BY_WEIGHT = Combine(elects=True, by_weight=True, scale=1.0, base_scale=1.0)
@@ -28,7 +29,9 @@ def delta(values, coefficient=1.0, weight=None, **options):
 
 
 def merge(engine, base, contributions, combine=SUM, dtype="F32"):
-    bits = engine.merge(np.asarray(base, np.float32).view(np.uint32), "F32", tuple(contributions), combine, dtype)
+    bits = merged_chunk(
+        engine, np.asarray(base, np.float32).view(np.uint32), "F32", tuple(contributions), combine, dtype
+    )
     assert bits.dtype == (np.uint32 if dtype == "F32" else np.uint16)
     return widen(bits, dtype).tolist()
 
@@ -175,7 +178,7 @@ def test_inputs_may_be_read_only_and_stay_as_they_are(engine):
     coding = Coding("bf16", 32768, 0)
     kept = int(philox.mask(5, 32768, 0, 32).sum())
     term = KeptChunk(b"\x3f" * kept + b"\x80" * kept, coding, 5, 0, 32, "BF16", "BF16", "x")
-    once = engine.merge(base, "BF16", (Contribution(term, 2.0, 1.0),), SUM, "BF16")
+    once = merged_chunk(engine, base, "BF16", (Contribution(term, 2.0, 1.0),), SUM, "BF16")
     assert base.tobytes() == raw
-    assert np.array_equal(engine.merge(base, "BF16", (Contribution(term, 2.0, 1.0),), SUM, "BF16"), once)
+    assert np.array_equal(merged_chunk(engine, base, "BF16", (Contribution(term, 2.0, 1.0),), SUM, "BF16"), once)
     assert (once != base).sum() == kept

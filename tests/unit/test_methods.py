@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from merging import kernels, reference
+from merging import numba_engine, reference
 from merging.materializer import materialize
 from merging.methods import METHODS, method_named
 from merging.sinks import MemorySink
 from merging.torch_engine import TorchEngine
-from storage.encodings.encode import EXACT, Coding, dare_coding
+from storage.encodings.coding import EXACT, Coding, dare_coding
 from storage.encodings.philox import keep_threshold, mask, mask_key
 from storage.errors import InputRefused, UsageError
 from storage.progress import Silent
@@ -141,7 +141,7 @@ def test_dare_is_unbiased_with_the_variance_it_claims(tiny):
     base = tiny(w=zeros(n))
     delta = base.delta({"w": tensor(values)})
     drawn = np.stack(
-        [base.merge("dare_linear", [(delta, 1.0)], engine=kernels, drop_rate=p, seed=s)["w"] for s in range(seeds)]
+        [base.merge("dare_linear", [(delta, 1.0)], engine=numba_engine, drop_rate=p, seed=s)["w"] for s in range(seeds)]
     )
     relative = drawn.astype(np.float64) / values
     z = (relative.mean() - 1) / np.sqrt(p / (1 - p) / relative.size)
@@ -157,7 +157,7 @@ def test_stored_dare_skills_are_unbiased_too(tiny, values):
     truth = np.abs(noise(n, seed=8)) + np.float32(1e-4)
     base = tiny(w=zeros(n))
     delta = base.delta({"w": tensor(truth)}, dare_coding(0.9, 1, values))
-    merged = base.merge("dare_linear", [(delta, 1.0)], engine=kernels)["w"].astype(np.float64)
+    merged = base.merge("dare_linear", [(delta, 1.0)], engine=numba_engine)["w"].astype(np.float64)
     p = delta.manifest.coding.drop_rate
     deviation = np.sqrt((truth.astype(np.float64) ** 2).sum() * p / (1 - p))
     assert abs(merged.sum() - truth.sum(dtype=np.float64)) < 4 * deviation
@@ -213,7 +213,7 @@ def test_engine_threads_and_order_do_not_matter(tiny, method, dtype):
     skills = every_kind(base)
     runs = [
         base.merge(method, skills, engine=reference, dtype=dtype),
-        base.merge(method, skills[::-1], engine=kernels, threads=3, dtype=dtype),
+        base.merge(method, skills[::-1], engine=numba_engine, threads=3, dtype=dtype),
         base.merge(method, skills, engine=TorchEngine("cpu"), threads=2, dtype=dtype),
     ]
     for other in runs[1:]:
@@ -266,7 +266,7 @@ def test_a_tensor_that_only_one_side_has_is_refused(tiny):
         wrong.merge("task_arithmetic", [(delta, 1.0)])
 
 
-@pytest.mark.parametrize("engine", [kernels, reference], ids=["numba", "reference"])
+@pytest.mark.parametrize("engine", [numba_engine, reference], ids=["numba", "reference"])
 def test_a_result_that_does_not_fit_names_tensor_and_element(tiny, engine):
     base = tiny(w=tensor([1.0, 60000.0, 1.0], "F16"))
     delta = base.delta({"w": tensor([1.0, 65000.0, 1.0], "F16")})
@@ -279,7 +279,7 @@ def test_a_result_that_does_not_fit_names_tensor_and_element(tiny, engine):
 def test_statistics_of_the_merge_count_what_changed(tiny):
     base = tiny(w=zeros(5))
     plan = base.plan("task_arithmetic", [(base.delta({"w": tensor([0, 3, 0, -4, 0])}), 1.0)])
-    (done,) = materialize(plan, MemorySink(), kernels, 1, Silent())
+    (done,) = materialize(plan, MemorySink(), numba_engine, 1, Silent())
     assert (done.squares, done.changed) == (25.0, 2)
 
 
@@ -288,7 +288,7 @@ def test_merging_over_several_chunks_is_merging_each_element(tiny):
     base = tiny(w=zeros(n, "BF16"))
     values = np.tile(np.array([1, -2, 3], np.float32), n // 3 + 1)[:n]
     delta = base.delta({"w": tensor(values, "BF16")}, Coding("bf16"))
-    merged = base.merge("task_arithmetic", [(delta, 0.5)], engine=kernels, threads=2)["w"]
+    merged = base.merge("task_arithmetic", [(delta, 0.5)], engine=numba_engine, threads=2)["w"]
     assert np.array_equal(merged, values / 2)
 
 

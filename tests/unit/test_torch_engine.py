@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from merging import kernels, reference, torch_kernels
+from merging import numba_engine, reference, torch_kernels
 from merging.combination import Combine, Contribution, Drop
 from merging.engines import open_engine
 from merging.torch_engine import TorchEngine, available_devices
 from storage.encodings import numeric, philox
 from storage.encodings.chunks import KeptChunk, LowRankChunk
-from storage.encodings.encode import Coding, encode_chunk
+from storage.encodings.coding import Coding
+from storage.encodings.encode import encode_chunk
 from storage.errors import EnvironmentFailure, IntegrityFailure
+from tests.unit.merged_chunk import merged_chunk
 
 ROOT = Path(__file__).parents[2]
 NO_CUDA = not torch.cuda.is_available()
@@ -143,9 +145,9 @@ def test_a_merge_of_every_kind_has_the_same_bits(device, combine, out_dtype):
         )
         for k, chunk in enumerate(chunks)
     )
-    found = TorchEngine(device).merge(base, "BF16", contributions, combine, out_dtype)
-    for engine in (reference, kernels):
-        assert np.array_equal(engine.merge(base, "BF16", contributions, combine, out_dtype), found)
+    found = merged_chunk(TorchEngine(device), base, "BF16", contributions, combine, out_dtype)
+    for engine in (reference, numba_engine):
+        assert np.array_equal(merged_chunk(engine, base, "BF16", contributions, combine, out_dtype), found)
 
 
 @on_every_device
@@ -157,7 +159,9 @@ def test_damaged_sizes_are_found_before_they_reach_the_device(device, number, ch
     data = chunk.data[:change] if change < 0 else chunk.data + bytes(change)
     damaged = KeptChunk(data, chunk.coding, chunk.key, chunk.start, chunk.count, "BF16", chunk.dtype, chunk.where)
     with pytest.raises(IntegrityFailure, match="tensor 'w'"):
-        TorchEngine(device).merge(base, "BF16", (Contribution(damaged, 1.0, 1.0),), Combine(False, False, 1, 1), "F32")
+        merged_chunk(
+            TorchEngine(device), base, "BF16", (Contribution(damaged, 1.0, 1.0),), Combine(False, False, 1, 1), "F32"
+        )
 
 
 @on_every_device
@@ -165,18 +169,18 @@ def test_torchs_own_defaults_do_not_matter(device):
     base, chunks = terms(500, 0)
     contributions = tuple(Contribution(chunk, 0.5, 0.5) for chunk in chunks[:4])
     combine = Combine(True, False, 1.0, 1.0)
-    before = TorchEngine(device).merge(base, "BF16", contributions, combine, "F32")
+    before = merged_chunk(TorchEngine(device), base, "BF16", contributions, combine, "F32")
     torch.set_default_dtype(torch.float64)
     try:
-        after = TorchEngine(device).merge(base, "BF16", contributions, combine, "F32")
+        after = merged_chunk(TorchEngine(device), base, "BF16", contributions, combine, "F32")
     finally:
         torch.set_default_dtype(torch.float32)
     assert np.array_equal(before, after)
 
 
 def test_cpu_is_the_compiled_engine_and_the_rest_is_torch():
-    assert open_engine("cpu") is kernels
-    assert (kernels.name, kernels.device) == ("numba", "cpu")
+    assert open_engine("cpu") is numba_engine
+    assert (numba_engine.name, numba_engine.device) == ("numba", "cpu")
     engine = TorchEngine("cpu")
     assert (engine.name, engine.device) == ("torch", "cpu")
     assert available_devices()[0] == "cpu"
@@ -216,7 +220,7 @@ def test_a_full_device_is_an_environment_failure(monkeypatch):
 
     monkeypatch.setattr(torch_kernels, "merge", full)
     with pytest.raises(EnvironmentFailure, match="device 'cpu' is out of memory") as caught:
-        TorchEngine("cpu").merge(EVERY16, "BF16", (), Combine(False, False, 1, 1), "BF16")
+        merged_chunk(TorchEngine("cpu"), EVERY16, "BF16", (), Combine(False, False, 1, 1), "BF16")
     assert caught.value.exit_code == 7
 
 

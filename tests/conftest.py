@@ -1,0 +1,15 @@
+"""What holds for every test run."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config):
+    """Drop compiled kernels older than any kernel: numba looks at the calling file alone, not at the called."""
+    if hasattr(config, "workerinput"):
+        return
+    newest = max(path.stat().st_mtime for path in ROOT.glob("[!.]*/**/*kernels.py"))
+    for cached in ROOT.glob("[!.]*/**/__pycache__/*.nb[ci]"):
+        if cached.stat().st_mtime < newest:
+            cached.unlink(missing_ok=True)
