@@ -1,40 +1,43 @@
-"""The streaming materializer: reads the base once, chunk by chunk, and hands merged chunks on in order.
+"""The streaming materializer: reads the base once, chunk by chunk, and hands the merged model to a sink.
 
-Memory is bounded by the chunks in flight, not by the model. Chunks are computed on a pool of threads and consumed
-in order, so the output does not depend on how many threads there are.
+Every thread takes the next chunk, reads it, merges it and writes it. What has to happen in order (the digest of
+a tensor as read, that as merged, that of a file) is done by whichever thread brings the chunk that is next, so
+no thread waits for another as long as there are buffers. The output does not depend on how many threads there are.
+
+Memory: ``threads + SPARE`` chunks are under way at most, each with one buffer for what is read and one for the
+result, 2^20 elements long, whatever the size of the model; and what the engine needs to compute ``threads`` chunks.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeVar
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
-from merging.combination import Combine, Contribution, Engine
-from merging.plan import OutputTensor, Plan, SkillTerm
-from storage.deltas.delta import TensorTerm
-from storage.dtypes import DTYPES, MERGEABLE
-from storage.encodings.chunks import KeptChunk, rebuild
-from storage.encodings.frames import CHUNK, chunk_count, chunk_span, read_exactly
-from storage.encodings.kernels import difference_energy
-from storage.encodings.numeric import Bits, as_bits, as_bytes, convert, finite, narrow, widen
-from storage.errors import InputRefused, IntegrityFailure
-from storage.pipeline import in_order
+from merging.chunk import Origin, merge_chunk, origin, read_chunk
+from merging.combination import Change, Engine
+from merging.plan import OutputTensor, Plan
+from merging.sinks import Sink
+from storage.dtypes import DTYPES
+from storage.encodings.frames import CHUNK, chunk_count
+from storage.errors import IntegrityFailure
+from storage.lending import Loan, Pool
+from storage.memory import as_view
+from storage.pipeline import Strand, run_all
 from storage.progress import Progress
 
+SPARE = 4
+"""Chunks under way beside those that threads are at work on: results that wait for their turn."""
+_SIDE_BY_SIDE = 4  # lanes: the SHA-256 of one file, on one thread, is slower than all else on many
 
-class Sink(Protocol):
-    """Takes the merged model's bytes: whole tensors one after the other, each in consecutive pieces."""
-
-    def order(self, outputs: Iterable[OutputTensor]) -> list[OutputTensor]:
-        """The order in which this sink wants the tensors."""
-
-    def write(self, output: OutputTensor, data: memoryview) -> None:
-        """The next bytes of a tensor."""
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -49,157 +52,174 @@ class MergedTensor:
     changed: int
 
 
-@dataclass(frozen=True)
-class _Job:
-    output: OutputTensor
-    index: int
-    terms: tuple[tuple[SkillTerm, TensorTerm], ...] = ()
-
-
-@dataclass(frozen=True)
-class _Done:
-    job: _Job
-    data: memoryview
-    source: memoryview  # the bytes that were read, whose digest is known
-    squares: float = 0.0
-    changed: int = 0
-
-
 def materialize(plan: Plan, sink: Sink, engine: Engine, threads: int, progress: Progress) -> list[MergedTensor]:
-    """Compute every tensor of the plan and write it to ``sink``; digests come back in the sink's order.
+    """Compute every tensor of the plan into ``sink``; their digests come back in the order of its lanes.
 
-    Raises InputRefused when a result is not finite, IntegrityFailure when stored bytes are damaged.
+    Raises InputRefused when a result is not finite, IntegrityFailure when stored bytes are damaged. However it
+    ends, no thread uses the plan's files or the sink afterwards.
     """
-    worker = _Worker(plan, engine)
-    ordered = sink.order(plan.outputs)
-    progress.start("materialize", sum(output.nbytes for output in ordered))
-    merged: list[MergedTensor] = []
+    lanes = sink.lanes(plan.outputs)
+    pool = Pool(lambda: _Buffers(engine, _largest_chunk(plan)), threads + SPARE)
+    run = _Run(plan, sink, engine, progress)
+    progress.start("materialize", sum(output.nbytes for output in plan.outputs))
     try:
-        done = in_order(worker.run, _jobs(plan, ordered), threads)
-        for output, pieces in itertools.groupby(done, key=lambda piece: piece.job.output):
-            merged.append(_consume(plan, output, pieces, sink, progress))
+        run_all(run.compute, _lent(run.pieces(lanes), pool), threads, pool.close)
     finally:
         progress.finish()
-    return merged
+    return run.merged()
 
 
-def _jobs(plan: Plan, outputs: Iterable[OutputTensor]) -> Iterator[_Job]:
-    for output in outputs:
-        merges = output.base is not None and output.dtype in MERGEABLE
-        terms = tuple(plan.terms(output.base)) if merges and output.base else ()
-        # An empty tensor has no chunk but is still a tensor of the result.
-        for index in range(max(1, chunk_count(output.elements))):
-            yield _Job(output, index, terms)
+class _Buffers:
+    """Room for one chunk: the bytes as read and the bytes of the result."""
+
+    def __init__(self, engine: Engine, nbytes: int):
+        # An engine may want memory of its own kind, as a GPU does.
+        allocate: Callable[[int], NDArray[np.uint8]] = getattr(engine, "allocate", _allocate)
+        self.source = as_view(allocate(nbytes))
+        self.result = as_view(allocate(nbytes))
 
 
-def _consume(plan: Plan, output: OutputTensor, pieces: Iterable[_Done], sink: Sink, progress: Progress) -> MergedTensor:
-    source_hash, hasher = blake3(), blake3()
-    squares, changed = 0.0, 0
-    for piece in pieces:
-        source_hash.update(piece.source)
-        hasher.update(piece.data)
-        sink.write(output, piece.data)
-        progress.advance(len(piece.data))
-        squares += piece.squares
-        changed += piece.changed
-    _check_digest(output, "blake3:" + source_hash.hexdigest(), _recorded(plan, output))
-    digest = "blake3:" + hasher.hexdigest()
-    return MergedTensor(output.name, output.dtype, output.shape, digest, squares, changed)
+def _allocate(nbytes: int) -> NDArray[np.uint8]:
+    return np.empty(nbytes, np.uint8)
 
 
-def _recorded(plan: Plan, output: OutputTensor) -> str:
-    """The digest that the bytes read for an output must have."""
-    if output.base is not None:
-        return plan.base_digests[output.base]
-    assert plan.head is not None
-    assert output.head is not None
-    return plan.head.manifest.head[output.head].digest
+def _largest_chunk(plan: Plan) -> int:
+    """Bytes of the largest chunk that is read or made."""
+    dtypes = {entry.dtype for entry in plan.base.entries.values()} | {output.dtype for output in plan.outputs}
+    if plan.head is not None:
+        dtypes |= {tensor.dtype for tensor in plan.head.manifest.head.values()}
+    elements = max((output.elements for output in plan.outputs), default=0)
+    return min(CHUNK, elements) * max((DTYPES[dtype].itemsize for dtype in dtypes), default=0)
 
 
-def _check_digest(output: OutputTensor, found: str, recorded: str) -> None:
-    if found != recorded:
+class _Tensor:
+    """One tensor of the result on its way: its digests, taken in order, and how it differs from the base."""
+
+    def __init__(self, origin: Origin):
+        self.origin = origin
+        self.chunks = max(1, chunk_count(origin.output.elements))  # an empty tensor is a tensor too
+        self.source, self.result = Strand(), Strand()
+        self._source_hash, self._result_hash = blake3(), blake3()
+        self._squares, self._changed = 0.0, 0
+
+    def follow_source(self, index: int, data: memoryview) -> None:
+        """The next chunk as it was read; after the last one, whether it was what is on record."""
+        self._source_hash.update(data)
+        if index == self.chunks - 1:
+            _check_digest(self.origin, "blake3:" + self._source_hash.hexdigest())
+
+    def follow_result(self, data: memoryview, change: Change) -> None:
+        """The next chunk of the result."""
+        self._result_hash.update(data)
+        self._squares += change.squares
+        self._changed += change.changed
+
+    def merged(self) -> MergedTensor:
+        """What became of it; only when all chunks have passed."""
+        output = self.origin.output
+        # What is carried over is hashed once.
+        digest = self.origin.digest if self.origin.carried else "blake3:" + self._result_hash.hexdigest()
+        return MergedTensor(output.name, output.dtype, output.shape, digest, self._squares, self._changed)
+
+
+def _check_digest(origin: Origin, found: str) -> None:
+    if found != origin.digest:
+        name = origin.output.base or origin.output.head
         raise IntegrityFailure(
-            f"tensor {output.base or output.head!r} hashes to {found}, recorded is {recorded}",
+            f"tensor {name!r} hashes to {found}, recorded is {origin.digest}",
             hint="the stored or referenced file has changed: run `mergestore verify`",
         )
 
 
-class _Worker:
-    """Computes one chunk at a time, on whichever thread."""
+@dataclass(frozen=True)
+class _Piece:
+    """One chunk of one tensor; ``number`` counts the pieces of its lane that are not empty."""
 
-    def __init__(self, plan: Plan, engine: Engine):
-        self.plan = plan
-        self.engine = engine
-
-    def run(self, job: _Job) -> _Done:
-        """Read, merge and check one chunk."""
-        if job.output.head is not None:
-            return self._head(job, job.output.head)
-        assert job.output.base is not None
-        entry = self.plan.base.entries[job.output.base]
-        raw = self._read(job, entry.dtype)
-        if entry.dtype not in MERGEABLE:
-            return _Done(job, raw, raw)
-        base = as_bits(raw, entry.dtype)
-        out = self._merge(job, base, entry.dtype)
-        if out is base:
-            return _Done(job, raw, raw)
-        if not finite(out, job.output.dtype):
-            raise _not_finite(job, out)
-        squares, changed = difference_energy(widen(out, job.output.dtype), widen(base, entry.dtype))
-        return _Done(job, as_bytes(out), raw, squares, int(changed))
-
-    def _read(self, job: _Job, dtype: str) -> memoryview:
-        assert job.output.base is not None
-        start, count = chunk_span(job.index, job.output.elements)
-        itemsize = DTYPES[dtype].itemsize
-        raw = memoryview(bytearray(count * itemsize))
-        self.plan.base.read_into(job.output.base, start * itemsize, raw)
-        return raw
-
-    def _merge(self, job: _Job, base: Bits, dtype: str) -> Bits:
-        plan, out_dtype = self.plan, job.output.dtype
-        contributions = tuple(plan.contribution(skill, term, job.index) for skill, term in job.terms)
-        if not base.size:
-            return base if dtype == out_dtype else convert(base, dtype, out_dtype)
-        if not contributions:
-            return untouched(base, dtype, plan.combine, out_dtype)
-        if plan.is_identity(contributions):
-            return _fine_tuned(contributions[0], base, out_dtype)
-        return self.engine.merge(base, dtype, contributions, plan.combine, out_dtype)
-
-    def _head(self, job: _Job, name: str) -> _Done:
-        assert self.plan.head is not None
-        entry, fd = self.plan.head.head(name)
-        start, count = chunk_span(job.index, job.output.elements)
-        itemsize = DTYPES[entry.dtype].itemsize
-        where = f"{self.plan.head.path}: head tensor {name!r}"
-        raw = memoryview(read_exactly(fd, count * itemsize, entry.offset + start * itemsize, where))
-        if entry.dtype == job.output.dtype:
-            return _Done(job, raw, raw)
-        out = convert(as_bits(raw, entry.dtype), entry.dtype, job.output.dtype)
-        if not finite(out, job.output.dtype):
-            raise _not_finite(job, out)
-        return _Done(job, as_bytes(out), raw)
+    tensor: _Tensor
+    index: int
+    lane: Strand
+    number: int
 
 
-def untouched(base: Bits, dtype: str, combine: Combine, out_dtype: str) -> Bits:
-    """A chunk that no skill changes: the base's own bits, unless scaled (`linear` unnormalized) or converted."""
-    if combine.base_scale == 1.0:
-        return convert(base, dtype, out_dtype)
-    return narrow(np.float32(combine.base_scale) * widen(base, dtype), out_dtype)
+_Task = tuple[_Piece, Loan[_Buffers]]
 
 
-def _fine_tuned(contribution: Contribution, base: Bits, out_dtype: str) -> Bits:
-    term = contribution.term
-    assert isinstance(term, KeptChunk)
-    return convert(rebuild(term, base), term.dtype, out_dtype)
+class _Run:
+    """One materialization: what all threads share."""
+
+    def __init__(self, plan: Plan, sink: Sink, engine: Engine, progress: Progress):
+        self._plan, self._sink, self._engine, self._progress = plan, sink, engine, progress
+        self._reporting = threading.Lock()
+        self._lanes: list[list[_Tensor]] = []
+
+    def merged(self) -> list[MergedTensor]:
+        """The finished tensors, lane by lane."""
+        return [tensor.merged() for lane in self._lanes for tensor in lane]
+
+    def pieces(self, lanes: Iterable[Sequence[OutputTensor]]) -> Iterator[_Piece]:
+        """All chunks, a few lanes side by side."""
+        return _interleaved([self._lane(outputs) for outputs in lanes], _SIDE_BY_SIDE)
+
+    def _lane(self, outputs: Sequence[OutputTensor]) -> Iterator[_Piece]:
+        tensors: list[_Tensor] = []
+        self._lanes.append(tensors)
+        strand, number = Strand(), 0
+        for output in outputs:
+            tensors.append(_Tensor(origin(self._plan, output)))
+            for index in range(tensors[-1].chunks):
+                yield _Piece(tensors[-1], index, strand, number)
+                number += 1 if output.elements else 0
+
+    def compute(self, task: _Task) -> None:
+        """Read, merge and write one chunk, and pass it to the digests that it is part of."""
+        piece, loan = task
+        tensor, index, origin = piece.tensor, piece.index, piece.tensor.origin
+        start, nbytes = origin.result_span(index)
+        place = self._sink.place(origin.output, start, nbytes)
+        result = loan.item.result[:nbytes] if place is None else place
+        source = result if origin.carried else loan.item.source[: origin.source_span(index)[1]]
+        read_chunk(self._plan, origin, index, source)
+        tensor.source.bring(index, _held(loan, lambda: tensor.follow_source(index, source)))
+        if not origin.carried:
+            change = merge_chunk(self._plan, self._engine, origin, index, source, result)
+            tensor.result.bring(index, _held(loan, lambda: tensor.follow_result(result, change)))
+        if nbytes:
+            self._sink.write(origin.output, start, result)
+            piece.lane.bring(piece.number, _held(loan, lambda: self._sink.follow(origin.output, result)))
+        loan.release()
+        with self._reporting:
+            self._progress.advance(nbytes)
 
 
-def _not_finite(job: _Job, out: Bits) -> InputRefused:
-    values = widen(out, job.output.dtype)
-    position = int(np.flatnonzero(~np.isfinite(values))[0])
-    return InputRefused(
-        f"tensor {job.output.name!r}: element {job.index * CHUNK + position} of the result is {values[position]}",
-        hint=f"it does not fit {job.output.dtype}: use smaller weights, or another output dtype (--dtype F32)",
-    )
+def _held(loan: Loan[_Buffers], use: Callable[[], None]) -> Callable[[], None]:
+    """A step that keeps the buffers until it has been done."""
+    loan.hold()
+
+    def step() -> None:
+        use()
+        loan.release()
+
+    return step
+
+
+def _lent(pieces: Iterable[_Piece], pool: Pool[_Buffers]) -> Iterator[_Task]:
+    """Each piece with buffers of its own. Lent in order: the piece all others wait for never lacks them."""
+    for piece in pieces:
+        loan = pool.lend()
+        if loan is None:
+            return
+        yield piece, loan
+
+
+def _interleaved(lanes: Iterable[Iterator[Item]], width: int) -> Iterator[Item]:
+    """One item of each of ``width`` iterators in turn; where one ends, another takes its place."""
+    waiting = iter(lanes)
+    running = deque(itertools.islice(waiting, width))
+    while running:
+        lane = running.popleft()
+        for item in itertools.islice(lane, 1):
+            yield item
+            running.append(lane)
+            break
+        else:
+            running.extend(itertools.islice(waiting, 1))

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
+
+import numpy as np
 
 from merging.plan import OutputTensor
 from storage.checkpoints.safetensors_file import SafetensorsWriter, Spec, index_json, plan_shards, shard_names
 from storage.checkpoints.shards import INDEX
 from storage.files import write_file
+from storage.memory import as_view
+
+
+class Sink(Protocol):
+    """Takes the merged model's bytes, in pieces that are never empty."""
+
+    def lanes(self, outputs: Iterable[OutputTensor]) -> Sequence[Sequence[OutputTensor]]:
+        """Every tensor, in sequences that can be worked on side by side; called first."""
+
+    def place(self, output: OutputTensor, start: int, nbytes: int) -> memoryview | None:
+        """Where bytes ``[start, start + nbytes)`` of a tensor are wanted; None if they are to be given to ``write``."""
+
+    def write(self, output: OutputTensor, start: int, data: memoryview) -> None:
+        """Take bytes of a tensor from ``start`` on. Threads call this at once, pieces come in any order."""
+
+    def follow(self, output: OutputTensor, data: memoryview) -> None:
+        """A piece has been written, and so have all before it in its lane: called in that order, once at a time."""
 
 
 @dataclass(frozen=True)
@@ -31,26 +51,38 @@ class ShardSink:
         self._shard_size = shard_size
         self._metadata = metadata
         self._shards: list[list[Spec]] = []
-        self._file_of: dict[str, int] = {}
-        self._writer: SafetensorsWriter | None = None
-        self._current = -1
-        self.files: list[WrittenFile] = []
+        self._shard_of: dict[str, int] = {}
+        self._writers: dict[int, SafetensorsWriter] = {}
+        self._opening = threading.Lock()
+        self._finished: dict[int, WrittenFile] = {}
 
-    def order(self, outputs: Iterable[OutputTensor]) -> list[OutputTensor]:
-        """Shard by shard, each in its file's layout order."""
+    @property
+    def files(self) -> list[WrittenFile]:
+        """The files that are finished, in the order of their names."""
+        return [self._finished[number] for number in sorted(self._finished)]
+
+    def lanes(self, outputs: Iterable[OutputTensor]) -> list[list[OutputTensor]]:
+        """One for each shard, in its file's layout order."""
         by_name = {output.name: output for output in outputs}
         specs = [(output.name, output.dtype, output.shape) for output in by_name.values()]
         self._shards = plan_shards(specs, self._shard_size)
-        self._file_of = {spec[0]: number for number, shard in enumerate(self._shards) for spec in shard}
-        return [by_name[spec[0]] for shard in self._shards for spec in shard]
+        self._shard_of = {spec[0]: number for number, shard in enumerate(self._shards) for spec in shard}
+        return [[by_name[spec[0]] for spec in shard] for shard in self._shards]
 
-    def write(self, output: OutputTensor, data: memoryview) -> None:
-        """Append to the shard the tensor belongs to, finishing the one before."""
-        while self._current < self._file_of[output.name]:
-            self._finish()
-            self._open(self._current + 1)
-        assert self._writer is not None
-        self._writer.write(output.name, data)
+    def place(self, output: OutputTensor, start: int, nbytes: int) -> None:
+        """Nowhere: what goes into a file is written."""
+
+    def write(self, output: OutputTensor, start: int, data: memoryview) -> None:
+        """Write to the tensor's place in the shard that it belongs to."""
+        self._writer(self._shard_of[output.name]).put(output.name, start, data)
+
+    def follow(self, output: OutputTensor, data: memoryview) -> None:
+        """Hash the file's next bytes; after the last ones the file is finished."""
+        number = self._shard_of[output.name]
+        writer = self._writer(number)
+        writer.follow(data)
+        if writer.complete:
+            self._finish(number)
 
     def __enter__(self) -> Self:
         return self
@@ -58,36 +90,58 @@ class ShardSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._finish()
-            if len(self._shards) > 1:
-                write_file(self._folder / INDEX, index_json(self._shards))
-        elif self._writer is not None:
-            self._writer.__exit__(kind, error, trace)
+        try:
+            if kind is None:
+                self._finish_all()
+        finally:
+            for writer in self._writers.values():
+                writer.abandon()
 
-    def _open(self, number: int) -> None:
-        name = shard_names(len(self._shards))[number]
-        self._writer = SafetensorsWriter(self._folder / name, self._shards[number], self._metadata)
-        self._current = number
+    def _finish_all(self) -> None:
+        """What is left: shards of empty tensors, to which no byte was written."""
+        for number in range(len(self._shards)):
+            if number not in self._finished:
+                self._writer(number)
+                self._finish(number)
+        if len(self._shards) > 1:
+            write_file(self._folder / INDEX, index_json(self._shards))
 
-    def _finish(self) -> None:
-        if self._writer is None:
-            return
-        self._writer.close()
-        self.files.append(WrittenFile(self._writer.path.name, self._writer.size, self._writer.sha256))
-        self._writer = None
+    def _writer(self, number: int) -> SafetensorsWriter:
+        with self._opening:
+            if number not in self._writers:
+                path = self._folder / shard_names(len(self._shards))[number]
+                self._writers[number] = SafetensorsWriter(path, self._shards[number], self._metadata)
+            return self._writers[number]
+
+    def _finish(self, number: int) -> None:
+        writer = self._writers[number]
+        writer.close()
+        self._finished[number] = WrittenFile(writer.path.name, writer.size, writer.sha256)
+        with self._opening:
+            del self._writers[number]
 
 
 class MemorySink:
-    """Collects each tensor's raw bytes in memory."""
+    """Has each tensor's raw bytes put straight into memory of its own."""
 
     def __init__(self) -> None:
-        self.tensors: dict[str, bytearray] = {}
+        self.tensors: dict[str, memoryview] = {}
+        self._making = threading.Lock()
 
-    def order(self, outputs: Iterable[OutputTensor]) -> list[OutputTensor]:
-        """As they come."""
-        return list(outputs)
+    def lanes(self, outputs: Iterable[OutputTensor]) -> list[list[OutputTensor]]:
+        """One, as they come."""
+        return [list(outputs)]
 
-    def write(self, output: OutputTensor, data: memoryview) -> None:
-        """Append to the tensor's buffer."""
-        self.tensors.setdefault(output.name, bytearray()).extend(data)
+    def place(self, output: OutputTensor, start: int, nbytes: int) -> memoryview:
+        """Within the tensor's memory, which is made when its first piece is due."""
+        with self._making:
+            if output.name not in self.tensors:
+                # Not a bytearray, which is filled with zeros first.
+                self.tensors[output.name] = as_view(np.empty(output.nbytes, np.uint8))
+        return self.tensors[output.name][start : start + nbytes]
+
+    def write(self, output: OutputTensor, start: int, data: memoryview) -> None:
+        """Nothing: it is in its place."""
+
+    def follow(self, output: OutputTensor, data: memoryview) -> None:
+        """Nothing."""

@@ -251,6 +251,34 @@ def test_writer_insists_on_order_and_size(tmp_path):
     writer.close()
 
 
+def test_pieces_put_anywhere_make_the_same_file(tmp_path):
+    contents = contents_of(SPECS)
+    write(tmp_path / "streamed", SPECS, contents)
+    with SafetensorsWriter(tmp_path / "put", SPECS) as writer:
+        for name, _, _ in reversed(writer.layout):
+            for at in reversed(range(0, len(contents[name]), 3)):
+                assert not writer.complete
+                writer.put(name, at, memoryview(contents[name])[at : at + 3])
+        for name, _, _ in writer.layout:
+            writer.follow(contents[name])
+        assert writer.complete
+    assert (tmp_path / "put").read_bytes() == (tmp_path / "streamed").read_bytes()
+    assert writer.sha256 == "sha256:" + hashlib.sha256((tmp_path / "put").read_bytes()).hexdigest()
+
+
+def test_nothing_is_put_outside_of_its_tensor_or_left_unhashed(tmp_path):
+    writer = SafetensorsWriter(tmp_path / "m", [("a", "U8", (2,)), ("b", "U8", (2,))])
+    for start, data in ((-1, b"x"), (1, b"xy"), (3, b"x")):
+        with pytest.raises(ValueError, match="'a', which has 2"):
+            writer.put("a", start, memoryview(data))
+    writer.put("b", 0, memoryview(b"xy"))
+    writer.put("a", 0, memoryview(b"xy"))
+    writer.follow(b"xy")
+    assert not writer.complete
+    with pytest.raises(ValueError, match="2 bytes early, within 'b'"):
+        writer.close()
+
+
 def test_writer_refuses_what_it_cannot_spell(tmp_path):
     for specs in (
         [("a", "U8", ()), ("a", "U8", ())],
@@ -301,8 +329,8 @@ def test_full_disk_is_said_clearly(tmp_path):
 
 
 def test_short_writes_are_completed(tmp_path, monkeypatch):
-    whole = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: whole(fd, memoryview(data)[:7]))
+    whole = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: whole(fd, memoryview(data)[:7], at))
     write(tmp_path / "m", SPECS, contents_of(SPECS), piece=1000)
     monkeypatch.undo()
     assert sorted(load_file(tmp_path / "m")) == sorted(name for name, _, _ in SPECS)

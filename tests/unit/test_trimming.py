@@ -5,9 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from merging import kernels
+from merging import reference
+from merging.magnitudes import most_values
 from merging.trimming import with_cutoffs
-from storage.encodings.encode import dare_coding
+from storage.encodings import frames
+from storage.encodings.coding import EXACT, dare_coding, magnitude_coding
+from storage.encodings.magnitude_kernels import count_around, count_patterns
+from storage.encodings.numeric import BITS, as_bytes
 from storage.progress import Silent
 from tests.unit.tiny_models import Tiny, tensor
 
@@ -144,11 +148,115 @@ def test_other_methods_have_no_cutoffs(tiny):
     assert with_cutoffs(plan, 1, Silent()) is plan
 
 
-def test_histograms_count_magnitudes_and_no_zeros():
+CODINGS = [
+    EXACT,
+    dare_coding(0.5, 7, "int4"),
+    dare_coding(0.5, 7, "bf16"),
+    dare_coding(0.5, 7, "exact"),
+    magnitude_coding(0.5, "model", "int4"),
+    magnitude_coding(0.5, "model", "exact"),
+]
+
+
+class Passes(Silent):
+    """Counts how often the chunks are gone through."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def start(self, label, total):
+        self.sizes.append(total)
+
+
+def cutoff_of(base, delta, density, threads=2):
+    """The one cutoff, and the bytes of each pass over the values."""
+    plan = dataclasses.replace(base.plan("ties", [(delta, 1.0)], density=density), cutoffs={})
+    passes = Passes()
+    (cutoff,) = set(with_cutoffs(plan, threads, passes).cutoffs.values())
+    return cutoff, passes.sizes
+
+
+def plain_cutoff(base, delta, density):
+    """By the definition: the values of the reference, sorted."""
+    plan = base.plan("ties", [(delta, 1.0)], density=1.0)
+    ones = {name: reference_values(plan, name) for name in base.tensors}
+    magnitudes = np.sort(np.abs(np.concatenate(list(ones.values()))))
+    k = int(density * magnitudes.size)
+    nonzero = np.count_nonzero(magnitudes)
+    return 0.0 if nonzero <= k else float("inf") if k == 0 else magnitudes[-k]
+
+
+def reference_values(plan, name):
+    bits = np.zeros(plan.base.entries[name].elements, BITS[plan.base.entries[name].dtype])
+    plan.base.read_into(name, 0, as_bytes(bits))
+    parts = [np.zeros(bits.size, np.float32)]
+    for _, term in plan.terms(name):
+        parts = []
+        for index in range(frames.chunk_count(bits.size)):
+            start, count = frames.chunk_span(index, bits.size)
+            parts.append(reference.dense(term.chunk(index), bits[start : start + count]))
+    return np.concatenate(parts)
+
+
+def even_and_uneven(random, n):
+    """Values of one kind throughout; and such that a sample of the chunks is far from the whole."""
+    even = random.standard_normal(n).astype(np.float32)
+    uneven = even.copy()
+    for chunk in range(8, n // 64, 16):  # the chunks that the sample takes
+        uneven[64 * chunk : 64 * (chunk + 1)] *= 1000
+    return even, uneven
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=str)
+@pytest.mark.parametrize("uneven", [False, True])
+@pytest.mark.parametrize("density", [0.0001, 0.1, 0.3, 0.7])
+def test_of_many_chunks_of_any_encoding_it_is_the_kth_largest(tiny, monkeypatch, coding, uneven, density):
+    monkeypatch.setattr(frames, "CHUNK", 64)
+    random = np.random.default_rng(6)
+    base = tiny(w=zeros(8000), v=tensor(random.standard_normal(64 * 9 + 5), "BF16"))
+    values = even_and_uneven(random, 8000)[uneven]
+    delta = base.delta({"w": tensor(values), "v": tensor(base.tensors["v"].floats + 0.5, "BF16")}, coding)
+    expected = plain_cutoff(base, delta, density)
+    for threads in (1, 3):
+        found, passes = cutoff_of(base, delta, density, threads)
+        assert found == expected
+        assert len(passes) <= 3
+        if not uneven and 0.05 < density < 0.5:
+            assert len(passes) == 2  # a sample, then all of it, once
+            assert passes[0] < passes[1] / 10
+
+
+def test_nothing_is_counted_where_no_more_is_stored_than_is_kept(tiny):
+    base = tiny(w=zeros(5000))
+    values = np.random.default_rng(4).standard_normal(5000).astype(np.float32)
+    for coding in (dare_coding(0.8, 1, "int4"), dare_coding(0.8, 1, "bf16"), magnitude_coding(0.2, "model", "int4")):
+        assert cutoff_of(base, base.delta({"w": tensor(values)}, coding), 0.25) == (0.0, [])
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=str)
+def test_frame_sizes_bound_the_values_from_above(tiny, coding):
+    base = tiny(w=zeros(999))
+    delta = base.delta({"w": tensor(np.random.default_rng(8).standard_normal(999))}, coding)
+    stored = np.count_nonzero(reference_values(base.plan("linear", [(delta, 1.0)]), "w"))
+    assert stored <= most_values(delta.term("w")) <= min(999, 1.04 * stored + 200)
+
+
+@pytest.mark.parametrize("first", [0, 0x3F79, 0x3F80, 0x4000])
+def test_histograms_count_magnitudes_and_no_zeros(first):
     values = np.array([0.0, -0.0, 1.0, -1.0, 1.5, 2.0**-149], np.float32).view(np.uint32)
-    counts = np.zeros(1 << 16, np.uint64)
-    kernels.count_magnitudes(values, 16, np.uint32(0), counts)
-    assert {int(bin_): int(counts[bin_]) for bin_ in np.flatnonzero(counts)} == {0x3F80: 2, 0x3FC0: 1, 0: 1}
+    upper = {0x3F80: 2, 0x3FC0: 1, 0: 1}
+    counts, window = np.zeros(1 << 16, np.uint64), np.zeros((16 << 16) + 16, np.uint64)
+    count_around(values, np.int64(first), counts, window)
+    assert bins(counts) == upper
+    in_window = {0: {1: 1}, 0x3F79: {7 << 16: 2}, 0x3F80: {0: 2}, 0x4000: {}}
+    assert bins(window[:-16]) == in_window[first]
     counts[:] = 0
-    kernels.count_magnitudes(values, 0, np.uint32(0x3F80), counts)
-    assert {int(bin_): int(counts[bin_]) for bin_ in np.flatnonzero(counts)} == {0: 2}
+    count_patterns(values, np.int64(-1), counts)
+    assert bins(counts) == upper
+    counts[:] = 0
+    count_patterns(values, np.int64(0x3F80), counts)
+    assert bins(counts) == {0: 2}
+
+
+def bins(counts):
+    return {int(bin_): int(counts[bin_]) for bin_ in np.flatnonzero(counts)}

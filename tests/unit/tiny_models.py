@@ -18,7 +18,8 @@ from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
 from storage.deltas.delta import ContentHash, DeltaFile, DeltaWriter
 from storage.deltas.manifest import LowRank, Manifest, TensorDelta
 from storage.digests import blake3_digest, model_digest
-from storage.encodings.encode import EXACT, Coding, encode_chunk
+from storage.encodings.coding import EXACT, Coding
+from storage.encodings.encode import encode_chunk
 from storage.encodings.frames import chunk_count, chunk_span, compress
 from storage.encodings.numeric import BITS, as_bytes, narrow, widen
 from storage.encodings.philox import FULL, mask_key
@@ -89,15 +90,23 @@ class Tiny:
         """Encode a fine-tune and open the stored delta. Tensors with the base's own bits are stored as `same`."""
         entries = {}
         path = self.folder / (name or f"{len(self.opened)}.safetensors")
+        cutoff = self._cutoff(fine_tuned, coding)
         with DeltaWriter(path.with_suffix(".spool")) as writer:
             for tensor_name in sorted(fine_tuned):
-                entries[tensor_name] = self._entry(writer, tensor_name, fine_tuned[tensor_name], coding)
-            encoding = "exact" if coding.values == "exact" and coding.threshold == FULL else "dare"
-            manifest = Manifest(encoding, digest_of(self.tensors), digest_of(fine_tuned), entries, coding)
+                entries[tensor_name] = self._entry(writer, tensor_name, fine_tuned[tensor_name], coding, cutoff)
+            manifest = Manifest(_encoding(coding), digest_of(self.tensors), digest_of(fine_tuned), entries, coding)
             writer.finish(path, manifest, {})
         return self._open(path)
 
-    def _entry(self, writer: DeltaWriter, name: str, ours: Values, coding: Coding) -> TensorDelta:
+    def _cutoff(self, fine_tuned: dict[str, Values], coding: Coding) -> float:
+        """The k-th largest magnitude over the whole model, where a coding selects by it."""
+        if coding.density is None:
+            return 0.0
+        deltas = [np.abs(ours.floats - self.tensors[name].floats).reshape(-1) for name, ours in fine_tuned.items()]
+        magnitudes = np.sort(np.concatenate(deltas))
+        return float(magnitudes[-int(coding.density * magnitudes.size)])
+
+    def _entry(self, writer: DeltaWriter, name: str, ours: Values, coding: Coding, cutoff: float) -> TensorDelta:
         base = self.tensors[name]
         common = (base.dtype, base.shape, base.digest, ours.digest, ours.dtype)
         if (base.dtype, base.digest) == (ours.dtype, ours.digest):
@@ -108,7 +117,7 @@ class Tiny:
             start, count = chunk_span(index, base.bits.size)
             end = start + count
             data = encode_chunk(
-                base.bits[start:end], base.dtype, ours.bits[start:end], ours.dtype, coding, key, start
+                base.bits[start:end], base.dtype, ours.bits[start:end], ours.dtype, coding, key, start, cutoff
             ).data
             chunks.append((data, compress(data)))
         return TensorDelta("kept", *common, coding=coding, content=writer.add_frames(name, chunks))
@@ -158,6 +167,14 @@ class Tiny:
             done.name: widen(np.frombuffer(sink.tensors[done.name], BITS[done.dtype]), done.dtype).reshape(done.shape)
             for done in merged
         }
+
+
+def _encoding(coding: Coding) -> str:
+    if coding.selects_magnitude:
+        return "magnitude"
+    if coding.values == "sign":
+        return "sign"
+    return "exact" if coding.values == "exact" and coding.threshold == FULL else "dare"
 
 
 def _stored_sparse(delta: DeltaFile) -> bool:
