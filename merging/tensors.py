@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from merging.plan import OutputTensor
 from storage.errors import EnvironmentFailure
 
@@ -41,10 +44,22 @@ def import_torch() -> Any:
     return torch
 
 
-def to_torch(output: OutputTensor, raw: bytearray, device: str) -> Tensor:
+def torch_dtype(dtype: str) -> Any:
+    """The torch dtype of a safetensors one."""
+    return getattr(import_torch(), _NAMES[dtype])
+
+
+def host_bytes(tensor: Tensor) -> NDArray[np.uint8]:
+    """The bytes of a contiguous tensor on the CPU, in its own memory."""
+    torch = import_torch()
+    raw: NDArray[np.uint8] = tensor.detach().reshape(-1).view(torch.uint8).numpy()
+    return raw
+
+
+def to_torch(output: OutputTensor, raw: bytearray | memoryview, device: str) -> Tensor:
     """A tensor over ``raw`` (not copied on the CPU), on ``device``."""
     torch = import_torch()
-    dtype = getattr(torch, _NAMES[output.dtype])
+    dtype = torch_dtype(output.dtype)
     flat = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
     tensor: Tensor = flat.reshape(output.shape).to(device)
     return tensor
