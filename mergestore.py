@@ -43,7 +43,9 @@ _refuse_shadows()
 
 from registry.results import (  # noqa: E402  (only after the check that these are ours)
     Audit,
+    Footprint,
     Listing,
+    Loaded,
     Materialized,
     Merged,
     RegisteredBase,
@@ -65,6 +67,7 @@ from storage.errors import (  # noqa: E402
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from registry.resident import Resident
     from registry.store import Store
 
     __version__: str
@@ -73,15 +76,18 @@ __all__ = [
     "Audit",
     "Conflict",
     "EnvironmentFailure",
+    "Footprint",
     "InputRefused",
     "IntegrityFailure",
     "Listing",
+    "Loaded",
     "Materialized",
     "Merged",
     "MergestoreError",
     "NotFound",
     "RegisteredBase",
     "RegisteredSkill",
+    "Resident",
     "Result",
     "Store",
     "UsageError",
@@ -214,6 +220,10 @@ def __getattr__(name: str) -> Any:
         from registry.store import Store
 
         return Store
+    if name == "Resident":
+        from registry.resident import Resident
+
+        return Resident
     if name == "__version__":
         return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

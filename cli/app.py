@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 import mergestore
 from cli import combine, console, curate, examine, housekeeping, register
+from cli.quick import QuickCommand, QuickGroup
 from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
@@ -16,7 +16,7 @@ VERBS = (
 )  # fmt: skip
 
 
-class _Verbs(TyperGroup):
+class _Verbs(QuickGroup):
     """Lists the verbs in the order of ``VERBS``; typer alone would put the groups last."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -56,17 +56,20 @@ def entry(
         raise typer.Exit
 
 
-app.command("init")(housekeeping.init)
-app.command("doctor")(housekeeping.doctor)
 app.add_typer(_register, name="register")
-_register.command("base")(register.base)
-_register.command("skill")(register.skill)
-app.command("merge")(combine.merge)
-app.command("materialize")(combine.materialize)
-app.command("audit")(examine.audit)
-app.command("verify")(examine.verify)
-app.command("list")(examine.list_)
-app.command("show")(examine.show)
-app.command("alias")(curate.alias)
-app.command("yank")(curate.yank)
-app.command("sync")(housekeeping.sync)
+for _app, _name, _function in (
+    (app, "init", housekeeping.init),
+    (app, "doctor", housekeeping.doctor),
+    (_register, "base", register.base),
+    (_register, "skill", register.skill),
+    (app, "merge", combine.merge),
+    (app, "materialize", combine.materialize),
+    (app, "audit", examine.audit),
+    (app, "verify", examine.verify),
+    (app, "list", examine.list_),
+    (app, "show", examine.show),
+    (app, "alias", curate.alias),
+    (app, "yank", curate.yank),
+    (app, "sync", housekeeping.sync),
+):
+    _app.command(_name, cls=QuickCommand)(_function)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import report
+from cli.compiled import load_compiler
 from cli.options import DtypeOption, HeadOption, MethodOption, ParameterOption, parse_parameters
 from cli.units import parse_size
 from cli.verb import Invocation, verb
@@ -70,6 +71,7 @@ def materialize(
 ) -> None:
     """Compute a merge into a model folder, ready for transformers."""
     parameters, largest = parse_parameters(param), parse_size(shard_size)
+    load_compiler()
     with invocation.open() as store:
         materialized = store.materialize(
             target,

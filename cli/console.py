@@ -6,21 +6,9 @@ import io
 import json
 import os
 import sys
-from typing import IO, TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from typing import IO, Any
 
 _RED, _PLAIN = "\x1b[1;31m", "\x1b[0m"
-_UNLIMITED = 100_000  # columns of an answer that is piped: nothing is cut or wrapped
-
-
-def answers() -> Console:
-    """The rich console of stdout: as wide as the terminal, or unlimited where there is none."""
-    from rich.console import Console
-
-    wide = None if sys.stdout.isatty() else _UNLIMITED
-    return Console(file=sys.stdout, width=wide, highlight=False, markup=False, emoji=False)
 
 
 def say(text: str = "") -> None:

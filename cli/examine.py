@@ -10,6 +10,9 @@ from cli import lineage, report, tables
 from cli.verb import Invocation, verb
 from mergestore import IntegrityFailure, UsageError
 
+NEWEST = 10
+"""How many rows of what grows without end a person sees at first."""
+
 ReferenceArgument = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION|@ALIAS]", help="A base model, skill or merge; the newest if only NAME.")
 ]
@@ -41,14 +44,17 @@ def audit(
     invocation: Invocation,
     reference: ReferenceArgument,
     tree: Annotated[
-        bool, typer.Option("--tree", help="Print the lineage as a tree: the default without --json.")
+        bool,
+        typer.Option(
+            "--tree", help=f"Cut nothing: else the newest {NEWEST} of what was made, came of it and happened."
+        ),
     ] = False,
 ) -> None:
     """Say what is in a model, down to digests, people and times."""
     if tree and invocation.json:
         raise UsageError("--tree and --json exclude each other", hint="Choose one of the two faces.")
     with invocation.open() as store:
-        found = store.audit(reference)
+        found = store.audit(reference, newest=None if tree or invocation.json else NEWEST)
     invocation.answer(found, lineage.audit)
 
 

@@ -6,29 +6,37 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.console import answers, say
-from cli.tables import materializations, table
+from cli.console import say
+from cli.tables import materializations, newest
 from cli.units import digest_text, size_text
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
-
     from mergestore import Audit
 
 Node = Mapping[str, Any]
 
+_DESCENDANT = ("kind", "name", "version", "digest", "licence", "state")
+
 
 def audit(answer: Audit) -> None:
-    """The lineage tree, then what was made of it, then who did what and when."""
-    answers().print(_Lineage.of(answer).tree(f"{answer.name}@{answer.version}"))
+    """The lineage tree, then what was made of it, what came of it, and who did what and when."""
+    for line in _Lineage.of(answer).lines(f"{answer.name}@{answer.version}"):
+        say(line)
     if answer.recipe is not None:
         parameters = "".join(f", {name} {value}" for name, value in answer.recipe["parameters"].items())
         say(f"method {answer.recipe['method']}{parameters}")
         say(f"recipe {answer.recipe_digest}")
-    if answer.materializations:
-        materializations(answer.materializations)
-    if answer.events:
-        table("events", answer.events, ("at", "actor", "action", "subject"))
+    say()
+    materializations(answer.materializations, answer.counts["materializations"])
+    _descendants(answer)
+    newest("events", answer.events, ("at", "actor", "action", "subject"), answer.counts["events"])
+
+
+def _descendants(answer: Audit) -> None:
+    """What came of this version: how many of each kind, and the newest of them."""
+    counts = answer.counts["descendants"]
+    spelled = ", ".join(f"{count:,} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+    newest(f"descendants: {spelled}", answer.descendants, _DESCENDANT, sum(counts.values()))
 
 
 @dataclass(frozen=True)
@@ -51,21 +59,40 @@ class _Lineage:
             weights={term["skill"]: term["weight"] for term in terms},
         )
 
-    def tree(self, root: str) -> Tree:
-        from rich.tree import Tree
+    def lines(self, root: str) -> Iterator[str]:
+        """The tree below ``root``, a line for each version; what stands there with its parents is not told again."""
+        yield _label(self.nodes[root])
+        pending, told = self._branches(root, ""), {root}
+        while pending:
+            edge, stem, last = pending.pop()
+            parent = edge["parent"]
+            again = parent in told and parent in self.parents
+            yield f"{stem}{'└── ' if last else '├── '}{self._part(edge)}{', as above' if again else ''}"
+            if not again:
+                told.add(parent)
+                pending += self._branches(parent, stem + ("    " if last else "│   "))
 
-        tree = Tree(_label(self.nodes[root]))
-        self._grow(tree, root)
-        return tree
+    def _branches(self, child: str, stem: str) -> list[tuple[Mapping[str, Any], str, bool]]:
+        """The edges to the parents of ``child`` with what stands before them, last one first."""
+        edges = self.parents.get(child, [])
+        return [(edge, stem, edge is edges[-1]) for edge in reversed(edges)]
 
-    def _grow(self, tree: Tree, child: str) -> None:
-        """Add what ``child`` came from; lineage has no cycles, so this ends."""
-        for edge in self.parents.get(child, []):
-            parent = self.nodes[edge["parent"]]
-            weighed = edge["role"] == "skill" and parent["digest"] in self.weights
-            weight = f"{self.weights[parent['digest']]:g} * " if weighed else ""
-            role = "" if edge["role"] == parent["kind"] else f"{edge['role']} of "
-            self._grow(tree.add(f"{weight}{role}{_label(parent)}"), edge["parent"])
+    def _part(self, edge: Mapping[str, Any]) -> str:
+        """The version that ``edge`` leads to, and its part in what was made of it."""
+        parent = self.nodes[edge["parent"]]
+        weighed = edge["role"] == "skill" and parent["digest"] in self.weights
+        weight = f"{self.weights[parent['digest']]:g} * " if weighed else ""
+        role = "" if edge["role"] == parent["kind"] else f"{edge['role']} of "
+        return f"{weight}{role}{_label(parent)}"
+
+
+def _chosen(node: Node) -> str:
+    """Which values a skill keeps, and how."""
+    if node["drop_rate"] is not None:
+        return f" {node['values']}, p {node['drop_rate']:.3g}, seed {node['seed']}"
+    if node["density"] is not None:
+        return f" {node['values']}, density {node['density']:g}, trim {node['trim']}"
+    return ""
 
 
 def _label(node: Node) -> str:
@@ -76,8 +103,7 @@ def _marks(node: Node) -> Iterator[str]:
     """What a reviewer looks for: identity, encoding and seed, licence, who, and whether it was withdrawn."""
     yield digest_text(node["digest"])
     if node.get("encoding"):
-        seed = f" {node['values']}, p {node['drop_rate']:.3g}, seed {node['seed']}" if node["values"] else ""
-        yield f"{node['encoding']}{seed}, {size_text(node['stored_bytes'])}"
+        yield f"{node['encoding']}{_chosen(node)}, {size_text(node['stored_bytes'])}"
     if node.get("licence"):
         yield str(node["licence"])
     yield f"by {node['created_by']}"

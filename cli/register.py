@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli import report
+from cli.compiled import load_compiler
 from cli.options import LicenceOption
 from cli.verb import Invocation, verb
 
@@ -55,18 +56,35 @@ def skill(
         int | None,
         typer.Option("--seed", metavar="N", help="Seed of dare's mask, mixed with the content; 0 if not given."),
     ] = None,
+    density: Annotated[
+        float | None,
+        typer.Option(
+            "--density", metavar="D", help="Share of values that magnitude keeps, 0 < D < 1; 0.1 if not given."
+        ),
+    ] = None,
+    trim: Annotated[
+        str | None,
+        typer.Option(
+            "--trim",
+            metavar="model|tensor",
+            help="Whether magnitude keeps the largest of the whole model or of each tensor; model if not given.",
+        ),
+    ] = None,
     encoding: Annotated[
         str | None,
         typer.Option(
             "--encoding",
             metavar="ENCODING",
-            help="How the delta is stored: dare, exact or lora; else lora for an adapter, dare for a checkpoint.",
+            help="How the delta is stored: dare, exact, magnitude or sign, for an adapter lora. "
+            "If not given, dare for a checkpoint.",
         ),
     ] = None,
     values: Annotated[
         str | None,
         typer.Option(
-            "--values", metavar="VALUES", help="How dare stores what it keeps: int4, bf16 or exact; int4 if not given."
+            "--values",
+            metavar="VALUES",
+            help="How dare and magnitude store what they keep: int4, bf16 or exact; int4 if not given.",
         ),
     ] = None,
     allow_missing: Annotated[
@@ -76,6 +94,7 @@ def skill(
     licence: LicenceOption = None,
 ) -> None:
     """Register a fine-tune of a base model as a skill: a versioned, compressed delta."""
+    load_compiler()
     with invocation.open() as store:
         registered = store.register_skill(
             name,
@@ -85,6 +104,8 @@ def skill(
             values=values,
             drop_rate=drop_rate,
             seed=seed,
+            density=density,
+            trim=trim,
             allow_missing=allow_missing,
             licence=licence,
             progress=invocation.progress(),

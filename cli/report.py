@@ -39,6 +39,7 @@ def registered_base(answer: RegisteredBase) -> None:
     how = "referenced in place" if answer.referenced else size_text(answer.bytes)
     say(f"  {count_text(answer.parameters)} parameters in {answer.tensors} tensors, {how}")
     say(f"  {answer.digest}")
+    _notes(answer.notes)
 
 
 def registered_skill(answer: RegisteredSkill) -> None:
@@ -98,9 +99,11 @@ def _registered(answer: RegisteredBase | RegisteredSkill) -> None:
 
 
 def _encoding(answer: RegisteredSkill) -> str:
-    if answer.encoding != "dare":
-        return f"encoding {answer.encoding}"
-    return f"encoding dare ({answer.values}), drop rate {answer.drop_rate:g}, seed {answer.seed}"
+    if answer.encoding == "dare":
+        return f"encoding dare ({answer.values}), drop rate {answer.drop_rate:g}, seed {answer.seed}"
+    if answer.encoding == "magnitude":
+        return f"encoding magnitude ({answer.values}), density {answer.density:g}, trim {answer.trim}"
+    return f"encoding {answer.encoding}"
 
 
 def _notes(notes: Sequence[str]) -> None:

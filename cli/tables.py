@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.console import answers, say
+from cli.console import say
+from cli.grid import Column, print_grid
 from cli.units import count_text, digest_text, size_text, time_text
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def record(answer: Row) -> None:
             say(f"{_words(name)}: {', '.join(map(str, part))}")
 
 
-def materializations(rows: Sequence[Row]) -> None:
+def materializations(rows: Sequence[Row], count: int | None = None) -> None:
     """What was made, by whom and when, on what, and where it was put."""
-    table("materializations", rows, _MADE)
+    newest("materializations", rows, _MADE, count)
 
 
 def facts(record: Row, indent: int = 0) -> None:
@@ -72,17 +73,19 @@ def facts(record: Row, indent: int = 0) -> None:
 
 def table(title: str, rows: Sequence[Row], names: Iterable[str] | None = None) -> None:
     """A table of ``rows`` with the columns ``names``, or all, without those that say nothing."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     names = names or dict.fromkeys(name for row in rows for name in row)
-    columns = [name for name in names if _speaks(name, rows)]
-    grid = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        grid.add_column(_words(name), justify="right" if name in _SIZES | _COUNTS else "left")
-    for row in rows:
-        grid.add_row(*(_cell(name, row.get(name)) for name in columns))
-    answers().print(grid)
+    shown = [name for name in names if _speaks(name, rows)]
+    columns = [Column(_words(name), right=name in _SIZES | _COUNTS) for name in shown]
+    print_grid(title, columns, ([_cell(name, row.get(name)) for name in shown] for row in rows))
+
+
+def newest(title: str, rows: Sequence[Row], names: Iterable[str] | None = None, count: int | None = None) -> None:
+    """A table of the newest rows of ``count``; the rest is told by its number."""
+    if rows:
+        table(title, rows, names)
+    if count is not None and count > len(rows):
+        say(f" … and {count - len(rows):,} older: --tree or --json tells all")
+        say()
 
 
 def _speaks(name: str, rows: Sequence[Row]) -> bool:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from registry.records import events
 from registry.records.aliases import alias_history, aliases
-from registry.records.catalog import list_versions, resolve, versions
-from registry.records.contents import load_delta, load_files
-from registry.records.lineage import ancestors
+from registry.records.catalog import Listed, list_versions, resolve, versions
+from registry.records.contents import load_delta, load_deltas, load_files
+from registry.records.lineage import Lineage, Node, ancestors, count_descendants, newest_descendants
+from registry.records.lookup import find_versions
 from registry.records.names import parse_reference
-from registry.records.recipes import load_recipe, materializations
-from registry.records.tables import Materialization, ModelVersion
+from registry.records.recipes import count_materializations, load_recipe, materializations
+from registry.records.tables import Delta, Materialization, ModelVersion
 from registry.results import Audit, Listing
 from storage.digests import parse_json
 
@@ -44,53 +45,59 @@ def show(session: Session, reference: str) -> dict[str, Any]:
     return {**document, **_by_kind(session, version)}
 
 
-def audit(session: Session, reference: str) -> Audit:
-    """The lineage of one version down to its base, the recipe, what was made of it, and every recorded event."""
+def audit(session: Session, reference: str, newest: int | None = None) -> Audit:
+    """Where one version came from, down to its base; the recipe; what came of it; and every recorded event.
+
+    What grows with use (materializations, descendants, events) is cut to the ``newest`` so many of each, if given;
+    ``counts`` says how many there are.
+    """
     version = resolve(session, parse_reference(reference))
     graph = ancestors(session, version.id)
-    is_merge = version.kind == "merge"
-    recipe = parse_json(load_recipe(session, version.digest).canonical) if is_merge else None
-    made = materializations(session, version.digest) if is_merge else []
-    subjects = [node.id for node in graph.nodes] + ([version.digest] if is_merge else [])
+    recipe_digest = version.digest if version.kind == "merge" else None
+    made = materializations(session, recipe_digest, newest) if recipe_digest else []
+    subjects = [node.id for node in graph.nodes] + ([recipe_digest] if recipe_digest else [])
     return Audit(
         name=version.name,
         version=version.version,
         kind=version.kind,
         digest=version.digest,
-        recipe_digest=version.digest if is_merge else None,
-        recipe=recipe,
-        lineage={"nodes": list(_nodes(session, graph.to_dict()["nodes"])), "edges": graph.to_dict()["edges"]},
+        recipe_digest=recipe_digest,
+        recipe=parse_json(load_recipe(session, recipe_digest).canonical) if recipe_digest else None,
+        lineage={"nodes": _nodes(session, graph), "edges": graph.to_dict()["edges"]},
         materializations=[_materialization(each) for each in made],
-        events=events.of(session, subjects),
+        descendants=[node.to_dict() for node in newest_descendants(session, version.id, newest)],
+        events=events.of(session, subjects, newest),
+        counts={
+            "materializations": count_materializations(session, recipe_digest) if recipe_digest else 0,
+            "descendants": count_descendants(session, version.id),
+            "events": events.count(session, subjects),
+        },
     )
 
 
-def _nodes(session: Session, nodes: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+def _nodes(session: Session, graph: Lineage) -> list[dict[str, Any]]:
     """Lineage nodes with what a reviewer asks next: encoding, seed, who, when, from where."""
-    for node in nodes:
-        version = resolve(session, parse_reference(node["id"]))
-        more: dict[str, Any] = {
-            "created_at": version.created_at.isoformat(),
-            "created_by": version.created_by,
-            "source": version.source,
-            "reason": version.reason,
-        }
-        delta = load_delta(session, version.id)
-        if delta is not None:
-            more |= {
-                "encoding": delta.encoding,
-                "values": delta.values,
-                "drop_rate": delta.drop_rate,
-                "seed": delta.seed,
-                "stored_bytes": delta.stored_bytes,
-                "statistics": delta.statistics,
-            }
-        if version.kind == "merge":
-            more["expression"] = version.attributes.get("expression")
-        yield {**node, **more}
+    references = {node.id: parse_reference(node.id) for node in graph.nodes}
+    found = find_versions(session, references.values())
+    deltas = load_deltas(session, (version.id for version in found.values()))
+    return [_node(node, found[references[node.id]], deltas) for node in graph.nodes]
 
 
-def _summary(version: ModelVersion) -> dict[str, Any]:
+def _node(node: Node, version: ModelVersion, deltas: Mapping[int, Delta]) -> dict[str, Any]:
+    more: dict[str, Any] = {
+        "created_at": version.created_at.isoformat(),
+        "created_by": version.created_by,
+        "source": version.source,
+        "reason": version.reason,
+    }
+    if version.id in deltas:
+        more |= _delta(deltas[version.id])
+    if version.kind == "merge":
+        more["expression"] = version.attributes.get("expression")
+    return {**node.to_dict(), **more}
+
+
+def _summary(version: ModelVersion | Listed) -> dict[str, Any]:
     return {
         "name": version.name,
         "version": version.version,
@@ -115,12 +122,17 @@ def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
     if delta is None:
         return {}
     base = session.get_one(ModelVersion, delta.base_version_id)
+    return {"base": {"name": base.name, "version": base.version, "digest": base.digest}, **_delta(delta)}
+
+
+def _delta(delta: Delta) -> dict[str, Any]:
     return {
-        "base": {"name": base.name, "version": base.version, "digest": base.digest},
         "encoding": delta.encoding,
         "values": delta.values,
         "drop_rate": delta.drop_rate,
         "seed": delta.seed,
+        "density": delta.parameters.get("density"),
+        "trim": delta.parameters.get("trim"),
         "stored_bytes": delta.stored_bytes,
         "statistics": delta.statistics,
     }

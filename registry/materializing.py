@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from merging.engines import open_engine
+from merging.engines import load_onto, open_engine
 from merging.materializer import MergedTensor, materialize
 from merging.plan import OutputTensor, Plan, make_plan
 from merging.sinks import MemorySink, ShardSink
@@ -32,9 +32,9 @@ from registry.provenance.courier import Courier
 from registry.provenance.delivery import KIND
 from registry.publishing import Sources, folder_size, free_space
 from registry.records import outbox
-from registry.records.contents import load_delta, load_files
+from registry.records.contents import load_deltas, load_files
 from registry.records.database import reading, writing
-from registry.records.lineage import ancestors
+from registry.records.lineage import Lineage, ancestors
 from registry.records.recipes import cached_materialization, record_materialization
 from registry.records.tables import Materialization
 from registry.results import Materialized
@@ -136,7 +136,7 @@ def materialize_to_folder(
 
 
 def _refuse_kept(home: Home, output: Path) -> None:
-    """Nothing may take the place of the store or a part of it, of the folder that one is in, of one's home or a disk."""
+    """Nothing may take the place of the store or a part of it, of the working folder, of one's home or of a disk."""
     root, place = home.root.resolve(), output.resolve()
     if place == root or root in place.parents or place in root.parents:
         raise UsageError(f"{output} lies in the store {root}, or holds it", hint="choose a folder outside of the store")
@@ -170,6 +170,9 @@ def load_tensors(context: Context, target: str, choices: Choices, device: str, t
     """Compute a merge into torch tensors on ``device``, by name; nothing is written or recorded."""
     import_torch()
     with _opened(context, target, choices) as opened:
+        there = load_onto(opened.plan, device, thread_count(threads))
+        if there is not None:
+            return there
         sink = MemorySink()
         _merge(opened.plan, sink, device, threads, Silent())
         return {
@@ -189,12 +192,12 @@ def _opened(context: Context, target: str, choices: Choices) -> Iterator[_Opened
             base = open_base(session, context.home, resolved.base)
             stack.callback(base.source.close)
             deltas = {}
+            records = load_deltas(session, (skill.id for skill in resolved.inputs[1:]))
             for skill in resolved.inputs[1:]:
                 deltas[skill.digest] = stack.enter_context(open_skill(session, context.home, skill))
-            records = {skill.digest: load_delta(session, skill.id) for skill in resolved.inputs[1:]}
             sources = Sources(
                 resolved=resolved,
-                deltas={digest: row for digest, row in records.items() if row is not None},
+                deltas={skill.digest: records[skill.id] for skill in resolved.inputs[1:]},
                 manifests={digest: delta.manifest for digest, delta in deltas.items()},
                 lineage=_lineage(session, resolved),
                 base_files=load_files(session, resolved.base.id),
@@ -202,16 +205,10 @@ def _opened(context: Context, target: str, choices: Choices) -> Iterator[_Opened
         yield _Opened(sources, make_plan(resolved.recipe, base.source, base.digests, deltas))
 
 
-def _lineage(session: Session, resolved: ResolvedMerge) -> Any:
+def _lineage(session: Session, resolved: ResolvedMerge) -> Lineage:
     """The graph above the result: that of the named merge, or of the inputs taken together."""
-    from registry.records.lineage import Lineage
-
-    if resolved.merge is not None:
-        return ancestors(session, resolved.merge.id)
-    graphs = [ancestors(session, version.id) for version in resolved.inputs]
-    nodes = {node.id: node for graph in graphs for node in graph.nodes}
-    edges = {(edge.child, edge.parent, edge.role): edge for graph in graphs for edge in graph.edges}
-    return Lineage(tuple(nodes[key] for key in sorted(nodes)), tuple(edges[key] for key in sorted(edges)))
+    roots = (resolved.merge,) if resolved.merge is not None else resolved.inputs
+    return ancestors(session, *(version.id for version in roots))
 
 
 def _cache_path(home: Home, recipe_digest: str) -> Path:
@@ -383,7 +380,7 @@ def _payload(made: Materialization, sources: Sources, published: _Published) -> 
     }
 
 
-_SKILL_FACTS = ("name", "version", "digest", "weight", "encoding", "drop_rate", "seed", "licence")
+_SKILL_FACTS = ("name", "version", "digest", "weight", "encoding", "drop_rate", "seed", "density", "trim", "licence")
 
 
 def _metrics(made: Materialization, published: _Published) -> dict[str, float]:

@@ -12,11 +12,12 @@ from merging.expression import Expression, Term, parse_expression, pointed
 from merging.recipe import Recipe, make_recipe, read_recipe
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
-from registry.records.contents import load_delta, load_tensors
+from registry.records.contents import load_delta, load_deltas, load_tensors
 from registry.records.lineage import add_lineage, parents
-from registry.records.names import parse_reference
+from registry.records.lookup import find_versions, versions_by_id
+from registry.records.names import Reference, parse_reference
 from registry.records.recipes import InputRow, load_recipe, record_recipe
-from registry.records.tables import ModelVersion
+from registry.records.tables import Delta, ModelVersion
 from registry.results import Merged
 from storage.checkpoints.tensors import listed
 from storage.digests import parse_json
@@ -63,7 +64,7 @@ def resolve_expression(session: Session, text: str, choices: Choices) -> Resolve
     """Parse an expression and resolve its names. Raises UsageError, NotFound or Conflict pointing at the term."""
     expression = parse_expression(text)
     base = _at(text, text.index(expression.base), lambda: resolve(session, expression.base, kinds=("base",)))
-    skills = [_skill(session, expression, term, base) for term in expression.terms]
+    skills = _skills(session, expression, base)
     _refuse_twice(expression, skills)
     weights = {skill.digest: term.weight for skill, term in zip(skills, expression.terms, strict=True)}
     return _resolved(session, base, skills, weights, choices, text)
@@ -132,25 +133,43 @@ def record_merge(session: Session, name: str, resolved: ResolvedMerge, *, actor:
     return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, created=True)
 
 
-def _skill(session: Session, expression: Expression, term: Term, base: ModelVersion) -> ModelVersion:
-    skill = _at(
-        expression.text, term.position, lambda: resolve(session, parse_reference(term.reference), kinds=("skill",))
+def _skills(session: Session, expression: Expression, base: ModelVersion) -> list[ModelVersion]:
+    """The skill of each term, all looked up together."""
+    found = find_versions(session, [parse_reference(term.reference) for term in expression.terms])
+    skills = [_skill(session, expression, term, found) for term in expression.terms]
+    deltas = load_deltas(session, (skill.id for skill in skills))
+    bases = versions_by_id(session, (delta.base_version_id for delta in deltas.values()))
+    for skill, term in zip(skills, expression.terms, strict=True):
+        _refuse_other_base(session, expression, term, skill, bases[deltas[skill.id].base_version_id], base)
+    return skills
+
+
+def _skill(
+    session: Session, expression: Expression, term: Term, found: Mapping[Reference, ModelVersion]
+) -> ModelVersion:
+    reference = parse_reference(term.reference)
+    skill = found.get(reference)
+    if skill is not None and skill.kind == "skill":
+        return skill
+    # Asked again, and alone, it says what is wrong.
+    return _at(expression.text, term.position, lambda: resolve(session, reference, kinds=("skill",)))
+
+
+def _refuse_other_base(
+    session: Session, expression: Expression, term: Term, skill: ModelVersion, own: ModelVersion, base: ModelVersion
+) -> None:
+    if own.digest == base.digest:
+        return
+    differing = _differing(session, own, base)
+    message = (
+        f"{skill.reference} is a skill of {own.reference}, not of {base.reference}: "
+        f"the two differ in {listed(differing)}"
     )
-    delta = load_delta(session, skill.id)
-    assert delta is not None
-    own = session.get_one(ModelVersion, delta.base_version_id)
-    if own.digest != base.digest:
-        differing = _differing(session, own, base)
-        message = (
-            f"{skill.reference} is a skill of {own.reference}, not of {base.reference}: "
-            f"the two differ in {listed(differing)}"
-        )
-        raise Conflict(
-            _pointing(message, expression, term),
-            hint=f"a delta only fits its own base: begin the expression with {own.reference}",
-            details={"tensors": differing},
-        )
-    return skill
+    raise Conflict(
+        _pointing(message, expression, term),
+        hint=f"a delta only fits its own base: begin the expression with {own.reference}",
+        details={"tensors": differing},
+    )
 
 
 def _differing(session: Session, one: ModelVersion, other: ModelVersion) -> list[str]:
@@ -213,8 +232,12 @@ def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> Resolved
 
 
 def _stored_sparse(session: Session, skills: list[ModelVersion]) -> frozenset[str]:
-    deltas = ((skill.digest, load_delta(session, skill.id)) for skill in skills)
-    return frozenset(digest for digest, delta in deltas if delta is not None and delta.drop_rate)
+    deltas = load_deltas(session, (skill.id for skill in skills))
+    return frozenset(skill.digest for skill in skills if skill.id in deltas and _is_sparse(deltas[skill.id]))
+
+
+def _is_sparse(delta: Delta) -> bool:
+    return bool(delta.drop_rate) or delta.encoding == "magnitude"
 
 
 def _choose_head(

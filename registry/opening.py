@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
@@ -13,9 +13,11 @@ from registry.records.contents import FileRow, load_delta, load_files, load_tens
 from registry.records.tables import ModelVersion
 from storage.checkpoints.checkpoint import SafetensorsSource
 from storage.checkpoints.tensors import TensorEntry
-from storage.deltas.build import BaseModel
-from storage.deltas.delta import DeltaFile
+from storage.deltas.base_model import BaseModel
 from storage.errors import Conflict, InputRefused, IntegrityFailure
+
+if TYPE_CHECKING:
+    from storage.deltas.delta import DeltaFile
 
 
 class _StoredSource(SafetensorsSource):
@@ -73,6 +75,8 @@ def open_skill(session: Session, home: Home, version: ModelVersion, *, verified:
 
     Raises IntegrityFailure when the file is missing or damaged.
     """
+    from storage.deltas.delta import DeltaFile  # compiled kernels stand behind it: half a second to load
+
     record = load_delta(session, version.id)
     if record is None:
         raise IntegrityFailure(f"{version.reference}: the record of its delta is missing")

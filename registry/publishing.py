@@ -7,11 +7,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from merging.materializer import MergedTensor
 from merging.methods import METHODS
-from merging.sinks import WrittenFile
 from registry.home import Home
 from registry.merges import ResolvedMerge
 from registry.opening import place
@@ -20,10 +18,14 @@ from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
 from storage.blobs import hash_file
 from storage.checkpoints.shards import INDEX
-from storage.deltas.manifest import Manifest
 from storage.digests import canonical_json, json_digest, model_digest, sha256_digest
 from storage.errors import IntegrityFailure
 from storage.files import copy_file, disk_errors
+
+if TYPE_CHECKING:
+    from merging.materializer import MergedTensor
+    from merging.sinks import WrittenFile
+    from storage.deltas.manifest import Manifest
 
 MANIFEST = "mergestore.json"
 CARD = "README.md"
@@ -53,6 +55,8 @@ def copy_companions(home: Home, sources: Sources, folder: Path) -> list[WrittenF
 
     Raises IntegrityFailure when a stored file is damaged.
     """
+    from merging.sinks import WrittenFile  # numpy and compiled kernels stand behind it: only where a model is written
+
     written = []
     for file in sources.base_files:
         if file.kind != "companion":
@@ -171,6 +175,8 @@ def _skill(sources: Sources, skill: ModelVersion, weight: float) -> dict[str, An
         "values": delta.values,
         "drop_rate": delta.drop_rate,
         "seed": delta.seed,
+        "density": delta.parameters.get("density"),
+        "trim": delta.parameters.get("trim"),
         "fine_tuned": content.fine_tuned,
         "prefix": content.prefix,
         "dropped_prefix": content.dropped_prefix,
@@ -223,9 +229,10 @@ def _card_body(
     for skill in document["skills"]:
         rate = "" if skill["drop_rate"] is None else f"{skill['drop_rate']:.4g}"
         seed = "" if skill["seed"] is None else skill["seed"]
+        density = "" if skill["density"] is None else f", density {skill['density']:g}"
         lines.append(
-            f"| skill `{skill['name']}@{skill['version']}` | {skill['weight']:g} | {skill['encoding']} | {rate} "
-            f"| {seed} | {skill['licence'] or 'not stated'} | `{skill['digest']}` |"
+            f"| skill `{skill['name']}@{skill['version']}` | {skill['weight']:g} | {skill['encoding']}{density} "
+            f"| {rate} | {seed} | {skill['licence'] or 'not stated'} | `{skill['digest']}` |"
         )
     lines += ["", f"- recipe digest: `{document['recipe_digest']}`", f"- output digest: `{document['output_digest']}`"]
     if resolved.head:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -11,8 +11,8 @@ class Result:
     """Base of every answer: a frozen value that spells itself as JSON."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON-ready values."""
-        return asdict(self)
+        """The answer as JSON-ready values, which it shares: answers may hold thousands of rows."""
+        return {name: value.to_dict() if isinstance(value, Result) else value for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class VersionRef(Result):
 
 @dataclass(frozen=True)
 class RegisteredBase(Result):
-    """Answer of ``register base``; ``created`` is False when this content was registered before."""
+    """Answer of ``register base``; ``created`` is False when this content was registered before.
+
+    ``notes`` are findings a person should read.
+    """
 
     name: str
     version: int
@@ -38,6 +41,7 @@ class RegisteredBase(Result):
     referenced: bool
     licence: str | None
     source: str
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class RegisteredSkill(Result):
     values: str | None
     drop_rate: float | None
     seed: int | None
+    density: float | None
+    trim: str | None
     stored_bytes: int
     bits_per_parameter: float
     statistics: dict[str, Any]
@@ -90,8 +96,37 @@ class Materialized(Result):
 
 
 @dataclass(frozen=True)
+class Loaded(Result):
+    """What resident mode loaded: by its recipe digest it can be traced, and materialized again."""
+
+    expression: str
+    recipe_digest: str
+    recipe: dict[str, Any]
+    device: str
+    engine: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Footprint(Result):
+    """Bytes that resident mode takes: the base's, and each skill's by its reference."""
+
+    base: int
+    skills: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """Of all together."""
+        return self.base + sum(self.skills.values())
+
+
+@dataclass(frozen=True)
 class Audit(Result):
-    """Answer of ``audit``: the lineage graph of one name down to bases and skills."""
+    """Answer of ``audit``: the lineage graph of one name down to bases and skills, and what came of it.
+
+    ``descendants`` are versions made from it, newest first. ``counts`` of materializations, descendants by kind, and
+    events say how many there are, where only the newest were asked for.
+    """
 
     name: str
     version: int
@@ -101,7 +136,9 @@ class Audit(Result):
     recipe: dict[str, Any] | None
     lineage: dict[str, list[dict[str, Any]]]  # {"nodes": [...], "edges": [...]}
     materializations: list[dict[str, Any]]
+    descendants: list[dict[str, Any]]
     events: list[dict[str, Any]]
+    counts: dict[str, Any]  # {"materializations": int, "descendants": {kind: int}, "events": int}
 
 
 @dataclass(frozen=True)

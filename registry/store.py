@@ -5,7 +5,7 @@ Modules that need numba or torch are imported by the verbs that use them, so tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +32,8 @@ from storage.progress import Progress, Silent
 
 if TYPE_CHECKING:
     import torch
+
+    from registry.resident import Masks, Place, Resident
 
 HUB = "hf:"
 
@@ -105,16 +107,20 @@ class Store:
         values: str | None = None,
         drop_rate: float | None = None,
         seed: int | None = None,
+        density: float | None = None,
+        trim: str | None = None,
         allow_missing: bool = False,
         licence: str | None = None,
         progress: Progress | None = None,
     ) -> RegisteredSkill:
         """Register a fine-tune (checkpoint or PEFT adapter) as a skill: its delta from ``base``, encoded.
 
-        ``encoding`` dare, exact or lora; by default lora for an adapter and dare for a checkpoint. ``values``
-        (int4, bf16, exact; default int4), ``drop_rate`` p in [0, 1) (default 0.9) and ``seed`` (default 0) are
-        dare's, and refused with another encoding.
+        ``encoding`` dare, exact, magnitude, sign or lora; by default lora for an adapter and dare for a checkpoint.
+        ``values`` (int4, bf16, exact; default int4) are those of dare and magnitude; ``drop_rate`` p in [0, 1) (default
+        0.9) and ``seed`` (default 0) dare's; ``density`` in (0, 1) (default 0.1) and ``trim`` (over the whole model or
+        within each tensor; default model) magnitude's. With another encoding they are refused.
         """
+        from registry.coding_options import CodingOptions
         from registry.declaration import Who
         from registry.register_skill import register_skill
 
@@ -127,10 +133,7 @@ class Store:
             Who(self.actor, licence),
             origin,
             base=base,
-            encoding=encoding,
-            values=values,
-            drop_rate=drop_rate,
-            seed=seed,
+            options=CodingOptions(encoding, values, drop_rate, seed, density, trim),
             allow_missing=allow_missing,
             progress=progress or Silent(),
         )
@@ -219,10 +222,36 @@ class Store:
             threads,
         )
 
-    def audit(self, reference: str) -> Audit:
-        """What is in a model, from whom, and what was made of it."""
+    def resident(
+        self,
+        base: str,
+        skills: Iterable[str],
+        *,
+        device: str = "cpu",
+        deltas: Place = "device",
+        masks: Masks | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Resident:
+        """Keep a base and compressed skills in memory, verified once, and combine them there at will.
+
+        A context manager, whose ``load`` and ``load_into`` take expressions over what is resident. ``deltas`` "host"
+        keeps the skills in pinned host memory instead of on a CUDA device. ``masks`` says whether the masks of dropped
+        skills are "cached" there, which takes memory, or "drawn" each time; by default cached where there is room.
+        """
+        from registry import resident
+
+        resident.check_wish(deltas, masks)
+        wish = resident.Wish(device, deltas, masks, threads)
+        return resident.make_resident(self.engine, self.home, base, skills, wish, progress or Silent())
+
+    def audit(self, reference: str, *, newest: int | None = None) -> Audit:
+        """What is in a model, from whom, and what was made of it.
+
+        ``newest``: of materializations, descendants and events only so many, the newest; by default all.
+        """
         with reading(self.engine) as session:
-            return auditing.audit(session, reference)
+            return auditing.audit(session, reference, newest)
 
     def verify(self, target: str | Path | None = None, progress: Progress | None = None) -> Verification:
         """Check a version with all it came from, a published folder, or (nothing named) the whole store."""

@@ -137,7 +137,7 @@ def _params(payload: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _skill_params(skill: Mapping[str, Any]) -> dict[str, Any]:
-    words = ("weight", "encoding", "drop_rate", "seed", "digest")
+    words = ("weight", "encoding", "drop_rate", "seed", "density", "trim", "digest")
     return {f"skill.{skill['name']}.v{skill['version']}.{word}": skill.get(word) for word in words}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from registry.records import events
 from registry.records.catalog import find_model
@@ -60,16 +60,17 @@ def aliases(session: Session, model_id: int | None = None) -> list[tuple[int, st
 
 def alias_history(session: Session, model_id: int) -> list[dict[str, object]]:
     """Every move of a model's aliases, oldest first; ``version`` None means that it was removed."""
-    query = select(AliasEvent).where(AliasEvent.model_id == model_id).order_by(AliasEvent.id)
+    after, before = aliased(ModelVersion), aliased(ModelVersion)
+    query = (
+        select(AliasEvent.alias, after.version, before.version, AliasEvent.at, AliasEvent.actor)
+        .outerjoin(after, after.id == AliasEvent.version_id)
+        .outerjoin(before, before.id == AliasEvent.previous_version_id)
+        .where(AliasEvent.model_id == model_id)
+        .order_by(AliasEvent.id)
+    )
     return [
-        {
-            "alias": move.alias,
-            "version": _number(session, move.version_id),
-            "previous": _number(session, move.previous_version_id),
-            "at": move.at.isoformat(),
-            "actor": move.actor,
-        }
-        for move in session.scalars(query)
+        {"alias": alias, "version": version, "previous": previous, "at": at.isoformat(), "actor": actor}
+        for alias, version, previous, at, actor in session.execute(query)
     ]
 
 

@@ -1,15 +1,17 @@
-"""What the columns of all records share: times in UTC, JSON, names of constraints, common checks."""
+"""What the records share: times in UTC, JSON, names of constraints, common checks, how many values a query names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Double, ForeignKey, MetaData, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
 from storage.errors import IntegrityFailure
+
+Item = TypeVar("Item")
 
 _NAMING = {
     "pk": "pk_%(table_name)s",
@@ -24,6 +26,14 @@ Document = dict[str, Any]
 """A JSON object."""
 Shape = list[int]
 """The dimensions of a tensor, as JSON."""
+
+
+_BATCH = 500  # well below every database's limit of bound parameters
+
+
+def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """``items`` in parts that one statement may name."""
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
 
 
 def now() -> datetime:

@@ -13,10 +13,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from registry.records import events
+from registry.records.columns import batches
 from registry.records.tables import Blob, Delta, ModelVersion, Tensor, VersionFile
 from storage.errors import InputRefused
-
-_BATCH = 500  # well below every database's limit of bound parameters
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def record_blobs(session: Session, blobs: Iterable[BlobRow]) -> None:
     Has no audit event of its own: a blob means nothing until a version names it.
     """
     wanted = {blob.digest: blob for blob in blobs}
-    for batch in _batches(sorted(wanted)):
+    for batch in batches(sorted(wanted)):
         for known in session.scalars(select(Blob).where(Blob.digest.in_(batch))):
             again = wanted.pop(known.digest)
             known.sha256 = known.sha256 or again.sha256
@@ -161,5 +160,10 @@ def load_delta(session: Session, version_id: int) -> Delta | None:
     return session.get(Delta, version_id)
 
 
-def _batches(items: list[str]) -> Iterable[list[str]]:
-    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+def load_deltas(session: Session, version_ids: Iterable[int]) -> dict[int, Delta]:
+    """The deltas of many versions, by version; those that are not skills have none."""
+    found: dict[int, Delta] = {}
+    for batch in batches(sorted(set(version_ids))):
+        rows = session.scalars(select(Delta).where(Delta.version_id.in_(batch)))
+        found |= {delta.version_id: delta for delta in rows}
+    return found

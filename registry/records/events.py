@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import String, select, type_coerce
+from sqlalchemy import String, func, select, type_coerce
 from sqlalchemy.orm import Session
 
-from registry.records.columns import now
+from registry.records.columns import batches, now
 from registry.records.tables import AuditEvent, StoreMeta
-from storage.digests import canonical_json, json_digest, sha256_digest
+from storage.digests import canonical_json, json_digest, parse_json, sha256_digest
 from storage.errors import IntegrityFailure
 
 GENESIS = "sha256:" + "0" * 64
@@ -65,10 +65,23 @@ def head(session: Session) -> Head | None:
     return _read_head(session.get(StoreMeta, HEAD_KEY))
 
 
-def of(session: Session, subjects: Iterable[str]) -> list[dict[str, Any]]:
-    """The events about any of these subjects as JSON-ready values, oldest first."""
-    query = select(AuditEvent).where(AuditEvent.subject.in_(list(subjects))).order_by(AuditEvent.sequence)
-    return [_document(event) for event in session.scalars(query)]
+def of(session: Session, subjects: Iterable[str], newest: int | None = None) -> list[dict[str, Any]]:
+    """The events about any of these subjects as JSON-ready values, oldest first: all, or so many of the newest."""
+    found: list[AuditEvent] = []
+    for batch in batches(sorted(set(subjects))):
+        query = select(AuditEvent).where(AuditEvent.subject.in_(batch)).order_by(AuditEvent.sequence.desc())
+        found += session.scalars(query.limit(newest))
+    found.sort(key=lambda event: event.sequence, reverse=True)
+    return [_document(event) for event in reversed(found[:newest])]
+
+
+def count(session: Session, subjects: Iterable[str]) -> int:
+    """How many events there are about any of these subjects."""
+    counts = (
+        session.scalar(select(func.count()).where(AuditEvent.subject.in_(batch)))
+        for batch in batches(sorted(set(subjects)))
+    )
+    return sum(count or 0 for count in counts)
 
 
 def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -120,15 +133,9 @@ def _document(event: AuditEvent) -> dict[str, Any]:
         "actor": event.actor,
         "action": event.action,
         "subject": event.subject,
-        "details": json.loads(event.details, parse_int=_number),
+        "details": parse_json(event.details),
         "hash": event.hash,
     }
-
-
-def _number(digits: str) -> int | float:
-    """Canonical JSON spells a large float like an integer, and has no integers that large."""
-    number = int(digits)
-    return number if abs(number) < 1 << 53 else float(digits)
 
 
 def _read_head(meta: StoreMeta | None) -> Head | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import ColumnElement, Select, and_, func, insert, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.records import events
-from registry.records.tables import LineageEdge, Model, ModelVersion
+from registry.records.tables import KINDS, LineageEdge, Model, ModelVersion
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Node:
     digest: str
     licence: str | None
     state: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The node as JSON-ready values."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Lineage:
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
         """The graph as JSON-ready values."""
-        return {"nodes": [asdict(node) for node in self.nodes], "edges": [asdict(edge) for edge in self.edges]}
+        return {"nodes": [node.to_dict() for node in self.nodes], "edges": [dict(vars(edge)) for edge in self.edges]}
 
 
 def add_lineage(
@@ -64,50 +68,75 @@ def add_lineage(
 
 def parents(session: Session, version_id: int) -> list[tuple[ModelVersion, str]]:
     """What a version was made from directly: (parent, role), oldest first."""
-    edges = session.scalars(
-        select(LineageEdge)
+    query = (
+        select(ModelVersion, LineageEdge.role)
+        .join(LineageEdge, LineageEdge.parent_version_id == ModelVersion.id)
         .where(LineageEdge.child_version_id == version_id)
         .order_by(LineageEdge.parent_version_id, LineageEdge.role)
     )
-    return [(session.get_one(ModelVersion, edge.parent_version_id), edge.role) for edge in edges]
+    return [(version, role) for version, role in session.execute(query)]
 
 
-def ancestors(session: Session, version_id: int) -> Lineage:
-    """Everything this version came from, with the version itself."""
-    return _reach(session, version_id, LineageEdge.child_version_id, LineageEdge.parent_version_id)
+def ancestors(session: Session, *version_ids: int) -> Lineage:
+    """Everything these versions came from, with the versions themselves."""
+    return _reach(session, version_ids, LineageEdge.child_version_id, LineageEdge.parent_version_id)
 
 
-def descendants(session: Session, version_id: int) -> Lineage:
-    """Everything that came from this version, with the version itself."""
-    return _reach(session, version_id, LineageEdge.parent_version_id, LineageEdge.child_version_id)
+def descendants(session: Session, *version_ids: int) -> Lineage:
+    """Everything that came from these versions, with the versions themselves."""
+    return _reach(session, version_ids, LineageEdge.parent_version_id, LineageEdge.child_version_id)
 
 
-def _reach(session: Session, start: int, near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]) -> Lineage:
-    reached = select(ModelVersion.id).where(ModelVersion.id == start).cte("reached", recursive=True)
+def count_descendants(session: Session, version_id: int) -> dict[str, int]:
+    """How many versions of each kind came from this one, directly or not."""
+    query = select(Model.kind, func.count()).join(ModelVersion.model).where(_below(version_id)).group_by(Model.kind)
+    found: dict[str, int] = {row[0]: row[1] for row in session.execute(query)}
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def newest_descendants(session: Session, version_id: int, limit: int | None = None) -> list[Node]:
+    """What came from this version, directly or not, newest first: all, or so many."""
+    query = _NODES.where(_below(version_id)).order_by(ModelVersion.id.desc()).limit(limit)
+    return [node for _, node in _read_nodes(session, query)]
+
+
+def _below(version_id: int) -> ColumnElement[bool]:
+    inside = _closure((version_id,), LineageEdge.parent_version_id, LineageEdge.child_version_id)
+    return and_(ModelVersion.id.in_(inside), ModelVersion.id != version_id)
+
+
+def _closure(
+    starts: Sequence[int], near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
+) -> Select[tuple[int]]:
+    reached = select(ModelVersion.id).where(ModelVersion.id.in_(starts)).cte("reached", recursive=True)
     reached = reached.union(select(far).join(reached, near == reached.c.id))
-    inside = select(reached.c.id)
-    nodes = dict(_nodes(session, inside))
-    edges = session.scalars(
-        select(LineageEdge)
-        .where(near.in_(inside))
-        .order_by(LineageEdge.child_version_id, LineageEdge.parent_version_id, LineageEdge.role)
-    )
+    return select(reached.c.id)
+
+
+def _reach(
+    session: Session, starts: Sequence[int], near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
+) -> Lineage:
+    inside = _closure(starts, near, far)
+    nodes = dict(_read_nodes(session, _NODES.where(ModelVersion.id.in_(inside)).order_by(ModelVersion.id)))
+    columns = (LineageEdge.child_version_id, LineageEdge.parent_version_id, LineageEdge.role)
+    edges = session.execute(select(*columns).where(near.in_(inside)).order_by(*columns))
     return Lineage(
         tuple(nodes.values()),
-        tuple(Edge(nodes[edge.child_version_id].id, nodes[edge.parent_version_id].id, edge.role) for edge in edges),
+        tuple(Edge(nodes[child].id, nodes[parent].id, role) for child, parent, role in edges),
     )
 
 
-def _nodes(session: Session, inside: Select[tuple[int]]) -> Iterator[tuple[int, Node]]:
-    columns = (
-        ModelVersion.id,
-        Model.kind,
-        Model.name,
-        ModelVersion.version,
-        ModelVersion.digest,
-        ModelVersion.licence,
-        ModelVersion.state,
-    )
-    query = select(*columns).join(Model, Model.id == ModelVersion.model_id).where(ModelVersion.id.in_(inside))
-    for id_, kind, name, version, digest, licence, state in session.execute(query.order_by(ModelVersion.id)):
+_NODES = select(
+    ModelVersion.id,
+    Model.kind,
+    Model.name,
+    ModelVersion.version,
+    ModelVersion.digest,
+    ModelVersion.licence,
+    ModelVersion.state,
+).join(ModelVersion.model)
+
+
+def _read_nodes(session: Session, query: Select[*tuple[Any, ...]]) -> Iterator[tuple[int, Node]]:
+    for id_, kind, name, version, digest, licence, state in session.execute(query):
         yield id_, Node(f"{name}@{version}", kind, name, version, digest, licence, state)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from registry.records import events
 from registry.records.tables import Materialization, Recipe, RecipeInput
-from storage.digests import canonical_json, sha256_digest
+from storage.digests import canonical_json, parse_json, sha256_digest
 from storage.errors import NotFound
 
 
@@ -31,8 +30,7 @@ def record_recipe(session: Session, *, canonical: str, method: str, inputs: Sequ
     ``inputs`` are in the recipe's order. Raises ValueError for text that is not canonical: its digest
     would be one that nobody else computes.
     """
-    # Canonical JSON spells 1e16 like an integer, one too large for its own integers; floats read both.
-    if canonical_json(json.loads(canonical, parse_int=float)).decode() != canonical:
+    if canonical_json(parse_json(canonical)).decode() != canonical:
         raise ValueError("the text of a recipe must be canonical JSON")
     digest = sha256_digest(canonical.encode())
     known = session.get(Recipe, digest)
@@ -111,10 +109,15 @@ def record_materialization(session: Session, made: Materialization) -> Materiali
     return made
 
 
-def materializations(session: Session, recipe_digest: str) -> list[Materialization]:
-    """Every time this recipe was computed, newest first."""
-    query = select(Materialization).where(Materialization.recipe_digest == recipe_digest)
-    return list(session.scalars(query.order_by(Materialization.created_at.desc(), Materialization.id)))
+def materializations(session: Session, recipe_digest: str, limit: int | None = None) -> list[Materialization]:
+    """Every time this recipe was computed, newest first: all, or so many."""
+    return list(session.scalars(_NEWEST_FIRST.where(Materialization.recipe_digest == recipe_digest).limit(limit)))
+
+
+def count_materializations(session: Session, recipe_digest: str) -> int:
+    """How often this recipe was computed."""
+    query = select(func.count()).where(Materialization.recipe_digest == recipe_digest)
+    return session.scalar(query) or 0
 
 
 def cached_materialization(
@@ -124,10 +127,13 @@ def cached_materialization(
 
     Of a named merge only those count that were recorded as that merge.
     """
-    for made in materializations(session, recipe_digest):
-        if made.cached and merge_version_id in (None, made.merge_version_id):
-            return made
-    return None
+    query = _NEWEST_FIRST.where(Materialization.recipe_digest == recipe_digest, Materialization.cached)
+    if merge_version_id is not None:
+        query = query.where(Materialization.merge_version_id == merge_version_id)
+    return session.scalar(query.limit(1))
+
+
+_NEWEST_FIRST = select(Materialization).order_by(Materialization.created_at.desc(), Materialization.id)
 
 
 def set_mlflow_run(session: Session, materialization_id: str, run_id: str, *, actor: str) -> None:

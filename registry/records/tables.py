@@ -393,9 +393,5 @@ class Outbox(Record):
     delivered_at: Mapped[datetime | None]
 
 
-Index(
-    "ix_outbox_pending",
-    Outbox.id,
-    sqlite_where=Outbox.delivered_at.is_(None),
-    postgresql_where=Outbox.delivered_at.is_(None),
-)
+# Partial in the database, as its migration says; said here too, it would load both dialects at every start.
+Index("ix_outbox_pending", Outbox.id)

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry.records.contents import DeltaRow, load_delta, load_files, load_tensors
 from registry.records.events import fingerprint
-from registry.records.recipes import input_rows, materialization_row
+from registry.records.parts import Rows, each_delta, each_files, each_inputs, each_tensors
+from registry.records.recipes import materialization_row
 from registry.records.tables import Alias, AuditEvent, LineageEdge, Materialization, Model, ModelVersion, Recipe
 
 Finding = tuple[str, str]
 """What contradicts the chain, and where."""
-Row = Mapping[str, Any]
 
 
 def contradictions(session: Session) -> Iterator[Finding]:
@@ -31,7 +29,7 @@ def contradictions(session: Session) -> Iterator[Finding]:
     for version in session.scalars(select(ModelVersion).order_by(ModelVersion.id)):
         names[version.id] = version.reference
         yield from _changed_facts(version, told)
-        yield from _changed_parts(session, version, told)
+    yield from _changed_parts(session, names, told)
     yield from _changed_edges(session, names, told)
     yield from _changed_aliases(session, names, told)
     yield from _changed_recipes(session, told)
@@ -89,24 +87,22 @@ def _changed_facts(version: ModelVersion, told: _Told) -> Iterator[Finding]:
         yield f"{version.reference} is {version.state}, but was left {expected}", version.reference
 
 
-def _delta_rows(session: Session, version_id: int) -> list[Row]:
-    record = load_delta(session, version_id)
-    return [] if record is None else [{field.name: getattr(record, field.name) for field in fields(DeltaRow)}]
-
-
-_PARTS: tuple[tuple[str, str, Callable[[Session, int], Iterable[Row]]], ...] = (
-    ("files", "files.add", lambda session, id_: map(asdict, load_files(session, id_))),
-    ("tensors", "tensors.add", lambda session, id_: map(asdict, load_tensors(session, id_))),
-    ("delta", "delta.add", _delta_rows),
+_PARTS: tuple[tuple[str, str, Callable[[Session], Iterator[tuple[int, Rows]]]], ...] = (
+    ("files", "files.add", each_files),
+    ("tensors", "tensors.add", each_tensors),
+    ("delta", "delta.add", each_delta),
 )
 
 
-def _changed_parts(session: Session, version: ModelVersion, told: _Told) -> Iterator[Finding]:
-    for word, action, load in _PARTS:
-        seen = told.about(action, version.reference)
-        recorded = seen[-1].get("rows") if seen else fingerprint([])
-        if fingerprint(load(session, version.id)) != recorded:
-            yield f"the record of the {word} of {version.reference} was changed", version.reference
+def _changed_parts(session: Session, names: Mapping[int, str], told: _Told) -> Iterator[Finding]:
+    for word, action, each in _PARTS:
+        found = {version_id: fingerprint(rows) for version_id, rows in each(session)}
+        nothing = fingerprint([])
+        for version_id, reference in names.items():
+            seen = told.about(action, reference)
+            recorded = seen[-1].get("rows") if seen else nothing
+            if found.get(version_id, nothing) != recorded:
+                yield f"the record of the {word} of {reference} was changed", reference
 
 
 def _changed_edges(session: Session, names: Mapping[int, str], told: _Told) -> Iterator[Finding]:
@@ -136,12 +132,13 @@ def _changed_aliases(session: Session, names: Mapping[int, str], told: _Told) ->
 
 
 def _changed_recipes(session: Session, told: _Told) -> Iterator[Finding]:
-    found = set(session.scalars(select(Recipe.digest)))
+    found = dict.fromkeys(session.scalars(select(Recipe.digest)), fingerprint([]))
+    found |= {digest: fingerprint(rows) for digest, rows in each_inputs(session) if digest in found}
     seen = {event.subject: event.details.get("inputs") for event in told.all("recipe.record")}
-    for digest in sorted(found | seen.keys()):
+    for digest in sorted(found.keys() | seen.keys()):
         if digest not in found:
             yield f"recipe {digest} was recorded, but has no record any more", digest
-        elif fingerprint(input_rows(session, digest)) != seen.get(digest):
+        elif found[digest] != seen.get(digest):
             yield f"the record of the inputs of recipe {digest} was changed", digest
 
 

@@ -36,9 +36,9 @@ TENSORS = [
 ]
 
 
-def skill(session: Session, base: ModelVersion, name: str) -> ModelVersion:
-    """A whole skill: version, blob, file, delta and lineage."""
-    version = make(session, name)
+def skill(session: Session, base: ModelVersion, name: str, model: str | None = None) -> ModelVersion:
+    """A whole skill: version, blob, file, delta and lineage; of the model ``model``, if not of its own name."""
+    version = make(session, model or name, content=name)
     contents.record_blobs(session, [BlobRow(digest(name), 5, "delta")])
     contents.add_files(session, version, [FileRow("delta.safetensors", "delta", 5, digest(name))], actor=ME)
     row = DeltaRow(base.id, "dare", digest(name), 5, "int4", 0.9, 7, {"block": 128}, {"norm": 0.5})

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import mergestore
-from merging import kernels, reference
+from merging import numba_engine, reference
 from merging.torch_engine import TorchEngine
 from registry import materializing, register_base, register_skill
 from storage.encodings.frames import CHUNK
@@ -247,7 +247,7 @@ def test_the_same_recipe_is_the_same_bytes(mixed, tmp_path, monkeypatch, recipe)
         assert (sharded.recipe_digest, sharded.output_digest) == (first.recipe_digest, first.output_digest)
         assert len(weights(sharded.path)) > 2
         assert read_model(Path(sharded.path)) == tensors
-    for engine in (reference, kernels, TorchEngine("cpu")):
+    for engine in (reference, numba_engine, TorchEngine("cpu")):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(materializing, "open_engine", lambda device, engine=engine: engine)
             other = made()

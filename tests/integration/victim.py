@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 
 import mergestore
-from merging import kernels
+from merging import numba_engine
 from merging.combination import Combine, Contribution
 from storage.encodings.chunks import KeptChunk
-from storage.encodings.encode import EXACT, dare_coding, encode_chunk
+from storage.encodings.coding import EXACT, dare_coding
+from storage.encodings.encode import encode_chunk
 
 DISK = frozenset(
-    {"open", "write", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "ioctl", "execute", "executemany"}
-    | {"commit", "rollback", "sendfile", "copyfileobj"}
+    {"open", "write", "pwrite", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "ioctl", "execute"}
+    | {"executemany", "commit", "rollback", "sendfile", "copyfileobj"}
 )
 DECIDING = frozenset({"commit", "rename"})  # what makes something count
 
@@ -92,7 +93,8 @@ def warm() -> None:
         for coding in (EXACT, dare_coding(0.5, 0, "int4")):
             data = encode_chunk(bits, dtype, bits + 1, dtype, coding, 1, 0).data
             chunk = KeptChunk(data, coding, 1, 0, bits.size, dtype, dtype, "warm")
-            kernels.merge(bits, dtype, (Contribution(chunk, 1.0, 1.0),), Combine(False, False, 1.0, 1.0), dtype)
+            parts, out = (Contribution(chunk, 1.0, 1.0),), np.empty_like(bits)
+            numba_engine.merge(bits, dtype, parts, Combine(False, False, 1.0, 1.0), dtype, out)
 
 
 def main() -> None:

@@ -64,6 +64,28 @@ def test_events_of_a_subject(engine: Engine) -> None:
         assert found[0]["details"] == {"of": "math@1"}
         assert found[0]["at"].endswith("+00:00")
         assert events.of(session, []) == []
+        assert events.of(session, ["math@1", "math@2"], newest=2) == found[-2:]
+        assert events.of(session, ["math@1"], newest=0) == []
+        assert [events.count(session, each) for each in ([], ["nobody"], ["math@1", "math@2"])] == [0, 0, 3]
+
+
+def test_events_of_more_subjects_than_one_statement_names(engine: Engine) -> None:
+    subjects = [f"math@{number}" for number in range(1200)]
+    with writing(engine) as session:
+        for subject in ("math@1199", "math@0", "code@1", "math@700"):
+            events.append(session, actor="me", action="a", subject=subject)
+    with reading(engine) as session:
+        assert [event["sequence"] for event in events.of(session, subjects)] == [1, 2, 4]
+        assert [event["sequence"] for event in events.of(session, subjects, newest=2)] == [2, 4]
+        assert events.count(session, subjects) == 3
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**53 - 1, 1e16, -1e20, 1.5, 5e-324])
+def test_numbers_of_details_are_read_as_they_were_written(engine: Engine, number: float) -> None:
+    with writing(engine) as session:
+        events.append(session, actor="me", action="a", subject="s", details={"n": number})
+    with reading(engine) as session:
+        assert events.of(session, ["s"])[0]["details"] == {"n": number}
 
 
 def test_a_rolled_back_event_leaves_no_gap(engine: Engine) -> None:

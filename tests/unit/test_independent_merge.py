@@ -15,7 +15,7 @@ from merging.trimming import with_cutoffs
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import build_delta
 from storage.deltas.delta import DeltaFile
-from storage.encodings.encode import EXACT, dare_coding
+from storage.encodings.coding import EXACT, dare_coding
 from storage.progress import Silent
 from tests.golden import make
 from tests.unit import format1_decoder as decoder

@@ -107,3 +107,9 @@ def test_near_names_are_nearest_first_and_few() -> None:
     assert near_names("MATH", names)[0] == "math"
     assert near_names("zzz", names) == []
     assert len(near_names("math", [f"math{n}" for n in range(20)])) == 3
+
+
+def test_near_names_are_found_among_thousands() -> None:
+    names = [f"team{n % 97}/skill-{n:05}" for n in range(5000)]
+    assert near_names("team5/skil-04855", names)[0] == "team5/skill-04855"
+    assert near_names("zzz", names) == []

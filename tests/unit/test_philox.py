@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from storage.encodings import kernels, philox
+from storage.encodings import kernels, mask_kernels, philox
 from storage.errors import UsageError
 
 CONTENT = "blake3:" + "ab" * 32
@@ -84,28 +84,12 @@ def test_key_of_a_frozen_format_never_changes():
 
 
 @pytest.mark.parametrize("start", [0, 8, 1 << 20, (1 << 35) + 8])
-@pytest.mark.parametrize("threshold", [1, 655, 6554, 32768, 65535, 65536])
-def test_kernels_draw_the_same_mask(start, threshold):
-    count = 5003  # more than one block of the kernel, and odd
-    kept = philox.mask(KEY, threshold, start, count)
-    values = np.arange(1, count + 1, dtype=np.float32)
-    key, limit = np.uint64(KEY), np.uint32(threshold)
-    gathered = np.empty(count + 1, np.float32)
-    number = kernels.gather(key, limit, start, values, gathered)
-    assert gathered[:number].tolist() == values[kept].tolist()
-    spread = np.full(count, 9, np.float32)
-    assert kernels.scatter(key, limit, start, values[kept], spread) == kept.sum()
-    assert np.array_equal(spread, np.where(kept, values, 0))
-    kernels.apply_mask(key, limit, start, values)
-    assert np.array_equal(spread, values)
-    assert kernels.count_kept(key, limit, start, count) == kept.sum()
-
-
-def test_scatter_never_reads_past_its_input():
-    out = np.full(100, 9, np.float32)
-    asked = kernels.scatter(np.uint64(KEY), np.uint32(32768), 0, np.ones(3, np.float32), out)
-    assert asked == philox.mask(KEY, 32768, 0, 100).sum() > 3
-    assert out.sum() == 3
+@pytest.mark.parametrize("threshold", [1, 655, 6554, 32768, 65535])
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 4096, 5003])
+def test_kernels_draw_the_same_mask(start, threshold, count):
+    kept, places = philox.mask(KEY, threshold, start, count), np.empty(count, np.int64)
+    number = mask_kernels.mask_places(np.uint64(KEY), np.uint32(threshold), start, count, places)
+    assert np.array_equal(places[:number], np.flatnonzero(kept))
 
 
 def test_mask_does_not_depend_on_how_it_is_cut_or_in_which_order():
