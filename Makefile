@@ -10,15 +10,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 WORKERS ?= 2
+SIZE ?=
+RUNS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench bench-curves bench-store bench-gpu bench-page docs clean
 
 help:
 	@echo "make demo    real model, real skills: register, merge, materialize, audit (about ten minutes)"
 	@echo "make test    lint, types, floors, and the whole test suite"
 	@echo "make lint    ruff, mypy and import-linter alone"
-	@echo "make bench   measure size, speed and memory"
+	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -gpu, -page"
 	@echo "make docs    write docs/cli.md from the code"
 	@echo "make clean   remove everything made here but $(VENV)"
 
@@ -34,8 +36,23 @@ lint: $(VENV)/.for-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.for-test
-	$(BIN)/python -m benchmarks.run
+BENCH := $(BIN)/python -m benchmarks
+SETTINGS = $(if $(SIZE),--size $(SIZE)) $(if $(RUNS),--runs $(RUNS))
+
+bench: $(VENV)/.for-bench
+	$(BENCH) compare $(SETTINGS) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
+
+bench-curves: $(VENV)/.for-bench
+	$(BENCH) curves $(SETTINGS)
+
+bench-gpu: $(VENV)/.for-bench
+	$(BENCH) device $(SETTINGS)
+
+bench-store: $(VENV)/.for-bench
+	$(BIN)/python -m benchmarks.store_scale
+
+bench-page: $(VENV)/.for-bench
+	$(BENCH) page
 
 docs: $(VENV)/.for-test
 	$(BIN)/python docs/generate_cli.py
@@ -59,6 +76,10 @@ $(VENV)/.torch: constraints.txt | $(BIN)/python
 
 $(VENV)/.for-demo: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.for-bench: pyproject.toml constraints.txt $(VENV)/.torch
+	$(PIP) --editable '.[bench]'
 	@touch $@
 
 $(VENV)/.for-test: pyproject.toml constraints.txt $(VENV)/.torch
