@@ -198,7 +198,7 @@ def _exact(own, count, dtype, base, ranks, values, scratch):
 
 @jit
 def _low_rank(term, floats, begin, values):
-    middle = term.floats + term.rank * term.columns
-    a = floats[term.floats : middle].reshape((term.rank, term.columns))
-    b = floats[middle : middle + term.rows * term.rank].reshape((term.rows, term.rank))
-    low_rank(a, b, term.scaling, term.transposed, term.start + begin, values)
+    middle = term.floats + term.lines * term.rank
+    lines = floats[term.floats : middle].reshape((term.lines, term.rank))
+    across = floats[middle : middle + term.rank * term.width].reshape((term.rank, term.width))
+    low_rank(lines, across, term.scaling, term.start + begin, values)

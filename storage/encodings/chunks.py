@@ -47,6 +47,11 @@ class LowRankChunk:
     start: int
     count: int
 
+    def product(self) -> tuple[Floats, Floats]:
+        """The factors in the order of the tensor's elements: (lines, rank) and (rank, elements of a line)."""
+        factors = (self.a.T, self.b.T) if self.transposed else (self.b, self.a)
+        return np.ascontiguousarray(factors[0]), np.ascontiguousarray(factors[1])
+
 
 ChunkTerm = KeptChunk | LowRankChunk
 
@@ -55,7 +60,7 @@ def dense(term: ChunkTerm, base: Bits) -> Floats:
     """The chunk's delta values as fp32, zero where dropped, not rescaled. ``base``: the base's bit patterns."""
     if isinstance(term, LowRankChunk):
         out = np.empty(term.count, np.float32)
-        kernels.low_rank(term.a, term.b, np.float32(term.scaling), term.transposed, term.start, out)
+        kernels.low_rank(*term.product(), np.float32(term.scaling), term.start, out)
         return out
     if not term.data and not _means_rounding(term):
         return np.zeros(term.count, np.float32)

@@ -75,15 +75,12 @@ def difference_energy(a, b):
 
 
 @jit
-def low_rank(a, b, scaling, transposed, start, out):
-    """``out[e] = scaling · Σₗ b[i, l]·a[l, j]``, the sum in order of l, each step rounded to fp32.
+def low_rank(lines, across, scaling, start, out):
+    """``out[e] = scaling · Σₗ lines[i, l]·across[l, j]``, the sum in order of l, each step rounded to fp32.
 
-    Element e = start + position is (i, j) of the product, row-major; of its transpose when ``transposed``.
+    Element e = start + position is (i, j) of the product, row-major; ``across`` has shape (rank, width).
     """
-    rank = a.shape[0]
-    rows = b.shape[0]
-    columns = a.shape[1]
-    width = rows if transposed else columns
+    width = across.shape[1]
     position = 0
     while position < out.size:
         line = (start + position) // width
@@ -91,15 +88,19 @@ def low_rank(a, b, scaling, transposed, start, out):
         span = min(width - first, out.size - position)
         row = out[position : position + span]
         row[:] = np.float32(0)
-        for index in range(rank):
-            if transposed:
-                factor = a[index, line]
-                for k in range(span):
-                    row[k] += b[first + k, index] * factor
-            else:
-                factor = b[line, index]
-                for k in range(span):
-                    row[k] += factor * a[index, first + k]
-        for k in range(span):
-            row[k] *= scaling
+        for index in range(across.shape[0]):
+            _add_scaled(lines[line, index], across[index, first : first + span], row)
+        _scale(scaling, row)
         position += span
+
+
+@jit
+def _add_scaled(factor, values, out):
+    for i in range(out.size):
+        out[i] += factor * values[i]
+
+
+@jit
+def _scale(factor, out):
+    for i in range(out.size):
+        out[i] *= factor

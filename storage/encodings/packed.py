@@ -34,11 +34,10 @@ TERM = np.dtype(
         ("size", np.int64),
         ("kept", np.int64),  # the most kept values that the bytes can hold
         ("places", np.int64),  # where the places of its kept values begin
-        ("floats", np.int64),  # where its dense values begin, or its factor A, which B follows
+        ("floats", np.int64),  # where its dense values begin, or its factors: (lines, rank), then (rank, width)
+        ("lines", np.int64),
         ("rank", np.int64),
-        ("rows", np.int64),
-        ("columns", np.int64),
-        ("transposed", np.bool_),
+        ("width", np.int64),
         ("scaling", np.float32),
     ],
     align=True,
@@ -141,10 +140,10 @@ def _negative_scales(term: KeptChunk) -> bool:
 
 def _low_rank(packing: _Packing, record: np.void, term: LowRankChunk) -> None:
     record["values"] = LOW_RANK
-    record["rank"], record["columns"] = term.a.shape
-    record["rows"] = term.b.shape[0]
-    record["transposed"], record["scaling"] = term.transposed, term.scaling
-    packing.add_floats(record, term.a, term.b)
+    lines, across = term.product()
+    record["lines"], record["rank"] = lines.shape
+    record["width"], record["scaling"] = across.shape[1], term.scaling
+    packing.add_floats(record, lines, across)
 
 
 def _kept(packing: _Packing, record: np.void, term: KeptChunk) -> None:
