@@ -66,6 +66,7 @@ def values(folder):
 def test_sizes_are_what_they_are_called():
     sizes = {size: parameters(size) for size in SHAPES}
     assert sizes["0.5B"] == 494_005_120
+    assert all(abs(sizes[size] / (float(size[:-1]) * 1e9) - 1) < 0.02 for size in ("0.05B", "0.1B", "0.5B"))
     assert 0.9 * 8e9 < sizes["8B"] < 8e9
     assert factors(SHAPES["tiny"])["base_model.model.model.layers.0.mlp.up_proj.lora_B.weight"] == (128, 16)
 

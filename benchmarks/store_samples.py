@@ -1,0 +1,156 @@
+"""A store of any number of skills, made by the code that writes real records; its bytes do not exist.
+
+    python -m benchmarks.store_samples DATABASE_URL SKILLS
+
+One base; every twentieth skill has three versions; every tenth an alias; a merge for every 30 skills and one of 64,
+half of them materialized twice; a yanked version in every hundred.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+import migrations
+from registry import merges
+from registry.records import aliases, catalog, contents, lineage, outbox, recipes
+from registry.records.contents import BlobRow, DeltaRow, FileRow, TensorRow
+from registry.records.database import open_engine, writing
+from registry.records.tables import Materialization, ModelVersion
+from storage.digests import blake3_digest
+
+ACTOR = "bench@host"
+TERMS = 64
+_TENSORS = 8
+_STATISTICS = {"elements": 1 << 20, "kept": 104_857, "minimum": -0.004, "maximum": 0.004, "norm": 1.02}
+
+
+def skill_name(number: int) -> str:
+    """The name of a skill: teams of a hundred."""
+    return f"team{number // 100}/skill-{number:05}"
+
+
+def fill(engine: Engine, skills: int) -> None:
+    """Write the records of a store with this many skills, in one transaction."""
+    with writing(engine) as session:
+        base = _base(session)
+        for number in range(skills):
+            _skill(session, base, number)
+        for number, terms in enumerate(_merged(skills)):
+            _merge(session, f"merge-{number:04}", terms, made=2 if number % 2 == 0 else 0)
+
+
+def expression(terms: int) -> str:
+    """An expression over this many skills that are ready."""
+    return "llama" + "".join(f" + {1 / terms:.4g}*{skill_name(number)}" for number in range(terms))
+
+
+def _base(session: Session) -> ModelVersion:
+    attributes = {"files": _digest("files")}
+    base = catalog.create_model_version(
+        session, name="llama", kind="base", digest=_digest("llama"), actor=ACTOR, attributes=attributes
+    )
+    contents.record_blobs(session, [BlobRow(_digest("weights"), 10**9, "weights")])
+    weights = FileRow("model.safetensors", "weights", 10**9, blob_digest=_digest("weights"))
+    contents.add_files(session, base, [weights], actor=ACTOR)
+    tensors = [
+        TensorRow(name, "BF16", (1024, 1024), _digest(name), 1 << 21, "model.safetensors", place << 21)
+        for place, name in enumerate(_tensor_names())
+    ]
+    contents.add_tensors(session, base, tensors, actor=ACTOR)
+    return base
+
+
+def _skill(session: Session, base: ModelVersion, number: int) -> None:
+    for version in range(1, 4 if number % 20 == 19 else 2):
+        made = _skill_version(session, base, number, version)
+        if number % 10 == 9:
+            aliases.set_alias(session, made, "prod", actor=ACTOR)
+        if number % 100 == 99 and version == 3:
+            catalog.yank(session, made, "trained on the test set", actor=ACTOR)
+
+
+def _skill_version(session: Session, base: ModelVersion, number: int, version: int) -> ModelVersion:
+    name, content = skill_name(number), f"{number} {version}"
+    made = catalog.create_model_version(
+        session,
+        name=name,
+        kind="skill",
+        digest=_digest(content),
+        actor=ACTOR,
+        licence="apache-2.0",
+        source=f"/models/{name}",
+        attributes={"notes": [], "head": []},
+    )
+    blob = _digest(f"blob {content}")
+    contents.record_blobs(session, [BlobRow(blob, 10**7, "delta")])
+    contents.add_files(session, made, [FileRow("delta.safetensors", "delta", 10**7, blob_digest=blob)], actor=ACTOR)
+    tensors = [
+        TensorRow(each, "BF16", (1024, 1024), _digest(f"{content} {each}"), 0, statistics=_STATISTICS)
+        for each in _tensor_names()
+    ]
+    contents.add_tensors(session, made, tensors, actor=ACTOR)
+    statistics = {"total": {**_STATISTICS, "share_unchanged": 0.1}, "advice": []}
+    delta = DeltaRow(base.id, "dare", blob, 10**7, "int4", 0.9, 0, {"prefix": "", "dropped_prefix": ""}, statistics)
+    contents.add_delta(session, made, delta, actor=ACTOR)
+    lineage.add_lineage(session, made, [(base, "base")], actor=ACTOR)
+    return made
+
+
+def _merged(skills: int) -> Iterator[range]:
+    """Which skills each merge combines."""
+    yield range(min(TERMS, skills))
+    yield from (range(start, min(start + 3, skills)) for start in range(0, skills, 30))
+
+
+def _merge(session: Session, name: str, terms: range, *, made: int) -> None:
+    text = "llama" + "".join(f" + 0.3*{skill_name(number)}" for number in terms)
+    resolved = merges.resolve_expression(session, text, merges.Choices("dare_ties"))
+    merges.record_merge(session, name, resolved, actor=ACTOR)
+    for turn in range(made):
+        _materialization(session, name, resolved, turn)
+
+
+def _materialization(session: Session, name: str, resolved: merges.ResolvedMerge, turn: int) -> None:
+    version = catalog.resolve(session, name)
+    made = Materialization(
+        id=hashlib.sha256(f"{name} {turn}".encode()).hexdigest()[:36],
+        recipe_digest=resolved.recipe.digest,
+        merge_version_id=version.id,
+        output_digest=_digest(f"output {name}"),
+        device="cpu",
+        engine="numba",
+        versions={"python": "3.11", "numba": "0.68"},
+        seconds=2.0,
+        bytes=10**9,
+        path=f"/out/{name}",
+        cached=turn == 0,
+        created_by=ACTOR,
+    )
+    recipes.record_materialization(session, made)
+    message = outbox.add(session, kind="mlflow", key=made.id, payload={"recipe_digest": made.recipe_digest})
+    outbox.mark_delivered(session, message.id)
+
+
+def _tensor_names() -> list[str]:
+    return [f"model.layers.{layer}.mlp.down_proj.weight" for layer in range(_TENSORS)]
+
+
+def _digest(word: str) -> str:
+    return blake3_digest(word.encode())
+
+
+def main() -> None:
+    url, skills = sys.argv[1:]
+    engine = open_engine(url)
+    migrations.upgrade(engine)
+    fill(engine, int(skills))
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    main()
