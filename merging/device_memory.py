@@ -99,7 +99,7 @@ class DeviceMemory:
         recipe = plan.recipe
         # Beside the weights' own effect, weights of 1 may make the result the fine-tune, and leave a tensor the base's.
         settings = tuple((name, value) for name, value in sorted(recipe.parameters.items()) if name != "lambda")
-        ones = (plan.combine.base_scale == 1.0, all(each == 1.0 for each in (plan.combine.scale, *_shares(plan))))
+        ones = tuple(each == 1.0 for each in (plan.combine.base_scale, plan.combine.scale, *_shares(plan)))
         alignment = tuple((name, landing.raw.data_ptr() % ALIGNED) for name, landing in landings.items())
         key = (
             recipe.method,
@@ -108,7 +108,6 @@ class DeviceMemory:
             recipe.head,
             recipe.dtype,
             ones,
-            plan.combine.base_scale == 1.0,
             alignment,
         )
         if key not in self._courses:

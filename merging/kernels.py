@@ -18,6 +18,7 @@ from storage.encodings.numeric_kernels import LANES, add_change, narrow, widen
 from storage.encodings.packed import ALL, EXACT, INT4
 
 _SMALLEST = np.float32(SMALLEST_DIVISOR)
+_SMALLEST_FACTOR = np.float32(2.0**-16)
 
 
 @jit
@@ -60,10 +61,14 @@ def merge_chunk(base, dtype, terms, data, places, floats, factors, combine, out_
 
 @jit
 def _all_sparse(terms, factors):
-    """Whether adding up may pass over what is dropped: sparse int4 values, none of them of weight zero."""
+    """Whether adding up may pass over what is dropped: sparse int4 values, none of them dropped or trimmed again.
+
+    And no coefficient so small that a value, 2^-133 at least, becomes a zero of the wrong sign.
+    """
     for k in range(terms.size):
         sparse = terms[k].values == INT4 and terms[k].select != ALL
-        if not sparse or factors[k].drop_threshold != 0 or factors[k].cutoff > 0 or factors[k].coefficient == 0:
+        again = factors[k].drop_threshold != 0 or factors[k].cutoff > 0
+        if not sparse or again or abs(factors[k].coefficient) < _SMALLEST_FACTOR:
             return False
     return True
 

@@ -98,8 +98,9 @@ class MagnitudeCounter:
         self._reporting = threading.Lock()
 
     def _make(self) -> _Bench:
-        self._benches.append(_Bench())
-        return self._benches[-1]
+        bench = _Bench()  # several threads may be here at once
+        self._benches.append(bench)
+        return bench
 
     def cutoff(self, skill: SkillTerm, terms: Sequence[TensorTerm], keep: int) -> float:
         """The ``keep``-th largest magnitude that is not zero of a skill's values in these tensors.

@@ -10,6 +10,7 @@ result, 2^20 elements long, whatever the size of the model; and what the engine 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 from collections import deque
@@ -108,11 +109,13 @@ class _Tensor:
         if index == self.chunks - 1:
             _check_digest(self.origin, "blake3:" + self._source_hash.hexdigest())
 
-    def follow_result(self, data: memoryview, change: Change) -> None:
-        """The next chunk of the result."""
+    def follow_result(self, index: int, data: memoryview, change: Change) -> None:
+        """The next chunk of the result; after the last one, what the skills had for this tensor is let go."""
         self._result_hash.update(data)
         self._squares += change.squares
         self._changed += change.changed
+        if index == self.chunks - 1:
+            self.origin = dataclasses.replace(self.origin, terms=())
 
     def merged(self) -> MergedTensor:
         """What became of it; only when all chunks have passed."""
@@ -182,7 +185,7 @@ class _Run:
         tensor.source.bring(index, _held(loan, lambda: tensor.follow_source(index, source)))
         if not origin.carried:
             change = merge_chunk(self._plan, self._engine, origin, index, source, result)
-            tensor.result.bring(index, _held(loan, lambda: tensor.follow_result(result, change)))
+            tensor.result.bring(index, _held(loan, lambda: tensor.follow_result(index, result, change)))
         if nbytes:
             self._sink.write(origin.output, start, result)
             piece.lane.bring(piece.number, _held(loan, lambda: self._sink.follow(origin.output, result)))

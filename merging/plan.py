@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from merging.combination import Combine, Contribution, Drop
 from merging.methods import METHODS
 from merging.recipe import Recipe, weight_sum
-from storage.checkpoints.tensors import TensorSource, listed
+from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encodings.coding import EXACT, Coding
@@ -114,7 +114,7 @@ def make_plan(
     Raises InputRefused, naming the tensors, when a delta was made against another base.
     """
     for delta in deltas.values():
-        check_base(delta, base_digests)
+        check_base(delta, base_digests, base.entries)
     head = deltas[recipe.head] if recipe.head else None
     return Plan(
         recipe=recipe,
@@ -133,11 +133,20 @@ def with_recipe(plan: Plan, recipe: Recipe) -> Plan:
     return replace(plan, recipe=recipe, skills=_skills(recipe, deltas), combine=_combine(recipe), cutoffs={})
 
 
-def check_base(delta: DeltaFile, base_digests: Mapping[str, str]) -> None:
-    """Refuse a delta whose recorded base tensors are not these. Raises InputRefused naming them."""
+def check_base(delta: DeltaFile, base_digests: Mapping[str, str], entries: Mapping[str, TensorEntry]) -> None:
+    """Refuse a delta whose recorded base tensors are not these: their bytes, dtypes and shapes.
+
+    Raises InputRefused naming them.
+    """
     tensors = delta.manifest.tensors
     missing = sorted(set(tensors) ^ set(base_digests))
-    differing = [name for name in sorted(tensors) if name not in missing and tensors[name].base != base_digests[name]]
+
+    def differs(name: str) -> bool:
+        tensor, entry = tensors[name], entries[name]
+        # A digest is of bytes alone: compiled loops count on the elements being as many as the manifest says.
+        return tensor.base != base_digests[name] or (tensor.dtype, tensor.shape) != (entry.dtype, entry.shape)
+
+    differing = [name for name in sorted(tensors) if name not in missing and differs(name)]
     if missing or differing:
         raise InputRefused(
             f"{delta.path} was made against another base: {len(differing)} tensors differ "

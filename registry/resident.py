@@ -179,7 +179,7 @@ def make_resident(
             deltas = {each.digest: stack.enter_context(open_skill(session, home, each)) for each in versions}
             references = {each.digest: each.reference for each in (version, *versions)}
         for delta in deltas.values():
-            check_base(delta, opened.digests)
+            check_base(delta, opened.digests, opened.source.entries)
         memory = open_memory(
             opened.source,
             opened.digests,

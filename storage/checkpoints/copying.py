@@ -60,10 +60,10 @@ def copy_hashed(
         source.open("rb", buffering=0) as reader,
         target.open("x+b", buffering=0) as writer,
     ):
-        size = os.fstat(reader.fileno()).st_size
         shared = share_blocks(reader.fileno(), writer.fileno())
         # Whoever changes the original from now on does not change the copy: that is what has to be hashed.
         readable = writer if shared else reader
+        size = os.fstat(readable.fileno()).st_size
         end = max([size, *(entry.offset + entry.nbytes for entry in tensors)])  # cut short, reading will find out
         buffers, writeback = Buffers(min(PIECE, end)), Writeback(writer.fileno())
         if not shared:

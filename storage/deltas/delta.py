@@ -177,6 +177,11 @@ class DeltaFile:
         self._fd = fd
         self._entries = entries
         self.manifest = Manifest.from_dict(_json(metadata, MANIFEST_KEY, path), str(path))
+        if canonical_json(self.manifest.to_dict()).decode() != metadata[MANIFEST_KEY]:
+            raise IntegrityFailure(
+                f"{path}: its manifest has fields that format 1 does not have, or is not canonical JSON",
+                hint="import the skill again from where it came from, with the version that wrote it",
+            )
         self.statistics: dict[str, Any] = _json(metadata, STATISTICS_KEY, path)
         self._check_payloads()
 
@@ -287,7 +292,7 @@ class DeltaFile:
 
     def _check_tie(self, name: str, tensor: TensorDelta) -> None:
         partner = self.manifest.tensors.get(tensor.tied_to or "")
-        if partner is None or partner.form == "tied" or partner.shape != tensor.shape:
+        if partner is None or partner.form == "tied" or (partner.dtype, partner.shape) != (tensor.dtype, tensor.shape):
             raise IntegrityFailure(f"{self.path}: tensor {name!r} is tied to {tensor.tied_to!r}, which does not fit")
 
     def _check_factors(self) -> None:

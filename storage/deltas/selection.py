@@ -56,7 +56,10 @@ def model_cutoff(
         spare: deque[Counts] = deque()  # as many as there are threads at work
 
         def count(chunk: tuple[Pair, int]) -> int:
-            counts = spare.pop() if spare else new_counts()
+            try:
+                counts = spare.pop()
+            except IndexError:
+                counts = new_counts()
             nbytes = _count(base, source, *chunk, prefix, counts, buffers)
             spare.append(counts)
             return nbytes

@@ -87,6 +87,8 @@ def pack(terms: Sequence[ChunkTerm], base: Bits) -> Packed:
     """Lay out the terms of one chunk. Raises IntegrityFailure where a term's bytes cannot be what they should."""
     packing = _Packing(len(terms))
     for record, term in zip(packing.terms, terms, strict=True):
+        if term.count != base.size:
+            raise ValueError(f"a term of {term.count} elements cannot change {base.size}")
         record["start"], record["count"] = term.start, term.count
         if isinstance(term, LowRankChunk):
             _low_rank(packing, record, term)

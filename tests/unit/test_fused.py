@@ -139,3 +139,20 @@ def test_scales_below_zero_which_no_writer_makes_come_out_alike():
         data[-10:-2] = bytes(8)  # among its codes, zeros
         hostile = KeptChunk(bytes(data), coding, term.key, START, 300, "BF16", "BF16", term.where)
         same(base, [Contribution(hostile, 1.0, 1.0)], SUM)
+
+
+def test_a_weight_so_small_that_values_become_zeros():
+    base = np.full(300, 0x8000, np.uint16)
+    moved = (np.random.default_rng(1).standard_normal(300) * 1e-12).astype(np.float32)
+    coding = Coding("int4", 32768, 0)
+    data = encode_chunk(base, "BF16", narrow(moved, "BF16"), "BF16", coding, 7, START).data
+    term = KeptChunk(data, coding, 7, START, 300, "BF16", "BF16", "skill")
+    for weight in (1e-36, 1e-30, 0.0):
+        same(base, [Contribution(term, weight, weight)], SUM)
+
+
+def test_a_term_of_another_length_than_the_base_is_never_decoded():
+    base = weights(300, 0)
+    term = skill(base, Coding("sign"), 1)
+    with pytest.raises(ValueError, match="300 elements"):
+        merged_chunk(numba_engine, weights(400, 0), "BF16", (Contribution(term, 1.0, 1.0),), SUM, "BF16")
