@@ -137,6 +137,25 @@ def test_other_weights_of_the_same_skills(tiny, host, device):
         assert as_bytes(device.load(recipe)) == as_bytes(host.load(recipe))
 
 
+def test_a_weight_of_one_counts_where_its_skill_stands_alone(tmp_path):
+    """One skill changes both tensors, the other only one: at weight 1 the first is the fine-tune where it is alone."""
+    rng = np.random.default_rng(0)
+    model = Tiny(tmp_path, {name: tensor(rng.standard_normal((8, 8)) * 0.02, "BF16") for name in ("alone", "both")})
+    for names in (("alone", "both"), ("both",)):
+        tuned = {
+            name: tensor(own.floats + rng.standard_normal(own.shape) * 1e-2, own.dtype) if name in names else own
+            for name, own in model.tensors.items()
+        }
+        model.delta(tuned, EXACT)
+    deltas = {delta.manifest.digest: delta for delta in model.opened}
+    common = {"on_host": False, "masks": None, "threads": 1, "progress": Silent()}
+    device = Resident(hold_on_device(model.source, model.digests, deltas, DEVICE, **common), model.digests)
+    host = Resident(hold_on_host(model.source, model.digests, deltas, open_engine("cpu"), 1, Silent()), model.digests)
+    for weight in (1.0, 0.7, 1.0):
+        recipe = model.plan("task_arithmetic", list(zip(model.opened, (weight, 0.5), strict=True))).recipe
+        assert as_bytes(device.load(recipe)) == as_bytes(host.load(recipe))
+
+
 @pytest.mark.parametrize(("method", "parameters"), [METHODS[1], METHODS[3]])
 @pytest.mark.parametrize("dtype", [None, "F32"])
 def test_a_load_is_merged_in_place(tiny, host, method, parameters, dtype):
