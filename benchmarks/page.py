@@ -49,7 +49,8 @@ def _targets(result: Result) -> list[str]:
     lines = ["| work | target | measured | |", "|---|---:|---:|---|"]
     for target in TARGETS[result.kind]:
         value = target.measure(result)
-        lines.append(f"| {target.work} | {target.goal()} | {target.shown.format(value)} | {target.verdict(value)} |")
+        verdict = target.verdict(value) + (" (one run)" if result.about.get("runs") == 1 else "")
+        lines.append(f"| {target.work} | {target.goal()} | {target.shown.format(value)} | {verdict} |")
     meant = {"comparison": "0.5B", "device": "8B"}[result.kind]
     return (
         lines if result.about.get("size", meant) == meant else [*lines, "", f"The targets are for models of {meant}."]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from merging.combination import Engine
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.delta import DeltaFile
+from storage.errors import UsageError
 from storage.progress import Progress
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ def open_memory(
         place = torch_device(device)
         return hold_on_device(
             base, digests, deltas, place, on_host=on_host, masks=masks, threads=threads, progress=progress
+        )
+    if on_host or masks is not None:
+        raise UsageError(
+            f"deltas and masks have no effect on {device!r} with the {engine.name} engine",
+            hint="leave them out; they are for CUDA devices with Triton",
         )
     from merging.host_memory import hold_on_host
 

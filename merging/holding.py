@@ -10,11 +10,11 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from storage.checkpoints.inputs import check_digest
 from storage.checkpoints.tensors import TensorEntry, TensorSource
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.encodings.chunks import ChunkTerm
 from storage.encodings.frames import chunk_count, read_exactly
-from storage.errors import IntegrityFailure
 
 PIECE = 8 << 20
 """Bytes that are read and hashed at a time."""
@@ -85,16 +85,7 @@ def read_verified(source: TensorSource, entry: TensorEntry, digest: str, out: me
         piece = out[start : start + PIECE]
         source.read_into(entry.name, start, piece)
         hasher.update(piece)
-    check_digest(entry.name, "blake3:" + hasher.hexdigest(), digest)
-
-
-def check_digest(name: str, found: str, recorded: str) -> None:
-    """Raise IntegrityFailure where a tensor's bytes are not those that are on record."""
-    if found != recorded:
-        raise IntegrityFailure(
-            f"tensor {name!r} hashes to {found}, recorded is {recorded}",
-            hint="the stored or referenced file has changed: run `mergestore verify`",
-        )
+    check_digest(f"tensor {entry.name!r}", "blake3:" + hasher.hexdigest(), digest)
 
 
 def own_terms(delta: DeltaFile) -> Iterable[TensorTerm]:
@@ -120,5 +111,5 @@ def hold_heads(delta: DeltaFile) -> dict[str, bytes]:
         entry, descriptor = delta.head(name)
         where = f"{delta.path}: head tensor {name!r}"
         heads[name] = read_exactly(descriptor, entry.nbytes, entry.offset, where)
-        check_digest(name, "blake3:" + blake3(heads[name]).hexdigest(), tensor.digest)
+        check_digest(f"tensor {name!r}", "blake3:" + blake3(heads[name]).hexdigest(), tensor.digest)
     return heads

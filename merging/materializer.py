@@ -26,9 +26,9 @@ from merging.chunk import Origin, merge_chunk, origin, read_chunk
 from merging.combination import Change, Engine
 from merging.plan import OutputTensor, Plan
 from merging.sinks import Sink
+from storage.checkpoints.inputs import check_digest, digest_of
 from storage.dtypes import DTYPES
 from storage.encodings.frames import CHUNK, chunk_count
-from storage.errors import IntegrityFailure
 from storage.lending import Loan, Pool
 from storage.memory import as_view
 from storage.pipeline import Strand, run_all
@@ -107,7 +107,8 @@ class _Tensor:
         """The next chunk as it was read; after the last one, whether it was what is on record."""
         self._source_hash.update(data)
         if index == self.chunks - 1:
-            _check_digest(self.origin, "blake3:" + self._source_hash.hexdigest())
+            name = self.origin.output.base or self.origin.output.head
+            check_digest(f"tensor {name!r}", digest_of(self._source_hash), self.origin.digest)
 
     def follow_result(self, index: int, data: memoryview, change: Change) -> None:
         """The next chunk of the result; after the last one, what the skills had for this tensor is let go."""
@@ -123,15 +124,6 @@ class _Tensor:
         # What is carried over is hashed once.
         digest = self.origin.digest if self.origin.carried else "blake3:" + self._result_hash.hexdigest()
         return MergedTensor(output.name, output.dtype, output.shape, digest, self._squares, self._changed)
-
-
-def _check_digest(origin: Origin, found: str) -> None:
-    if found != origin.digest:
-        name = origin.output.base or origin.output.head
-        raise IntegrityFailure(
-            f"tensor {name!r} hashes to {found}, recorded is {origin.digest}",
-            hint="the stored or referenced file has changed: run `mergestore verify`",
-        )
 
 
 @dataclass(frozen=True)

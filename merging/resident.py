@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from merging.holding import HeldBase, HeldDelta
 from merging.methods import METHODS
@@ -87,6 +87,7 @@ class Resident:
         named = tuple(term.skill for term in recipe.terms)
         key = (named, recipe.head, recipe.dtype)
         if key not in self._plans:
+            make_room(self._plans)
             deltas = {digest: self.memory.deltas[digest] for digest in sorted({*named, *filter(None, [recipe.head])})}
             self._plans[key] = make_plan(recipe, self.memory.base, self._digests, deltas)
         plan = with_recipe(self._plans[key], recipe)
@@ -97,9 +98,16 @@ class Resident:
         for skill in plan.skills:
             key = (skill.digest, plan.recipe.parameters["density"], plan.recipe.parameters["trim"])
             if key not in self._cutoffs:
+                make_room(self._cutoffs)
                 self._cutoffs[key] = self.memory.cutoffs(dataclasses.replace(plan, skills=(skill,)))
             cutoffs |= self._cutoffs[key]
         return dataclasses.replace(plan, cutoffs=cutoffs)
+
+
+def make_room(cache: dict[Any, Any], limit: int = 256) -> None:
+    """Let go of what was kept first, so that serving any number of recipes takes bounded memory."""
+    while len(cache) >= limit:
+        del cache[next(iter(cache))]
 
 
 def _alike(plan: Plan, one: OutputTensor, other: OutputTensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,9 @@ def existing_tensors(
     _check_names(wanted, there, required)
     chosen = {name: there[name].detach() for name in wanted}
     _check_each(wanted, chosen, device)
-    return _once(wanted, chosen, alike)
+    kept = _once(wanted, chosen, alike)
+    _check_apart(kept)
+    return kept
 
 
 def _tensors_of(target: Mapping[str, Tensor] | Module) -> tuple[dict[str, Tensor], set[str]]:
@@ -101,6 +104,20 @@ def _place(device: str) -> Any:
 
 def _unfit(name: str, what: str, found: object, expected: object, hint: str) -> InputRefused:
     return InputRefused(f"tensor {name!r} of the target has {what} {found}, the result has {expected}", hint=hint)
+
+
+def _check_apart(kept: Targets) -> None:
+    """Refuse contiguous tensors of which one lies partly in another's memory: neither would be what it should."""
+    whole = [(name, tensor) for name, tensor in kept.items() if tensor.numel() and tensor.is_contiguous()]
+    spans = sorted(
+        (each.data_ptr(), each.data_ptr() + each.numel() * each.element_size(), name) for name, each in whole
+    )
+    for (_, end, first), (start, _, second) in itertools.pairwise(spans):
+        if start < end:
+            raise InputRefused(
+                f"tensors {first!r} and {second!r} of the target overlap in memory",
+                hint="give each memory of its own (tensor.clone())",
+            )
 
 
 def _once(

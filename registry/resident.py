@@ -140,6 +140,7 @@ class Resident:
             if head is None or head != self._head:
                 self._head, self._resolved = head, {}
             if asked not in self._resolved:
+                resident.make_room(self._resolved)
                 self._resolved[asked] = self._resolve_anew(session, target, choices)
             return self._resolved[asked]
 

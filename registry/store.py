@@ -238,6 +238,7 @@ class Store:
         A context manager, whose ``load`` and ``load_into`` take expressions over what is resident. ``deltas`` "host"
         keeps the skills in pinned host memory instead of on a CUDA device. ``masks`` says whether the masks of dropped
         skills are "cached" there, which takes memory, or "drawn" each time; by default cached where there is room.
+        Both are refused where they have no effect, as on the CPU.
         """
         from registry import resident
 

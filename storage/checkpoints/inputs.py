@@ -13,7 +13,7 @@ from storage.digests import model_digest
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encodings.frames import CHUNK
 from storage.encodings.numeric import as_bits, finite, widen
-from storage.errors import InputRefused
+from storage.errors import InputRefused, IntegrityFailure
 from storage.memory import Buffers, as_view
 from storage.pipeline import in_order
 from storage.progress import Progress
@@ -102,6 +102,15 @@ def tensor_digests(
 def digest_of(hasher: blake3) -> str:
     """``blake3:…`` of what a hasher was given."""
     return "blake3:" + hasher.hexdigest()
+
+
+def check_digest(what: str, found: str, recorded: str) -> None:
+    """Raise IntegrityFailure where the bytes of ``what`` (a tensor, in words) are not those that are on record."""
+    if found != recorded:
+        raise IntegrityFailure(
+            f"{what} hashes to {found}, recorded is {recorded}",
+            hint="the stored or referenced file has changed: run `mergestore verify`",
+        )
 
 
 def refuse_not_finite(entry: TensorEntry, piece: memoryview, start: int, where: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from storage.checkpoints.inputs import digest_of, inspected, read_chunk, refuse_not_finite, tensor_hasher
+from storage.checkpoints.inputs import check_digest, digest_of, inspected, read_chunk, refuse_not_finite, tensor_hasher
 from storage.checkpoints.tensors import TensorEntry, TensorSource
 from storage.deltas.align import Pair
 from storage.deltas.base_model import BaseModel
@@ -28,7 +28,7 @@ from storage.encodings.frames import CHUNK, chunk_count, chunk_span, compress
 from storage.encodings.measured import Measured
 from storage.encodings.numeric import as_bits
 from storage.encodings.philox import mask_key
-from storage.errors import InputRefused, IntegrityFailure
+from storage.errors import InputRefused
 from storage.memory import Buffers
 
 _MEMORY = 32 << 20, 128 << 20  # bytes: the least and the most that is held, whatever the number of threads
@@ -121,7 +121,7 @@ class Encoder:
             advance(len(piece.base))
             self._buffers.give(piece.base)
             yield piece.chunk, piece.frame
-        _check_base(tensor.name, digest_of(hasher), self._base.digests[tensor.name])
+        check_digest(f"tensor {tensor.name!r} of the base", digest_of(hasher), self._base.digests[tensor.name])
 
     def _chunk_bytes(self, pair: Pair) -> int:
         entries = (self._base.source.entries[pair[0]], self._source.entries[pair[1]])
@@ -205,14 +205,6 @@ class Encoder:
         self._buffers.give(raw)
         refuse_overflow(tensor.other, chunk.measured)
         return _Piece(chunk, compress(chunk.data, chunk.cuts), base)
-
-
-def _check_base(name: str, found: str, recorded: str) -> None:
-    if found != recorded:
-        raise IntegrityFailure(
-            f"tensor {name!r} of the base hashes to {found}, recorded is {recorded}",
-            hint="the stored or referenced file has changed: run `mergestore verify`",
-        )
 
 
 def refuse_overflow(name: str, measured: Measured) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import mergestore
 from mergestore import Conflict, EnvironmentFailure, InputRefused, IntegrityFailure, NotFound, UsageError
+from registry.merges import Choices
 from storage.digests import blake3_digest, model_digest
 from tests.integration.models import (
     BERT_CONFIG,
@@ -212,6 +213,30 @@ def test_shared_memory_must_have_one_result(resident):
     target[other] = target[QUERY]
     with pytest.raises(InputRefused, match="share memory in the target, but differ in the result"):
         resident.load_into("big + 0.5*dared", target)
+
+
+def test_tensors_that_overlap_are_refused_untouched(resident):
+    target = filled(resident)
+    other = "model.layers.1.self_attn.q_proj.weight"
+    flat = torch.zeros(16 * 17, dtype=target[QUERY].dtype)
+    target[QUERY], target[other] = flat[: 16 * 16].view(16, 16), flat[16:].view(16, 16)
+    with pytest.raises(InputRefused, match="overlap in memory") as caught:
+        resident.load_into("big + 0.5*dared", target)
+    assert caught.value.hint
+    assert not flat.any()
+
+
+@pytest.mark.parametrize("options", [{"deltas": "host"}, {"masks": "drawn"}, {"masks": "cached"}])
+def test_what_has_no_effect_on_the_cpu_is_refused(store, options):
+    with pytest.raises(UsageError, match="no effect on 'cpu'") as caught:
+        store.resident("big", ["dared"], **options)
+    assert caught.value.hint
+
+
+def test_any_number_of_expressions_takes_bounded_memory(resident):
+    for number in range(600):
+        resident._resolve(f"big + {number + 1}*dared", Choices())
+    assert len(resident._resolved) <= 256
 
 
 def test_a_result_that_is_not_finite_is_refused_and_can_be_loaded_over(store, resident):
