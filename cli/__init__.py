@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_OBJECTS = 100_000  # made before garbage is looked for: by default 700, which finds none while modules are loaded
+_OBJECTS = 1_000_000  # made before garbage is looked for: by default 700, which finds none while modules are loaded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

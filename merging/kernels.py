@@ -22,7 +22,7 @@ _SMALLEST_FACTOR = np.float32(2.0**-16)
 
 
 @jit
-def merge_chunk(base, dtype, terms, data, places, floats, factors, combine, out_dtype, out, used):
+def merge_chunk(base, dtype, terms, data, masks, floats, factors, combine, out_dtype, out, used):
     """Merge one chunk into ``out``. Returns (Σ(out − base)², elements changed, all finite, data as it should be).
 
     ``factors``: one row a term (``merging.numba_engine``); ``combine``: (elects, by_weight, λ, β); ``used`` (int64)
@@ -40,11 +40,11 @@ def merge_chunk(base, dtype, terms, data, places, floats, factors, combine, out_
         size = min(BLOCK, base.size - begin)
         total = merged[:size]
         if sparse:
-            sound &= _sum_kept(terms, data, places, factors, begin, used, scratch, total)
+            sound &= _sum_kept(terms, data, masks, factors, begin, used, scratch, total)
         else:
             for k in range(terms.size):
                 row = rows[k if combine[0] else 0, :size]
-                sound &= delta(terms[k], k, data, places, floats, factors[k], base, begin, used, ranks, scratch, row)
+                sound &= delta(terms[k], k, data, masks, floats, factors[k], base, begin, used, ranks, scratch, row)
                 _scale(row, factors[k].coefficient)
                 if k == 0:
                     total[:] = row
@@ -74,7 +74,7 @@ def _all_sparse(terms, factors):
 
 
 @jit
-def _sum_kept(terms, data, places, factors, begin, used, scratch, total):
+def _sum_kept(terms, data, masks, factors, begin, used, scratch, total):
     """Add up terms of which most is dropped. A dropped value counts as a zero that has its coefficient's sign.
 
     So has a kept int4 zero; a sum of such zeros is minus zero only where all of them are.
@@ -87,16 +87,16 @@ def _sum_kept(terms, data, places, factors, begin, used, scratch, total):
     sound = True
     bits = scratch[1][: (total.size + 63) // 64]
     for k in range(terms.size):
-        count, intact = decode_kept(terms[k], k, data, places, begin, total.size, used, scratch)
+        count, intact = decode_kept(terms[k], k, data, masks, begin, total.size, used, scratch)
         spread_add(bits, scratch[3][:count], factors[k].coefficient, total)
         sound &= intact
     return sound
 
 
 @jit
-def delta(term, index, data, places, floats, factor, base, begin, used, ranks, scratch, values):
+def delta(term, index, data, masks, floats, factor, base, begin, used, ranks, scratch, values):
     """A term's delta values of one block: decoded, dropped and trimmed, before its coefficient."""
-    sound = decode(term, index, data, places, floats, base, begin, used, ranks, scratch, values)
+    sound = decode(term, index, data, masks, floats, base, begin, used, ranks, scratch, values)
     if factor.drop_threshold != 0:
         _drop(factor.drop_key, factor.drop_threshold, term.start + begin, scratch, values)
     if factor.cutoff > 0:
@@ -105,26 +105,31 @@ def delta(term, index, data, places, floats, factor, base, begin, used, ranks, s
 
 
 @jit
-def values_chunk(base, terms, data, places, floats, factors, used, out):
+def values_chunk(base, terms, data, masks, floats, factors, used, out):
     """The delta values of the chunk of a single term into ``out``, as ``delta`` gives them; whether data is sound."""
     scratch = new_scratch()
     ranks = _ranks(terms, base)
     sound = True
     for begin in range(0, out.size, BLOCK):
         row = out[begin : min(begin + BLOCK, out.size)]
-        sound &= delta(terms[0], 0, data, places, floats, factors[0], base, begin, used, ranks, scratch, row)
+        sound &= delta(terms[0], 0, data, masks, floats, factors[0], base, begin, used, ranks, scratch, row)
     return sound
 
 
 @jit
 def _ranks(terms, base):
+    """Where the codes of each exponent begin: the same for all `exact` terms, which have the base's dtype."""
     exact = 0
     for k in range(terms.size):
         exact += terms[k].values == EXACT
     ranks = np.empty((terms.size if exact else 1, 256), np.int64)
+    first = np.int64(-1)
     for k in range(terms.size):
-        if terms[k].values == EXACT:
+        if terms[k].values == EXACT and first < 0:
             rank_codes(base, terms[k].dtype, ranks[k])
+            first = k
+        elif terms[k].values == EXACT:
+            ranks[k] = ranks[first]
     return ranks
 
 

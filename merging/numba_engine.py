@@ -39,7 +39,7 @@ def merge(
         DTYPE[dtype],
         packed.terms,
         packed.data,
-        packed.places,
+        packed.masks,
         packed.floats,
         _factors(contributions),
         flat,
@@ -47,7 +47,7 @@ def merge(
         out,
         used,
     )
-    check_used(terms, used, sound=sound)
+    check_used(terms, packed, used, sound=sound)
     return Change(squares, changed, finite)
 
 
@@ -56,8 +56,8 @@ def values(contribution: Contribution, base: Bits, out: Floats) -> None:
     packed, used = pack([contribution.term], base), np.zeros(1, np.int64)
     base = read_only(base)
     factors = _factors((contribution,))
-    sound = kernels.values_chunk(base, packed.terms, packed.data, packed.places, packed.floats, factors, used, out)
-    check_used([contribution.term], used, sound=sound)
+    sound = kernels.values_chunk(base, packed.terms, packed.data, packed.masks, packed.floats, factors, used, out)
+    check_used([contribution.term], packed, used, sound=sound)
 
 
 def _factors(contributions: tuple[Contribution, ...]) -> NDArray[np.void]:

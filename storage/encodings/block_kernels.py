@@ -1,7 +1,7 @@
 """Compiled decoding of skills a block of elements at a time, so that what is decoded never leaves the first caches.
 
 A *block* is ``BLOCK`` consecutive elements of a chunk; blocks of a chunk are decoded in order. Terms come packed
-(``storage.encodings.packed``): ``term`` is one record, ``data``, ``places`` and ``floats`` hold what all
+(``storage.encodings.packed``): ``term`` is one record, ``data``, ``masks`` and ``floats`` hold what all
 terms of the chunk have. ``cursors`` (int64, one a term) counts the kept values used so far; ``ranks`` (int64,
 256 a term) where the next `exact` code of each exponent lies. Small loops over slices: those become vector code.
 """
@@ -14,16 +14,16 @@ from storage.encodings import int4, sign
 from storage.encodings.exact_kernels import collect, rebuild
 from storage.encodings.int4_kernels import scale_codes, unpack
 from storage.encodings.kernels import _as_float, jit, low_rank
-from storage.encodings.mask_kernels import BLOCK, draw_bits, trailing_zeros
+from storage.encodings.mask_kernels import BLOCK, count_bits, draw_bits, trailing_zeros
 from storage.encodings.numeric_kernels import F32, widen
-from storage.encodings.packed import ALL, BFLOAT, DENSE, EXACT, INT4, LOW_RANK, MASK, SIGN
+from storage.encodings.packed import ALL, BFLOAT, DENSE, DRAWN, EXACT, INT4, LOW_RANK, SIGN
 from storage.encodings.sign_kernels import signed_scale
 
 _INT4, _SIGN = int4.BLOCK, sign.BLOCK  # elements that share a scale
 
 
 @jit
-def decode(term, index, data, places, floats, base, begin, cursors, ranks, scratch, values):
+def decode(term, index, data, masks, floats, base, begin, cursors, ranks, scratch, values):
     """The delta values of ``values.size`` elements from ``begin`` of the chunk on; False where the data cannot be.
 
     ``base``: bit patterns of the whole chunk. ``scratch``: what ``new_scratch`` made.
@@ -49,13 +49,13 @@ def decode(term, index, data, places, floats, base, begin, cursors, ranks, scrat
         cursors[index] = first + values.size
         return _kept(term, own, first, values, scratch[2])
     _clear(values)
-    count, sound = decode_kept(term, index, data, places, begin, values.size, cursors, scratch)
+    count, sound = decode_kept(term, index, data, masks, begin, values.size, cursors, scratch)
     spread(scratch[1][: (values.size + 63) // 64], scratch[3][:count], values)
     return sound
 
 
 @jit
-def decode_kept(term, index, data, places, begin, size, cursors, scratch):
+def decode_kept(term, index, data, masks, begin, size, cursors, scratch):
     """The kept values of ``size`` elements of a sparse term, and their mask: ``scratch[3]`` and ``scratch[1]``.
 
     Returns how many, and False where the data cannot be.
@@ -65,25 +65,15 @@ def decode_kept(term, index, data, places, begin, size, cursors, scratch):
         bits[:] = np.uint64(0)
         return np.int64(0), True
     first = cursors[index]
-    if term.select == MASK:
+    if term.select == DRAWN:
         count = draw_bits(term.key, term.threshold, term.start + begin, size, scratch[0], bits)
     else:
-        count = _bits_of_places(places[term.places + first : term.places + term.kept], begin, size, bits)
+        word = term.mask + begin // 64
+        bits[:] = masks[word : word + bits.size]
+        count = count_bits(bits)
     cursors[index] = first + count
     own = data[term.data : term.data + term.size]
     return count, _kept(term, own, first, scratch[3][:count], scratch[2])
-
-
-@jit
-def _bits_of_places(places, begin, size, bits):
-    """The places of ``size`` elements from ``begin`` on, which come first, as bits; returns how many."""
-    bits[:] = np.uint64(0)
-    count = np.int64(0)
-    while count < places.size and places[count] < begin + size:
-        place = places[count] - begin
-        bits[place // 64] |= np.uint64(1) << np.uint64(place % 64)
-        count += 1
-    return count
 
 
 @jit

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.dtypes import DTYPES
 from storage.encodings import exact_kernels, int4, int4_kernels, kernels, magnitude, mask_kernels, sign, sign_kernels
@@ -114,14 +115,32 @@ def stored_places(term: KeptChunk) -> tuple[Places, memoryview]:
     """The places that a chunk chosen by magnitude stores, and the bytes of its values. Raises IntegrityFailure."""
     if not term.data:
         return np.empty(0, np.int64), memoryview(b"")
-    try:
-        kept, gaps, data = magnitude.split(term.data, term.count)
-    except ValueError as error:
-        raise _damaged(term, str(error)) from error
+    kept, gaps, data = split_stored(term)
     places = np.empty(kept, np.int64)
     if not mask_kernels.places_of_gaps(np.frombuffer(gaps, np.uint8), term.count, places):
-        raise _damaged(term, f"{len(gaps)} gap bytes do not place {kept} values in {term.count} elements")
+        raise _misplaced(term, kept, gaps)
     return places, data
+
+
+def stored_mask(term: KeptChunk) -> tuple[int, NDArray[np.uint64], memoryview]:
+    """``stored_places`` as bits, lowest bit first, and how many are set; of a chunk that has data."""
+    kept, gaps, data = split_stored(term)
+    bits = np.zeros(-(-term.count // 64), np.uint64)
+    if not mask_kernels.bits_of_gaps(np.frombuffer(gaps, np.uint8), kept, term.count, bits):
+        raise _misplaced(term, kept, gaps)
+    return kept, bits, data
+
+
+def split_stored(term: KeptChunk) -> tuple[int, memoryview, memoryview]:
+    """``magnitude.split`` of a chunk that has data. Raises IntegrityFailure."""
+    try:
+        return magnitude.split(term.data, term.count)
+    except ValueError as error:
+        raise _damaged(term, str(error)) from error
+
+
+def _misplaced(term: KeptChunk, kept: int, gaps: memoryview) -> IntegrityFailure:
+    return _damaged(term, f"{len(gaps)} gap bytes do not place {kept} values in {term.count} elements")
 
 
 def _values(term: KeptChunk, data: memoryview, kept: int, base: Bits) -> Floats:

@@ -22,11 +22,17 @@ def draw_bits(key, threshold, first, count, words, bits):
     """
     draw_lanes(key, first // 8, words[: 32 * bits.size])
     lanes = words.view(np.uint16)
-    kept = np.int64(0)
     for j in range(bits.size):
         bits[j] = lanes_below(lanes, 64 * j, np.uint16(threshold))
     if count % 64:
         bits[bits.size - 1] &= (np.uint64(1) << np.uint64(count % 64)) - np.uint64(1)
+    return count_bits(bits)
+
+
+@jit
+def count_bits(bits):
+    """How many bits are set."""
+    kept = np.int64(0)
     for j in range(bits.size):
         kept += np.int64(population(bits[j]))
     return kept
@@ -94,6 +100,30 @@ def places_of_gaps(gaps, count, places):
             places[used] = place
             used += 1
     return complete and used == places.size
+
+
+@jit
+def bits_of_gaps(gaps, kept, count, bits):
+    """``places_of_gaps`` as bits, of which all are zero before; False where they are not ``kept`` below ``count``."""
+    place, used = np.int64(-1), np.int64(0)
+    index, word = np.int64(0), np.uint64(0)
+    complete = False
+    for i in range(gaps.size):
+        byte = np.int64(gaps[i])
+        complete = byte != 255
+        place += byte
+        if complete:
+            place += 1
+            if used == kept or place >= count:
+                return False
+            if place // 64 != index:
+                bits[index] = word
+                index, word = place // 64, np.uint64(0)
+            word |= np.uint64(1) << np.uint64(place % 64)
+            used += 1
+    if bits.size:
+        bits[index] = word
+    return complete and used == kept
 
 
 @jit

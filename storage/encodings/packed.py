@@ -11,20 +11,19 @@ from numpy.typing import NDArray
 
 from storage.dtypes import DTYPES
 from storage.encodings import int4
-from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk, dense, stored_places
-from storage.encodings.magnitude import Places
+from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk, dense, split_stored, stored_mask
 from storage.encodings.numeric import Bits, Floats, read_only
 from storage.encodings.numeric_kernels import DTYPE
 from storage.encodings.philox import FULL
 from storage.errors import IntegrityFailure
 
 INT4, BFLOAT, EXACT, SIGN, LOW_RANK, DENSE = range(6)
-ALL, MASK, PLACES = range(3)
+ALL, DRAWN, STORED = range(3)
 
 TERM = np.dtype(
     [
         ("values", np.int64),  # INT4 … DENSE
-        ("select", np.int64),  # which elements have values: ALL, MASK or PLACES
+        ("select", np.int64),  # which elements have values: ALL, or those of a mask that is DRAWN or STORED
         ("dtype", np.int64),  # of the fine-tune, where values are EXACT
         ("key", np.uint64),
         ("threshold", np.uint32),
@@ -33,7 +32,7 @@ TERM = np.dtype(
         ("data", np.int64),  # where its bytes begin, and how many there are
         ("size", np.int64),
         ("kept", np.int64),  # the most kept values that the bytes can hold
-        ("places", np.int64),  # where the places of its kept values begin
+        ("mask", np.int64),  # where the words of its stored mask begin
         ("floats", np.int64),  # where its dense values begin, or its factors: (lines, rank), then (rank, width)
         ("lines", np.int64),
         ("rank", np.int64),
@@ -49,11 +48,11 @@ _VALUES = {"int4": INT4, "bf16": BFLOAT, "exact": EXACT, "sign": SIGN}
 
 @dataclass(frozen=True)
 class Packed:
-    """The terms of one chunk: a record array of ``TERM``, and the bytes, places and fp32 values they point to."""
+    """The terms of one chunk: a record array of ``TERM``, and the bytes, mask words and fp32 values they point to."""
 
     terms: NDArray[np.void]
     data: NDArray[np.uint8]
-    places: Places
+    masks: NDArray[np.uint64]
     floats: Floats
 
 
@@ -63,19 +62,19 @@ class _Packing:
     def __init__(self, count: int):
         self.terms = np.zeros(count, TERM)
         self.data: list[NDArray[np.uint8]] = []
-        self.places: list[Places] = []
+        self.masks: list[NDArray[np.uint64]] = []
         self.floats: list[Floats] = []
-        self.data_size = self.places_size = self.floats_size = 0
+        self.data_size = self.masks_size = self.floats_size = 0
 
     def add_data(self, record: np.void, data: bytes | memoryview) -> None:
         record["data"], record["size"] = self.data_size, len(data)
         self.data.append(np.frombuffer(data, np.uint8))
         self.data_size += len(data)
 
-    def add_places(self, record: np.void, places: Places) -> None:
-        record["places"] = self.places_size
-        self.places.append(places)
-        self.places_size += places.size
+    def add_mask(self, record: np.void, words: NDArray[np.uint64]) -> None:
+        record["mask"] = self.masks_size
+        self.masks.append(words)
+        self.masks_size += words.size
 
     def add_floats(self, record: np.void, *arrays: Floats) -> None:
         record["floats"] = self.floats_size
@@ -100,18 +99,18 @@ def pack(terms: Sequence[ChunkTerm], base: Bits) -> Packed:
     return Packed(
         packing.terms,
         _joined(packing.data, np.uint8),
-        _joined(packing.places, np.int64),
+        _joined(packing.masks, np.uint64),
         _joined(packing.floats, np.float32),
     )
 
 
-def check_used(terms: Sequence[ChunkTerm], used: NDArray[np.int64], *, sound: bool) -> None:
-    """Compare how many kept values decoding took of each term with what its bytes hold.
+def check_used(terms: Sequence[ChunkTerm], packed: Packed, used: NDArray[np.int64], *, sound: bool) -> None:
+    """Compare how many kept values decoding took of each packed term with what its bytes hold.
 
     ``sound``: whether decoding never ran out of them. Raises IntegrityFailure naming the term.
     """
-    for term, count in zip(terms, used.tolist(), strict=True):
-        if isinstance(term, KeptChunk) and term.data and not _rare(term) and not _fits(term, count):
+    for term, values, count in zip(terms, packed.terms["values"].tolist(), used.tolist(), strict=True):
+        if isinstance(term, KeptChunk) and term.data and values != DENSE and not _fits(term, count):
             raise _damaged(term)
     assert sound, "decoding ran out of the values of some term"
 
@@ -134,7 +133,9 @@ def _negative_scales(term: KeptChunk) -> bool:
 
     Adding up what is kept counts on zeros of one sign (``merging.kernels``).
     """
-    data = stored_places(term)[1] if term.coding.selects_magnitude else term.data
+    if not term.data:
+        return False
+    data = split_stored(term)[2] if term.coding.selects_magnitude else term.data
     blocks = -(-len(data) // (int4.BLOCK // 2 + 2))
     high = np.frombuffer(data, np.uint8)[len(data) - 2 * blocks :][:blocks]
     return bool((high >= 0x80).any())
@@ -152,14 +153,14 @@ def _kept(packing: _Packing, record: np.void, term: KeptChunk) -> None:
     coding = term.coding
     record["values"], record["dtype"] = _VALUES[coding.values], DTYPE[term.dtype]
     if coding.selects_magnitude and term.data:
-        places, data = stored_places(term)
-        if len(data) != coding.frame_size(places.size, 2):
+        kept, mask, data = stored_mask(term)
+        if len(data) != coding.frame_size(kept, 2):
             raise _damaged(term)
-        record["select"], record["kept"] = PLACES, places.size
-        packing.add_places(record, places)
+        record["select"], record["kept"] = STORED, kept
+        packing.add_mask(record, mask)
         packing.add_data(record, data)
         return
-    record["select"] = ALL if coding.threshold == FULL else MASK
+    record["select"] = ALL if coding.threshold == FULL else DRAWN
     record["key"], record["threshold"] = term.key, coding.threshold
     record["kept"] = _capacity(term)
     packing.add_data(record, term.data)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from merging import reference
 from storage.encodings import int4, magnitude, mask_kernels
-from storage.encodings.chunks import KeptChunk, dense, kept_places, rebuild
+from storage.encodings.chunks import KeptChunk, dense, kept_places, rebuild, stored_mask
 from storage.encodings.coding import magnitude_coding
 from storage.encodings.encode import encode_chunk
 from storage.encodings.numeric import narrow, widen
@@ -24,6 +24,10 @@ DELTA = np.where(RNG.random(3000) < 0.3, 0, RNG.standard_normal(3000) * 1e-3).as
 
 def places_of(*places):
     return np.array(places, np.int64)
+
+
+def places_of_bits(bits):
+    return np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
 
 
 def encoded(values="bf16", dtype="F32", base_dtype="F32", cutoff=1e-3):
@@ -68,6 +72,9 @@ def test_compiled_places_are_the_plain_ones(places, beyond):
     assert magnitude.HEADER.pack(places.size, used) + gaps[:used].tobytes() == packed
     assert mask_kernels.places_of_gaps(gaps[:used], count, found)
     assert np.array_equal(found, places)
+    bits = np.zeros(-(-count // 64), np.uint64)
+    assert mask_kernels.bits_of_gaps(gaps[:used], places.size, count, bits)
+    assert np.array_equal(places_of_bits(bits), places)
 
 
 @laws
@@ -78,10 +85,13 @@ def test_any_places_are_read_alike_or_refused_by_both(count, kept, gaps):
     try:
         expected, _ = magnitude.unpack_places(data, count)
     except ValueError:
-        with pytest.raises(IntegrityFailure):
-            dense(term, np.zeros(count, np.uint32))
+        for read in (lambda: dense(term, np.zeros(count, np.uint32)), lambda: stored_mask(term)):
+            with pytest.raises(IntegrityFailure):
+                read()
         return
     assert np.array_equal(kept_places(term), expected)
+    assert stored_mask(term)[0] == expected.size
+    assert np.array_equal(places_of_bits(stored_mask(term)[1]), expected)
     assert expected[-1] < count
 
 
