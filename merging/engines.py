@@ -32,7 +32,7 @@ def open_engine(device: str) -> Engine:
     from merging.torch_engine import TorchEngine, torch_device
 
     if torch_device(device).type == "cuda" and has_triton():
-        from merging.triton_engine import TritonEngine
+        from merging.device.engine import TritonEngine
 
         return TritonEngine(device)
     return TorchEngine(device)
@@ -42,7 +42,7 @@ def load_onto(plan: Plan, device: str, threads: int) -> dict[str, Tensor] | None
     """A plan's result straight into a device's memory; None where no engine of the device can do that."""
     if open_engine(device).name != "triton":
         return None
-    from merging.device_holding import load_on_device
+    from merging.device.holding import load_on_device
     from merging.torch_engine import torch_device
 
     return load_on_device(plan, torch_device(device), threads)
@@ -67,7 +67,7 @@ def open_memory(
     """Keep a base and skills (by digest) in the memory of a device, their bytes verified."""
     engine = open_engine(device)
     if engine.name == "triton":
-        from merging.device_holding import hold_on_device
+        from merging.device.holding import hold_on_device
         from merging.torch_engine import torch_device
 
         place = torch_device(device)

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from merging import reference
 from merging.combination import Combine, Contribution, Drop
-from merging.triton_engine import TritonEngine
-from merging.triton_index import Raw, index, spread
-from merging.triton_launch import Arena, Work, launch, pack
-from merging.triton_layout import lay_out
-from merging.triton_tables import SPAN
+from merging.device.engine import TritonEngine
+from merging.device.index import Raw, index, spread
+from merging.device.launch import Arena, Work, launch, pack
+from merging.device.layout import lay_out
+from merging.device.tables import SPAN
 from storage.encodings import philox
 from storage.encodings.chunks import KeptChunk, LowRankChunk
 from storage.encodings.coding import SIGN, Coding

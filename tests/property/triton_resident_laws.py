@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from merging.device_holding import hold_on_device, load_on_device
+from merging.device.holding import hold_on_device, load_on_device
 from merging.engines import open_engine
 from merging.host_memory import hold_on_host
 from merging.resident import Resident

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from merging.triton_numbers import (
+from merging.device.numbers import (
     as_float,
     codes_from,
     drawn,
@@ -19,7 +19,7 @@ from merging.triton_numbers import (
     population,
     widen,
 )
-from merging.triton_tables import (
+from merging.device.tables import (
     ACROSS,
     ACROSS_RANK,
     ACROSS_STEP,

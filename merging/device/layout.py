@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merging import triton_tables as tables
-from merging.triton_tables import SPAN
+from merging.device import tables
+from merging.device.tables import SPAN
 from storage.dtypes import DTYPES
 from storage.encodings import int4, magnitude, sign
 from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk, kept_places, rebuild

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from merging.combination import Change, Combine, Contribution
-from merging.device_memory import on_device
+from merging.device.index import Raw, index
+from merging.device.launch import Arena, Term, Work, launch, pack
+from merging.device.layout import lay_out
+from merging.device.memory import on_device
 from merging.torch_engine import told_out_of_memory, torch_device
-from merging.triton_index import Raw, index
-from merging.triton_launch import Arena, Term, Work, launch, pack
-from merging.triton_layout import lay_out
 from storage.encodings.numeric import Bits
 
 if TYPE_CHECKING:

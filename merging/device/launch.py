@@ -1,7 +1,7 @@
 """Launching the fused kernel: what is to be done, sorted into one launch for all tensors of a kind.
 
 A launch has a row for each tensor (where base and result lie), rows for its terms (where their arrays lie, keys and
-thresholds) and the fp32 factors of these; the columns are named in ``merging.triton_kernels``.
+thresholds) and the fp32 factors of these; the columns are named in ``merging.device.kernels``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from merging import triton_kernels as kernels
-from merging import triton_tables as tables
 from merging.combination import Combine, Contribution
-from merging.triton_layout import DROPS, TRIMS, Layout
-from merging.triton_tables import SPAN
+from merging.device import kernels, tables
+from merging.device.layout import DROPS, TRIMS, Layout
+from merging.device.tables import SPAN
 from storage.encodings import int4, sign
 from storage.encodings.chunks import KeptChunk
 from storage.encodings.coding import EXACT

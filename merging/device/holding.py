@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from merging.device_memory import DeviceMemory, DeviceSkill, on_device
+from merging.device.index import Raw, index, spread
+from merging.device.launch import Arena, Packed, Term, pack
+from merging.device.layout import Layout, lay_out
+from merging.device.memory import DeviceMemory, DeviceSkill, on_device
 from merging.holding import HeldBase, HeldDelta, HeldTerm, hold_heads, read_verified
 from merging.methods import METHODS
 from merging.plan import Plan, make_plan
 from merging.targets import Targets
 from merging.torch_engine import told_out_of_memory
-from merging.triton_index import Raw, index, spread
-from merging.triton_launch import Arena, Packed, Term, pack
-from merging.triton_layout import Layout, lay_out
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES

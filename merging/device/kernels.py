@@ -2,7 +2,7 @@
 
 A program computes ``SPAN`` consecutive elements of one tensor; one launch covers many tensors. Elements stand in
 groups of 8 (``[groups, 8]``), which is what one Philox counter decides and what one thread loads at once. What a
-program needs stands in three tables, described in ``merging.triton_launch``. Each operation rounds on its own: these
+program needs stands in three tables, described in ``merging.device.launch``. Each operation rounds on its own: these
 kernels must be launched with ``enable_fp_fusion=False``, and divide with ``div_rn``.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from merging.triton_numbers import (
+from merging.device.numbers import (
     codes_from,
     drawn,
     is_kept,
@@ -23,7 +23,7 @@ from merging.triton_numbers import (
     store_bits,
     widen,
 )
-from merging.triton_tables import (
+from merging.device.tables import (
     BASE,
     BITMAP,
     COEFFICIENT,
@@ -43,7 +43,7 @@ from merging.triton_tables import (
     VALUES,
     WEIGHT,
 )
-from merging.triton_terms import delta, search
+from merging.device.terms import delta, search
 
 
 @triton.jit

@@ -12,14 +12,14 @@ import torch
 
 from merging.chunk import Origin, not_finite, origin
 from merging.combination import Combine, Contribution
+from merging.device.index import Raw
+from merging.device.launch import ALIGNED, Arena, Launches, Term, Work, launch
 from merging.holding import HeldBase, HeldDelta, HeldTerm
 from merging.plan import OutputTensor, Plan, SkillTerm
 from merging.targets import Targets
 from merging.tensors import host_bytes, torch_dtype
 from merging.torch_engine import told_out_of_memory
 from merging.trimming import find_cutoffs
-from merging.triton_index import Raw
-from merging.triton_launch import ALIGNED, Arena, Launches, Term, Work, launch
 from storage.deltas.delta import TensorTerm
 from storage.encodings.cutoffs import Counts, find_cutoff
 from storage.encodings.frames import CHUNK, chunk_span

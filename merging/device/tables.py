@@ -12,7 +12,7 @@ SPAN = 2048
 INT4, BFLOAT, EXACT, SIGN, LOW_RANK = (tl.constexpr(kind) for kind in range(5))
 ALL, PLACED, DRAWN, SPREAD = (tl.constexpr(select) for select in range(4))
 F32, F16, BF16 = (tl.constexpr(dtype) for dtype in range(3))
-KIND_BITS = 9  # a kind as ``triton_layout`` writes it: values, selection, dtype, whether it drops, whether it trims
+KIND_BITS = 9  # a kind as ``layout`` writes it: values, selection, dtype, whether it drops, whether it trims
 
 # Columns of the tables. Addresses and keys are 64-bit patterns in int64.
 FIRST_PROGRAM, ELEMENTS, BASE, OUT, FLAG, ORIGIN = (tl.constexpr(column) for column in range(6))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from merging.triton_tables import F16, F32
+from merging.device.tables import F16, F32
 
 
 @triton.jit

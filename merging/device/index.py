@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from merging import triton_kernels as kernels
-from merging import triton_tables as tables
-from merging.triton_launch import WARPS, Term, tensor_table
-from merging.triton_layout import Layout, starts
-from merging.triton_tables import SPAN
+from merging.device import kernels, tables
+from merging.device.launch import WARPS, Term, tensor_table
+from merging.device.layout import Layout, starts
+from merging.device.tables import SPAN
 from storage.encodings import int4
 
 if TYPE_CHECKING:
