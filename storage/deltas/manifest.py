@@ -21,6 +21,7 @@ FORMAT = 1
 Form = Literal["kept", "lora", "same", "tied"]
 _FORMS = ("kept", "lora", "same", "tied")
 _ENCODINGS = ("dare", "exact", "lora", "magnitude", "sign")
+_REASONS: dict[str, tuple[str, ...]] = {"same": ("allowed", "buffer"), "tied": ("tied",)}
 _MAX_NUMBER = 3.4e38  # what fp32 holds
 
 
@@ -55,7 +56,7 @@ class TensorDelta:
     content: str | None = None
     low_rank: LowRank | None = None
     tied_to: str | None = None
-    reason: str | None = None  # why the base's own values stand in: buffer, tied, allowed, untouched
+    reason: str | None = None  # why the base's own values stand in, one of _REASONS[form]
 
     @property
     def elements(self) -> int:
@@ -201,9 +202,6 @@ class _Reader:
             raise self.fail(key, "a text")
         return value
 
-    def optional(self, key: str) -> str | None:
-        return None if self.document.get(key) is None else self.text(key)
-
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
         value = self.text(key)
         if value not in choices:
@@ -292,6 +290,8 @@ def _coding(reader: _Reader) -> Coding | None:
 
 def _check_codings(reader: _Reader, manifest: Manifest) -> None:
     """Every coding is one of the encoding's: no reader then meets values that the encoding does not have."""
+    if (manifest.coding is None) != (manifest.encoding == "lora"):
+        raise reader.fail("coding", "null with encoding lora, and with no other")
     for coding in (manifest.coding, *(tensor.coding for tensor in manifest.tensors.values())):
         if coding is not None and not _fits(coding, manifest.encoding):
             raise reader.fail("encoding", f"that of the codings, which have {_coding_to_dict(coding)}")
@@ -318,7 +318,7 @@ def _tensor(reader: _Reader) -> TensorDelta:
         content=reader.digest("content") if form in ("kept", "lora") else None,
         low_rank=_low_rank(reader) if form == "lora" else None,
         tied_to=reader.text("tied_to") if form == "tied" else None,
-        reason=reader.optional("reason"),
+        reason=_reason(reader, form),
     )
     if (form == "kept") != (tensor.coding is not None):
         raise reader.fail("coding", "given for kept values, and for nothing else")
@@ -327,6 +327,15 @@ def _tensor(reader: _Reader) -> TensorDelta:
     if tensor.low_rank and tensor.low_rank.rows * tensor.low_rank.columns != tensor.elements:
         raise reader.fail("low_rank", f"a product of {tensor.elements} elements")
     return tensor
+
+
+def _reason(reader: _Reader, form: str) -> str | None:
+    if reader.document.get("reason") is None:
+        return None
+    choices = _REASONS.get(form, ())
+    if not choices:
+        raise reader.fail("reason", f"left out of form {form}")
+    return reader.choice("reason", choices)
 
 
 def _low_rank(reader: _Reader) -> LowRank:

@@ -1,6 +1,7 @@
 """A delta's manifest: one JSON for one skill, and nothing but IntegrityFailure for any other JSON."""
 
 import copy
+import dataclasses
 import json
 import sys
 
@@ -25,7 +26,7 @@ MANIFEST = Manifest(
     base=A,
     fine_tuned=B,
     tensors={
-        "bias": TensorDelta("same", "F32", (4,), A, A, "F32", reason="untouched"),
+        "bias": TensorDelta("same", "F32", (4,), A, A, "F32", reason="buffer"),
         "embed": TensorDelta("kept", "BF16", (10, 4), A, B, "F16", coding=INT4, content=C),
         "lm_head": TensorDelta("tied", "BF16", (10, 4), A, B, "BF16", tied_to="embed", reason="tied"),
         "proj": TensorDelta(
@@ -74,7 +75,11 @@ def test_reading_gives_back_what_was_written():
 
 
 def test_digest_of_a_frozen_format_never_changes():
-    assert MANIFEST.digest == "blake3:0f913b37309f0664a2acbef8dfc6164ebd5315732f92c36b732dba71c7233dd8"
+    assert MANIFEST.digest == "blake3:5d067e26499b111c67e56ba6c46ef9763baa8723fd7735b0048688fc99bc5f45"
+    # The digest does not hang on what is read: a reason that no reader takes has the digest it always had.
+    bias = dataclasses.replace(MANIFEST.tensors["bias"], reason="untouched")
+    other = dataclasses.replace(MANIFEST, tensors={**MANIFEST.tensors, "bias": bias})
+    assert other.digest == "blake3:0f913b37309f0664a2acbef8dfc6164ebd5315732f92c36b732dba71c7233dd8"
 
 
 def test_order_of_tensors_does_not_matter():
@@ -163,7 +168,11 @@ EMBED, PROJ = ("tensors", "embed"), ("tensors", "proj")
         ((*EMBED, "coding", "seed"), 1 << 53, "seed must be"),
         ((*EMBED, "content"), ..., "content must be a text"),
         ((*EMBED, "content"), "sha256:" + "a" * 64, "content must be a digest"),
-        ((*EMBED, "reason"), 5, "reason must be a text"),
+        (("coding",), None, "coding must be null with encoding lora, and with no other"),
+        ((*EMBED, "reason"), "buffer", "reason must be left out of form kept"),
+        (("tensors", "bias", "reason"), 5, "reason must be a text"),
+        (("tensors", "bias", "reason"), "tied", "reason must be one of allowed, buffer"),
+        (("tensors", "lm_head", "reason"), "buffer", "reason must be one of tied"),
         ((*PROJ, "low_rank"), ..., "expected a JSON object"),
         ((*PROJ, "low_rank", "rank"), 0, "rank must be"),
         ((*PROJ, "low_rank", "rows"), 7, "low_rank must be a product of 24 elements"),

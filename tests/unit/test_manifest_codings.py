@@ -59,6 +59,12 @@ def test_a_coding_of_another_encoding_is_refused(encoding, other, place):
     document = copy.deepcopy(manifest(encoding if encoding in CODINGS else "exact").to_dict())
     document["encoding"] = encoding
     (document if place == "coding" else document["tensors"]["w"])["coding"] = JSON[other]
+    if encoding == "lora":
+        if place == "coding":
+            with pytest.raises(IntegrityFailure, match="coding must be null with encoding lora"):
+                read(document)
+        document["coding"] = None
+        document["tensors"]["w"]["coding"] = JSON[other]
     fits = other == encoding or (other, encoding) in {("exact", "dare"), ("exact", "lora")}
     if fits:
         assert read(document).encoding == encoding
