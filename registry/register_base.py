@@ -154,9 +154,13 @@ def _stage(
     def stage(path: Path, kind: str) -> _StagedFile:
         name, scratch = path.as_posix(), _scratch(blobs, stack)
         held = [entry for entry in tensors.values() if entry.file == name] if kind == "weights" else []
-        copied = copy_hashed(
-            root / path, scratch, held, where=str(root), threads=thread_count(None), advance=progress.advance
-        )
+        try:
+            copied = copy_hashed(
+                root / path, scratch, held, where=str(root), threads=thread_count(None), advance=progress.advance
+            )
+        finally:
+            if isinstance(checkpoint.source, SafetensorsSource):
+                checkpoint.source.refuse_changed(name)  # or what was read stands under another file's header
         digests.update(copied.tensors)
         return _StagedFile(name, kind, scratch, copied.blob)
 

@@ -12,7 +12,7 @@ from storage.checkpoints.checkpoint import SafetensorsSource
 from storage.checkpoints.json_files import read_json_object
 from storage.checkpoints.pickle_source import PickleSource
 from storage.checkpoints.safetensors_header import read_header
-from storage.checkpoints.tensors import TensorEntry, TensorSource, listed, quoted
+from storage.checkpoints.tensors import TensorEntry, TensorSource, listed, quoted, stamp_of
 from storage.dtypes import MERGEABLE
 from storage.errors import InputRefused
 
@@ -99,8 +99,9 @@ def open_adapter(path: Path) -> Adapter:
 def _open_source(root: Path) -> TensorSource:
     safetensors, pickled = _WEIGHTS
     if (root / safetensors).exists():
+        stamps = {safetensors: stamp_of(root / safetensors)}
         entries, _ = read_header(root / safetensors)
-        return SafetensorsSource(root, entries.values())
+        return SafetensorsSource(root, entries.values(), stamps)
     if (root / pickled).exists():
         return PickleSource(root, [pickled])
     raise InputRefused(f"{root}: no weights beside {CONFIG}; looked for {', '.join(_WEIGHTS)}", hint=_SAVE_AGAIN)

@@ -14,7 +14,17 @@ from storage.checkpoints.companions import companions, is_weights, read_config
 from storage.checkpoints.json_files import read_json_object
 from storage.checkpoints.pickle_source import PickleSource
 from storage.checkpoints.safetensors_header import read_header
-from storage.checkpoints.tensors import TensorEntry, TensorSource, listed, open_regular, pread_into, quoted
+from storage.checkpoints.tensors import (
+    Stamp,
+    TensorEntry,
+    TensorSource,
+    changed_meanwhile,
+    listed,
+    open_regular,
+    pread_into,
+    quoted,
+    stamp_of,
+)
 from storage.errors import InputRefused
 
 __all__ = ["Checkpoint", "SafetensorsSource", "TensorEntry", "TensorSource", "open_checkpoint"]
@@ -47,10 +57,14 @@ class Checkpoint:
 
 
 class SafetensorsSource:
-    """A TensorSource over safetensors files under ``root``; files are opened at first use and read by position."""
+    """A TensorSource over safetensors files under ``root``; files are opened at first use and read by position.
 
-    def __init__(self, root: Path, entries: Iterable[TensorEntry]):
+    ``stamps``: those of files when their headers were read; another file in the place of one is refused.
+    """
+
+    def __init__(self, root: Path, entries: Iterable[TensorEntry], stamps: Mapping[str, Stamp | None] | None = None):
         self._root = root
+        self._stamps = stamps or {}
         self._entries = {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.name)}
         self._open: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -71,8 +85,20 @@ class SafetensorsSource:
     def _descriptor(self, file: str) -> int:
         with self._lock:
             if file not in self._open:
-                self._open[file], _ = open_regular(self._root / file)
+                descriptor, _ = open_regular(self._root / file)
+                if not self._is_as_it_was(file, descriptor):
+                    os.close(descriptor)
+                    raise changed_meanwhile(self._root / file)
+                self._open[file] = descriptor
             return self._open[file]
+
+    def refuse_changed(self, file: str) -> None:
+        """Raise InputRefused where a file is no longer the one whose header was read."""
+        if not self._is_as_it_was(file, self._root / file):
+            raise changed_meanwhile(self._root / file)
+
+    def _is_as_it_was(self, file: str, now: Path | int) -> bool:
+        return file not in self._stamps or stamp_of(now) == self._stamps[file]
 
     def close(self) -> None:
         """Close the files; reading again would open them again."""
@@ -109,9 +135,10 @@ def _open(root: Path, layout: str, form: Format, *, whole: bool) -> Checkpoint:
     files = sorted(set(weight_map.values())) if weight_map is not None else [layout]
     source: TensorSource
     if form == "safetensors":
+        stamps = {name: stamp_of(root / name) for name in files}  # before anything is read
         entries = {name: _shard_entries(root, name) for name in files}
         _check_index(root, layout, weight_map, entries)
-        source = SafetensorsSource(root, (entry for shard in entries.values() for entry in shard))
+        source = SafetensorsSource(root, (entry for shard in entries.values() for entry in shard), stamps)
     else:
         pickled = PickleSource(root, files)
         shards = {name: [entry for entry in pickled.entries.values() if entry.file == name] for name in files}

@@ -80,6 +80,27 @@ def open_regular(path: Path) -> tuple[int, int]:
     return descriptor, os.fstat(descriptor).st_size
 
 
+Stamp = tuple[int, int, int, int]
+"""Which file stands at a path, and in which state: device, inode, size, time of its last change."""
+
+
+def stamp_of(file: Path | int) -> Stamp | None:
+    """The stamp of a path or an open file; None where there is none."""
+    try:
+        status = os.stat(file)  # noqa: PTH116 - of a descriptor too
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def changed_meanwhile(path: Path) -> InputRefused:
+    """The refusal of a file that is not the one whose header was read."""
+    return InputRefused(
+        f"{path}: was replaced or written to while it was being read",
+        hint="try again when nothing writes there any more",
+    )
+
+
 def pread_into(descriptor: int, path: Path | str, offset: int, out: memoryview) -> None:
     """Fill ``out`` from ``offset`` on, in as many reads as it takes. Raises InputRefused where the file ends early."""
     done = 0

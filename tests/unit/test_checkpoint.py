@@ -323,6 +323,7 @@ def test_reading_parts_and_from_threads(tmp_path):
 def test_file_cut_after_it_was_opened(tmp_path):
     save_file({"a": torch.ones(1000)}, tmp_path / "model.safetensors")
     source = open_checkpoint(tmp_path).source
+    source.read_into("a", 0, memoryview(bytearray(4)))
     os.truncate(tmp_path / "model.safetensors", 500)
     with pytest.raises(InputRefused, match=r"model\.safetensors: ends at byte 500"):
         read(source, "a")
