@@ -16,6 +16,7 @@ from benchmarks.results import Result, describe
 from benchmarks.shapes import make, parameters
 
 SKILLS, MANY = 3, 9
+COPIES = 3  # of the yardstick, in each turn
 KINDS = {
     "dare p=.9": (),
     "dare p=.99": ("--drop-rate", "0.99"),
@@ -57,6 +58,7 @@ class Comparison:
                 "bits": self.bits,
                 "limits": self._answer("benchmarks.bandwidth", self.base / "model.safetensors"),
                 "stages": self._answer("benchmarks.stages", self.base / "model.safetensors"),
+                "decoding": self._answer("benchmarks.decoding", self.store.folder),
                 "agreement": self.agreement(),
             },
             rows={name: [vars(cost) for cost in costs] for name, costs in rows.items()},
@@ -90,7 +92,7 @@ class Comparison:
         yield Work("cp -r of the base", ["cp", "-r", base, output], self._clear)
         flushed = 'cp -r "$0" "$1" && sync "$1"/* "$1"'
         yield Work("cp -r of the base, flushed", ["sh", "-c", flushed, base, output], self._clear)
-        yield Work("the base copied, hashed, flushed", careful, self._clear)
+        yield Work("the base copied, hashed, flushed", careful, self._clear, often=COPIES)
 
     def _merges(self) -> Iterator[Work]:
         yield self._merge("task_arithmetic, 1 skill", "task_arithmetic", ["skill0"])
@@ -135,11 +137,18 @@ class Comparison:
         return Work(name, command, self._clear)
 
     def _mergekit(self, method: str) -> Iterator[Work]:
-        path = self.work / f"{method}.yml"
-        mergekit.write_configuration(path, mergekit.METHODS[method], self.base, self.fine_tunes, ours.WEIGHTS)
-        for name, options in ((f"mergekit {method}", ()), (f"mergekit {method}, lean", mergekit.LEAN)):
-            command = [str(self.mergekit), str(path), str(self.output), *mergekit.OPTIONS, *options]
-            yield Work(name, command, self._clear, mergekit.OFFLINE, lambda: mergekit.warm_up(self.mergekit))
+        asked = mergekit.METHODS[method]
+        for number, (name, variant) in enumerate(asked.variants().items()):
+            path = self.work / f"{method}-{number}.yml"
+            mergekit.write_configuration(path, asked, self.base, self.fine_tunes, ours.WEIGHTS, variant.parameters)
+            command = [str(self.mergekit), str(path), str(self.output), *mergekit.OPTIONS, *variant.options]
+            yield Work(
+                f"mergekit {method}{name}",
+                command,
+                self._clear,
+                mergekit.OFFLINE,
+                lambda: mergekit.warm_up(self.mergekit),
+            )
 
     def agreement(self) -> dict[str, float]:
         """How far our lossless task arithmetic and mergekit's are from each other: the same work was done."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-FIGURES = ("wall", "cpu", "memory", "private")
+FIGURES = ("wall", "cpu", "system", "memory", "private")
 _SAMPLE_SECONDS = 0.05
 
 
@@ -22,12 +22,14 @@ _SAMPLE_SECONDS = 0.05
 class Cost:
     """What a run of a command took, all its descendants included.
 
-    Seconds of wall and CPU time; ``memory``: peak resident MiB of its largest process, mapped files included, as
-    the kernel counts it; ``private``: peak MiB of all its processes together that no file backs, as sampled.
+    Seconds of wall and CPU time, and of the latter what the kernel took; ``memory``: peak resident MiB of its largest
+    process, mapped files included, as the kernel counts it; ``private``: peak MiB of all its processes together that
+    no file backs, as sampled.
     """
 
     wall: float
     cpu: float
+    system: float
     memory: float
     private: float = 0.0
 
@@ -41,6 +43,7 @@ class Work:
     before: Callable[[], object] = lambda: None
     environment: dict[str, str] = field(default_factory=dict)
     warm_up: Callable[[], object] | None = None  # None: one run that is not counted
+    often: int = 1  # runs a turn: more for what varies most
 
 
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
@@ -57,7 +60,7 @@ def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Co
         if child.returncode:
             errors.seek(0)
             raise RuntimeError(f"{' '.join(command)}: exit status {child.returncode}\n{errors.read().decode()}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, sampler.peak)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_stime, usage.ru_maxrss / 1024, sampler.peak)
 
 
 def plain_environment() -> dict[str, str]:
@@ -128,15 +131,20 @@ def interleave(
             if number == 0 and work.warm_up is not None:
                 work.warm_up()
                 continue
-            work.before()
-            os.sync()
-            use_memory(room)
-            cost = run(work.command() if callable(work.command) else work.command, work.environment)
-            turn = f"run {number}" if number else "warm-up"
-            say(f"  {turn:8} {cost.wall:7.2f} s  {cost.cpu:7.2f} CPU s  {work.name}")
-            if number:
-                costs[work.name].append(cost)
+            for _ in range(work.often if number else 1):
+                cost = _prepared(work, room)
+                turn = f"run {number}" if number else "warm-up"
+                say(f"  {turn:8} {cost.wall:7.2f} s  {cost.cpu:7.2f} CPU s  {work.name}")
+                if number:
+                    costs[work.name].append(cost)
     return costs
+
+
+def _prepared(work: Work, room: int) -> Cost:
+    work.before()
+    os.sync()
+    use_memory(room)
+    return run(work.command() if callable(work.command) else work.command, work.environment)
 
 
 def room(nbytes: int) -> int:

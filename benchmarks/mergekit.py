@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -16,25 +16,46 @@ VERSION = "0.1.5"
 CONSTRAINTS = Path(__file__).with_name("mergekit-constraints.txt")
 
 OPTIONS = ("--no-copy-tokenizer", "--quiet")  # the generated models have no tokenizer
-LEAN = ("--lazy-unpickle", "--low-cpu-memory", "--async-write", "--num-threads", "1")
-"""What it offers to save memory or time on a CPU; several threads spend CPU time waiting for each other."""
+_SAVING = ("--lazy-unpickle", "--low-cpu-memory", "--async-write")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run it: options of the command, and parameters of the merge."""
+
+    options: tuple[str, ...] = ()
+    parameters: dict[str, object] = field(default_factory=dict)
+
+
+VARIANTS = {
+    "": Variant(),
+    ", lean": Variant((*_SAVING, "--num-threads", "1")),
+    ", lean, all threads": Variant(_SAVING),
+    ", lean, int8 masks": Variant((*_SAVING, "--num-threads", "1"), {"int8_mask": True}),
+}
+"""What it offers to save memory or time on a CPU, by what its rows' names end with. Its best figure counts."""
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
 @dataclass(frozen=True)
 class Method:
-    """A merge in mergekit's words: parameters of every model, and of the whole."""
+    """A merge in mergekit's words: parameters of every model, and of the whole; whether it makes masks."""
 
     name: str
     each: dict[str, float]
     whole: dict[str, object]
+    masks: bool = True
+
+    def variants(self) -> dict[str, Variant]:
+        """The ways to run it that make a difference."""
+        return {name: variant for name, variant in VARIANTS.items() if self.masks or not variant.parameters}
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method("task_arithmetic", {}, {"normalize": False}),
+        Method("task_arithmetic", {}, {"normalize": False}, masks=False),
         Method("dare_ties", {"density": 0.1}, {}),
         Method("ties", {"density": 0.2}, {}),
     )
@@ -66,19 +87,29 @@ def warm_up(command: Path) -> None:
     )
 
 
+def rows(method: str) -> tuple[str, ...]:
+    """The names of its rows for a method."""
+    return tuple(f"mergekit {method}{name}" for name in METHODS[method].variants())
+
+
 def write_configuration(
-    path: Path, method: Method, base: Path, models: Sequence[Path], weights: Sequence[float]
+    path: Path,
+    method: Method,
+    base: Path,
+    models: Sequence[Path],
+    weights: Sequence[float],
+    parameters: Mapping[str, object],
 ) -> Path:
-    """Write its configuration file for a merge of these models."""
+    """Write its configuration file for a merge of these models; ``parameters`` beside those of the method."""
     lines = [f"merge_method: {method.name}", f"base_model: {base}", "dtype: bfloat16", "out_dtype: bfloat16"]
-    lines += [*_mapping("parameters", method.whole, ""), "models:"]
+    lines += [*_mapping("parameters", {**method.whole, **parameters}, ""), "models:"]
     for model, weight in zip(models, weights, strict=True):
         lines += [f"  - model: {model}", *_mapping("parameters", {"weight": weight, **method.each}, "    ")]
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def _mapping(name: str, values: dict[str, object] | dict[str, float], indent: str) -> list[str]:
+def _mapping(name: str, values: Mapping[str, object], indent: str) -> list[str]:
     if not values:
         return []
     return [f"{indent}{name}:", *(f"{indent}  {key}: {str(value).lower()}" for key, value in values.items())]

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import mergekit, results
 from benchmarks.curves import CURVES, points
 from benchmarks.results import Result
-from benchmarks.targets import COPY, MERGES, TARGETS, mergekit_rows
+from benchmarks.targets import COPY, MERGES, TARGETS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 _BLOCK = re.compile(r"(<!-- figures: (\w+) ([\w.-]+) -->\n).*?(<!-- figures: end -->)", re.DOTALL)
@@ -60,29 +60,29 @@ def _targets(result: Result) -> list[str]:
 def _ratios(result: Result) -> list[str]:
     lines = [
         "| merge of 3 | CPU s: ours | mergekit, its best | ratio | wall s: ours | mergekit, its best | ratio "
-        "| MiB: ours | mergekit, its best | ratio |",
-        "|---|" + "---:|" * 9,
+        "| peak MiB: ours | mergekit, its best | ratio | private MiB: ours | mergekit, its best | ratio |",
+        "|---|" + "---:|" * 12,
     ]
     for row, method in MERGES.items():
-        cells = [_versus(result, row, method, figure) for figure in ("cpu", "wall", "memory")]
+        cells = [_versus(result, row, method, figure) for figure in ("cpu", "wall", "memory", "private")]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return lines
 
 
 def _versus(result: Result, row: str, method: str, figure: str) -> str:
-    ours, theirs = result.figure(row, figure), result.least(mergekit_rows(method), figure)
+    ours, theirs = result.figure(row, figure), result.least(mergekit.rows(method), figure)
     return f"{_number(ours)} | {_number(theirs)} | {theirs / ours:.1f} |".removesuffix(" |")
 
 
 def _rows(result: Result) -> list[str]:
     copied = result.figure(COPY, "wall")
-    lines = ["| work | wall s | wall / careful copy | CPU s | peak MiB | of it private |", "|---|" + "---:|" * 5]
+    heads = ("work", "wall s", "wall / careful copy", "CPU s", "in the kernel", "peak MiB", "private MiB")
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
     for row in result.rows:
         wall = result.figure(row, "wall")
         cells = [_spread(result, row, "wall"), f"{wall / copied:.2f}"]
-        cells += [_spread(result, row, figure) for figure in ("cpu", "memory")] + [
-            _number(result.figure(row, "private"))
-        ]
+        cells += [_spread(result, row, "cpu"), _number(result.figure(row, "system"))]
+        cells += [_spread(result, row, "memory"), _number(result.figure(row, "private"))]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return lines
 
@@ -103,19 +103,41 @@ def _limits(result: Result) -> list[str]:
     return ["| limit | GB/s |", "|---|---:|", *(f"| {name} | {_number(rate)} |" for name, rate in limits.items())]
 
 
+# How often a merge decodes which skills, and whether it draws masks.
+_DECODED = {
+    "task_arithmetic, 3 skills": ("skill", 1, True),
+    "dare_ties, 3 skills": ("skill", 1, True),
+    "ties, 3 magnitude skills": ("magnitude", 1, False),
+    "task_arithmetic, 3 exact skills": ("exact", 1, False),
+    "ties, 3 exact skills": ("exact", 2, False),
+}
+
+
 def _stages(result: Result) -> list[str]:
     """Where a merge's CPU seconds go: what is measured alone, and what is left."""
-    whole, start = (result.figure(row, "cpu") for row in ("task_arithmetic, 3 skills", "a merge of tiny models"))
-    stages = result.facts["stages"]
-    rest = whole - start - sum(stages.values())
-    parts = {
-        "start-up and the records: a merge of tiny models": start,
-        **stages,
-        "what is left: decoding, merging": rest,
+    columns = [_spent(result, row) for row in _DECODED]
+    lines = ["| CPU s | " + " | ".join(_DECODED) + " |", "|---|" + "---:|" * len(_DECODED)]
+    for stage in columns[0]:
+        cells = [f"{column[stage]:.2f}" if column[stage] else "-" for column in columns]
+        lines.append(f"| {stage} | {' | '.join(cells)} |")
+    return lines
+
+
+def _spent(result: Result, row: str) -> dict[str, float]:
+    kind, passes, masks = _DECODED[row]
+    decoding = result.facts["decoding"]
+    measured = {
+        "start-up and the records: a merge of tiny models": result.figure("a merge of tiny models", "cpu"),
+        **result.facts["stages"],
+        "frames of the skills: read, checked, decompressed": passes * decoding[kind],
+        "masks drawn": decoding["masks"] if masks else 0.0,
     }
-    lines = ["| task_arithmetic, 3 skills | CPU s | share |", "|---|---:|---:|"]
-    lines += [f"| {name} | {value:.2f} | {value / whole:.0%} |" for name, value in parts.items()]
-    return [*lines, f"| the whole process | {whole:.2f} | 100% |"]
+    whole = result.figure(row, "cpu")
+    return {
+        **measured,
+        "what is left: decoding values, merging, Python": whole - sum(measured.values()),
+        "**the whole process**": whole,
+    }
 
 
 def _bits(result: Result) -> list[str]:

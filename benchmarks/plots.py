@@ -7,9 +7,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from benchmarks import mergekit
 from benchmarks.curves import points
 from benchmarks.results import Result
-from benchmarks.targets import COPY, MERGES, mergekit_rows
+from benchmarks.targets import COPY, MERGES
 
 mpl.use("svg")
 mpl.rcParams.update(
@@ -28,7 +29,7 @@ def draw_comparison(result: Result, path: Path) -> None:
     places = range(len(rows))
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
     for axis, measured, title in zip(axes, ("cpu", "memory"), ("CPU seconds", "peak memory, MiB"), strict=True):
-        theirs = [result.least(mergekit_rows(MERGES[row]), measured) for row in rows]
+        theirs = [result.least(mergekit.rows(MERGES[row]), measured) for row in rows]
         ours = [result.figure(row, measured) for row in rows]
         for shift, values, colour, label in (
             (-0.2, ours, OURS, "mergestore"),

@@ -40,7 +40,7 @@ class Result:
 
     def least(self, rows: Iterable[str], figure: str) -> float:
         """The best of several rows' medians: what one would choose."""
-        return min(self.figure(row, figure) for row in rows)
+        return min(self.figure(row, figure) for row in rows if row in self.rows)
 
 
 def describe() -> dict[str, Any]:

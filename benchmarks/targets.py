@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import linear_regression
 
+from benchmarks import mergekit
 from benchmarks.results import Result
 
 COPY = "the base copied, hashed, flushed"
@@ -36,14 +38,9 @@ class Target:
         return f"missed by {abs(value / self.bound - 1):.0%}"
 
 
-def mergekit_rows(method: str) -> tuple[str, str]:
-    """Both ways that mergekit is run; the better one counts."""
-    return f"mergekit {method}", f"mergekit {method}, lean"
-
-
 def times_less(row: str, method: str, figure: str = "cpu") -> Callable[[Result], float]:
     """mergekit's best over ours."""
-    return lambda result: result.least(mergekit_rows(method), figure) / result.figure(row, figure)
+    return lambda result: result.least(mergekit.rows(method), figure) / result.figure(row, figure)
 
 
 def _figure(row: str, figure: str) -> Callable[[Result], float]:
@@ -56,6 +53,7 @@ def _bits(kind: str) -> Callable[[Result], float]:
 
 MERGES = {
     "task_arithmetic, 3 skills": "task_arithmetic",
+    "task_arithmetic, 3 skills, provenance delivered": "task_arithmetic",
     "task_arithmetic, 3 exact skills": "task_arithmetic",
     "dare_ties, 3 skills": "dare_ties",
     "ties, 3 magnitude skills": "ties",
@@ -69,12 +67,15 @@ def copies(row: str) -> Callable[[Result], float]:
     return lambda result: result.figure(row, "wall") / result.figure(COPY, "wall")
 
 
+GROWTH = {1: "task_arithmetic, 1 skill", 3: "task_arithmetic, 3 skills", 9: "task_arithmetic, 9 skills"}
+
+
 def further_skill(figure: str) -> Callable[[Result], float]:
-    """What each skill after the first takes, over what the careful copy takes."""
+    """What each further skill takes, over what the careful copy takes: the slope of the line of least squares."""
 
     def share(result: Result) -> float:
-        more = result.figure("task_arithmetic, 9 skills", figure) - result.figure("task_arithmetic, 1 skill", figure)
-        return more / 8 / result.figure(COPY, figure)
+        costs = [result.figure(row, figure) for row in GROWTH.values()]
+        return linear_regression(list(GROWTH), costs).slope / result.figure(COPY, figure)
 
     return share
 
@@ -87,7 +88,7 @@ def largest_memory(result: Result) -> float:
 def share_of_memory(result: Result) -> float:
     """Peak memory over mergekit's, where that is worst."""
     return max(
-        result.figure(row, "memory") / result.least(mergekit_rows(method), "memory") for row, method in MERGES.items()
+        result.figure(row, "memory") / result.least(mergekit.rows(method), "memory") for row, method in MERGES.items()
     )
 
 
