@@ -7,17 +7,12 @@ import torch
 
 triton = pytest.importorskip("triton")
 
-from triton.backends.compiler import GPUTarget  # noqa: E402
-from triton.compiler import ASTSource  # noqa: E402
-
+from benchmarks.kernel_code import BF16, DRAWN, PLACED, SPREAD, compiled, instructions  # noqa: E402
 from merging.combination import Combine  # noqa: E402
 from merging.device import kernels, launch, tables  # noqa: E402
 from storage.encodings import int4, sign  # noqa: E402
 from storage.encodings.frames import CHUNK  # noqa: E402
 
-BF16 = 2 << 5
-SELECTS = (tables.SPREAD, tables.PLACED, tables.DRAWN)
-SPREAD, PLACED, DRAWN = (BF16 | select.value << 3 for select in SELECTS)
 EXACT, LOW_RANK = BF16 | tables.EXACT.value, tables.LOW_RANK.value
 DROPS, TRIMS = 1 << 7, 1 << 8
 
@@ -27,30 +22,8 @@ def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
 
-def assembly(kinds, *, elects=False, even=True):
-    """PTX of one kernel for bf16 in and out, as ``launch`` asks for it."""
-    kernel = kernels.merge_blocks
-    pointers = {"tensor_of": "*i32", "tensors": "*i64", "terms": "*i64", "factors": "*fp32"}
-    constants = {
-        "DTYPE": 2,
-        "OUT_DTYPE": 2,
-        "KINDS": sum(kind << (place * tables.KIND_BITS) for place, kind in enumerate(kinds)),
-        "TERMS": len(kinds),
-        "ELECTS": elects,
-        "BY_WEIGHT": elects,
-        "BASE_SCALED": True,
-        "SCALED": True,
-        "REBUILDS": False,
-        "EVEN": even,
-        "INT4_BLOCK": 128,
-        "SIGN_BLOCK": 128,
-        "SPAN": tables.SPAN,
-    }
-    signature = pointers | {"scale": "fp32", "base_scale": "fp32"} | dict.fromkeys(constants, "constexpr")
-    places = {(place,): [["tt.divisibility", 16]] for place, name in enumerate(kernel.arg_names) if name in pointers}
-    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=places)
-    options = {"num_warps": 4, "enable_fp_fusion": False}
-    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]
+def assembly(kinds, **options):
+    return compiled(kinds, **options)["ptx"]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +65,13 @@ def test_base_and_result_move_sixteen_bytes_at_a_time():
     assert len(re.findall(r"st\.global\.v4\.b32", ptx)) == tables.SPAN // 8 // 128
     assert "st.global.b16" not in ptx
     assert "bar.sync" not in ptx  # threads do not wait for one another
+
+
+def test_machine_code_ends_and_multiplies():
+    code = instructions(compiled([SPREAD])["cubin"])
+    assert code[-1] == "EXIT"
+    assert {"FMUL", "FADD"} <= set(code)
+    assert not [name for name in code if name.startswith("FFMA")]
 
 
 def test_tensors_of_odd_sizes_take_one_element_at_a_time():
