@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 import uuid
@@ -28,9 +27,10 @@ from registry.directories import check_directory, read_manifest
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, record, resolve_target
 from registry.opening import open_base, open_skill, refuse_unready
+from registry.outputs import refuse_output, require_space
 from registry.provenance.courier import Courier
 from registry.provenance.delivery import KIND
-from registry.publishing import Sources, folder_size, free_space
+from registry.publishing import Sources, folder_size
 from registry.records import outbox
 from registry.records.contents import load_deltas, load_files
 from registry.records.database import reading, writing
@@ -39,7 +39,7 @@ from registry.records.recipes import cached_materialization, record_materializat
 from registry.records.tables import Materialization
 from registry.results import Materialized
 from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
-from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure, UsageError
+from storage.errors import Conflict
 from storage.files import copy_file, disk_errors, publish_directory, remove_tree, staged_directory
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
@@ -91,11 +91,8 @@ def materialize_to_folder(
 ) -> Materialized:
     """Compute a merge into a folder, or find it in the cache. Raises Conflict when the folder exists already."""
     output = wish.output.absolute() if wish.output else None
-    if output is not None and not wish.force and (output.exists() or output.is_symlink()):
-        raise Conflict(f"{output} exists already", hint="choose another folder, or pass --force to replace it")
     if output is not None:
-        _refuse_kept(context.home, output)
-        _refuse_foreign(output)
+        refuse_output(context.home, output, force=wish.force)
     open_engine(wish.device)  # a device that is not there is told before anything is computed or found
     with _opened(context, target, choices) as opened:
         recipe = opened.sources.resolved.recipe
@@ -133,37 +130,6 @@ def materialize_to_folder(
         bytes=made.bytes,
         notes=notes,
     )
-
-
-def _refuse_kept(home: Home, output: Path) -> None:
-    """Nothing may take the place of the store or a part of it, of the working folder, of one's home or of a disk."""
-    root, place = home.root.resolve(), output.resolve()
-    if place == root or root in place.parents or place in root.parents:
-        raise UsageError(f"{output} lies in the store {root}, or holds it", hint="choose a folder outside of the store")
-    for kept, what in ((Path.cwd(), "the working folder"), (Path.home().resolve(), "the home folder")):
-        if place == kept or place in kept.parents:
-            raise UsageError(f"{output} is {what}, or holds it", hint="name the new folder to write")
-    if place.is_mount():
-        raise UsageError(f"{output} is where a disk is mounted", hint=f"name a new folder in it: {output / 'model'}")
-
-
-def _refuse_foreign(output: Path) -> None:
-    """What --force replaces is an empty folder or a published model: never work that cannot be had again."""
-    if os.path.lexists(output) and (output.is_symlink() or not output.is_dir() or _foreign(output)):
-        raise Conflict(
-            f"{output} exists and is not, or not only, a model that mergestore published",
-            hint="--force replaces published models only: choose another folder, or delete this one yourself",
-        )
-
-
-def _foreign(folder: Path) -> list[str]:
-    """What a folder holds beside the files of a published model."""
-    if not any(folder.iterdir()):
-        return []
-    try:
-        return publishing.strange_files(folder, read_manifest(folder))
-    except IntegrityFailure:
-        return [publishing.MANIFEST]
 
 
 def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:
@@ -265,7 +231,7 @@ def _merge(
 
 def _compute(context: Context, opened: _Opened, target: Path, wish: Wish, progress: Progress) -> _Published:
     started, clock = datetime.now(UTC), time.perf_counter()
-    _require_space(opened.plan.outputs, target)
+    require_space(opened.plan.outputs, target)
     replaces = wish.output is None and target.is_dir()
     with staged_directory(target) as staging:
         with ShardSink(staging, wish.shard_size, publishing.WEIGHTS_METADATA) as sink:
@@ -285,15 +251,6 @@ def _publish(staging: Path, target: Path, document: Mapping[str, Any], *, replac
         if not target.is_dir() or read_manifest(target)["output_digest"] != document["output_digest"]:
             raise
     return target
-
-
-def _require_space(outputs: tuple[OutputTensor, ...], target: Path) -> None:
-    needed, free = sum(output.nbytes for output in outputs), free_space(target.parent)
-    if needed > free:
-        raise EnvironmentFailure(
-            f"no space left for {target}: {needed:,} bytes are needed, {free:,} are free",
-            hint="free some space, or choose another disk with -o",
-        )
 
 
 def _copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> _Published:
