@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from merging.engines import load_onto, open_engine
@@ -25,65 +21,30 @@ from merging.trimming import with_cutoffs
 from registry import publishing
 from registry.directories import check_directory, read_manifest
 from registry.home import Home
-from registry.merges import Choices, ResolvedMerge, record, resolve_target
+from registry.merges import Choices, ResolvedMerge, resolve_target
 from registry.opening import open_base, open_skill, refuse_unready
 from registry.outputs import refuse_output, require_space
 from registry.provenance.courier import Courier
-from registry.provenance.delivery import KIND
-from registry.publishing import Sources, folder_size
-from registry.records import outbox
+from registry.publishing import Published, Sources
+from registry.recording import record_or_retract
 from registry.records.contents import load_deltas, load_files
-from registry.records.database import reading, writing
+from registry.records.database import reading
 from registry.records.lineage import Lineage, ancestors
-from registry.records.recipes import cached_materialization, record_materialization
-from registry.records.tables import Materialization
+from registry.records.recipes import cached_materialization
 from registry.results import Materialized
+from registry.software import package_version
+from registry.wish import Context, Wish
 from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
 from storage.errors import Conflict
-from storage.files import copy_file, disk_errors, publish_directory, remove_tree, staged_directory
+from storage.files import copy_file, disk_errors, publish_directory, staged_directory
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
-
-_PACKAGES = ("mergestore", "numpy", "numba", "zstandard", "torch")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How a materialization is asked for. ``output`` None: into the cache."""
-
-    output: Path | None = None
-    device: str = "cpu"
-    shard_size: int = 5_000_000_000
-    force: bool = False
-    cache: bool = True
-    threads: int | None = None
-    wait: bool = True
-
-
-@dataclass(frozen=True)
-class Context:
-    """What every materialization of a store needs."""
-
-    engine: Engine
-    home: Home
-    tracking_uri: str
-    actor: str
 
 
 @dataclass(frozen=True)
 class _Opened:
     sources: Sources
     plan: Plan
-
-
-@dataclass(frozen=True)
-class _Published:
-    path: Path
-    document: Mapping[str, Any]
-    merged: tuple[MergedTensor, ...]  # empty when copied from the cache
-    engine: str
-    seconds: float
-    started: datetime
 
 
 def materialize_to_folder(
@@ -112,7 +73,7 @@ def materialize_to_folder(
                 published = _copy(opened.sources, cached, output or cached, wish)
             else:
                 published = _compute(context, opened, output or cached, wish, progress)
-            made = _record_or_retract(context, opened.sources, published, wish, fresh=fresh)
+            made = record_or_retract(context, opened.sources, published, wish, fresh=fresh)
         except BaseException:
             if courier:
                 courier.abandon()
@@ -229,7 +190,7 @@ def _merge(
     return engine.name, materialize(plan, sink, engine, count, progress)
 
 
-def _compute(context: Context, opened: _Opened, target: Path, wish: Wish, progress: Progress) -> _Published:
+def _compute(context: Context, opened: _Opened, target: Path, wish: Wish, progress: Progress) -> Published:
     started, clock = datetime.now(UTC), time.perf_counter()
     require_space(opened.plan.outputs, target)
     replaces = wish.output is None and target.is_dir()
@@ -237,10 +198,10 @@ def _compute(context: Context, opened: _Opened, target: Path, wish: Wish, progre
         with ShardSink(staging, wish.shard_size, publishing.WEIGHTS_METADATA) as sink:
             engine, merged = _merge(opened.plan, sink, wish.device, wish.threads, progress)
         files = [*sink.files, *publishing.copy_companions(context.home, opened.sources, staging)]
-        document = publishing.manifest(opened.sources, merged, files, _package("mergestore") or "unknown")
+        document = publishing.manifest(opened.sources, merged, files, package_version("mergestore") or "unknown")
         publishing.write_papers(staging, document, publishing.model_card(opened.sources, document))
         target = _publish(staging, target, document, replace=wish.force or replaces)
-    return _Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
+    return Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
 
 
 def _publish(staging: Path, target: Path, document: Mapping[str, Any], *, replace: bool) -> Path:
@@ -253,7 +214,7 @@ def _publish(staging: Path, target: Path, document: Mapping[str, Any], *, replac
     return target
 
 
-def _copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> _Published:
+def _copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> Published:
     """Publish a copy of the cache's folder, which was verified just now, with papers that tell this request."""
     started, clock = datetime.now(UTC), time.perf_counter()
     document = publishing.restated(sources, read_manifest(cached))
@@ -266,99 +227,7 @@ def _copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> _Publishe
                     copy_file(cached / name, place)
             publishing.write_papers(staging, document, publishing.model_card(sources, document))
             publish_directory(staging, target, replace=wish.force)
-    return _Published(target, document, (), "cache", time.perf_counter() - clock, started)
-
-
-def _record_or_retract(
-    context: Context, sources: Sources, published: _Published, wish: Wish, *, fresh: bool
-) -> Materialization:
-    """Record what was published; a folder that cannot be put on record is taken back, if it replaced nothing."""
-    try:
-        return _record(context, sources, published, wish, in_cache=wish.output is None)
-    except BaseException:
-        if fresh:
-            remove_tree(published.path)
-        raise
-
-
-def _record(
-    context: Context, sources: Sources, published: _Published, wish: Wish, *, in_cache: bool
-) -> Materialization:
-    """One transaction: recipe, materialization, outbox message."""
-    resolved = sources.resolved
-    made = Materialization(
-        id=str(uuid.uuid4()),
-        recipe_digest=resolved.recipe.digest,
-        merge_version_id=resolved.merge.id if resolved.merge else None,
-        output_digest=published.document["output_digest"],
-        device=wish.device,
-        engine=published.engine,
-        versions=versions(),
-        seconds=published.seconds,
-        bytes=folder_size(published.path),
-        path=str(published.path),
-        cached=in_cache,
-        created_by=context.actor,
-    )
-    payload = _payload(made, sources, published)
-    with writing(context.engine) as session:
-        record(session, resolved, actor=context.actor)
-        record_materialization(session, made)
-        outbox.add(session, kind=KIND, key=made.id, payload=payload)
-    return made
-
-
-def _payload(made: Materialization, sources: Sources, published: _Published) -> dict[str, Any]:
-    """The provenance message; see ``registry.provenance.mlflow`` for what becomes of it."""
-    document, recipe = published.document, sources.resolved.recipe
-    return {
-        "materialization_id": made.id,
-        "recipe_digest": recipe.digest,
-        "output_digest": made.output_digest,
-        "expression": document["expression"],
-        "merge": document["merge"],
-        "recipe": document["recipe"],
-        "manifest": dict(document),
-        "lineage": document["lineage"],
-        "base": document["base"],
-        "skills": [{key: skill[key] for key in _SKILL_FACTS} for skill in document["skills"]],
-        "method": recipe.method,
-        "parameters": dict(recipe.parameters),
-        "dtype": recipe.dtype,
-        "device": made.device,
-        "engine": made.engine,
-        "versions": made.versions,
-        "metrics": _metrics(made, published),
-        "path": made.path,
-        "model_card": publishing.model_card(sources, document),
-        "started_at": published.started.isoformat(),
-        "finished_at": datetime.now(UTC).isoformat(),
-        "actor": made.created_by,
-    }
-
-
-_SKILL_FACTS = ("name", "version", "digest", "weight", "encoding", "drop_rate", "seed", "density", "trim", "licence")
-
-
-def _metrics(made: Materialization, published: _Published) -> dict[str, float]:
-    metrics = {
-        "seconds": made.seconds,
-        "gb_per_second": made.bytes / 1e9 / max(made.seconds, 1e-9),
-        "bytes": float(made.bytes),
-        "tensors": float(len(published.document["tensors"])),
-    }
-    if published.merged:
-        elements = sum(_elements(tensor.shape) for tensor in published.merged)
-        metrics["density"] = sum(tensor.changed for tensor in published.merged) / max(1, elements)
-        metrics["delta_norm"] = sum(tensor.squares for tensor in published.merged) ** 0.5
-    return metrics
-
-
-def _elements(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+    return Published(target, document, (), "cache", time.perf_counter() - clock, started)
 
 
 def _hand_over(courier: Courier | None, key: str, notes: list[str]) -> str | None:
@@ -369,15 +238,3 @@ def _hand_over(courier: Courier | None, key: str, notes: list[str]) -> str | Non
     if problem:
         notes.append(f"provenance waits in the outbox ({problem}): run `mergestore sync` later")
     return run_id
-
-
-def versions() -> dict[str, str | None]:
-    """Versions of what has a part in the result."""
-    return {"python": platform.python_version()} | {name: _package(name) for name in _PACKAGES}
-
-
-def _package(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,18 @@ class Sources:
     manifests: Mapping[str, Manifest]  # by skill digest
     lineage: Lineage
     base_files: Sequence[FileRow]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model folder that is in place, and how it came to be."""
+
+    path: Path
+    document: Mapping[str, Any]  # its manifest
+    merged: tuple[MergedTensor, ...]  # empty when copied from the cache
+    engine: str
+    seconds: float
+    started: datetime
 
 
 def output_digest(merged: Sequence[MergedTensor]) -> str:

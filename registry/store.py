@@ -182,13 +182,13 @@ class Store:
         Without ``output`` the folder lies in the store's cache and is reused. ``shard_size`` is in bytes. With
         ``wait`` False the provenance stays in the outbox for ``sync``.
         """
-        from registry import materializing, merges
+        from registry import materializing, merges, wish
 
         return materializing.materialize_to_folder(
-            materializing.Context(self.engine, self.home, self.tracking_uri, self.actor),
+            wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
             target,
             merges.Choices(method, parameters, head, dtype),
-            materializing.Wish(
+            wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
                 shard_size=shard_size,
@@ -212,10 +212,10 @@ class Store:
         threads: int | None = None,
     ) -> dict[str, torch.Tensor]:
         """Compute a merge into torch tensors by name, on ``device``; writes and records nothing."""
-        from registry import materializing, merges
+        from registry import materializing, merges, wish
 
         return materializing.load_tensors(
-            materializing.Context(self.engine, self.home, self.tracking_uri, self.actor),
+            wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
             target,
             merges.Choices(method, parameters, head, dtype),
             device,

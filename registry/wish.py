@@ -1,0 +1,33 @@
+"""How a materialization is asked for, and what a store gives to each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from registry.home import Home
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a materialization is asked for. ``output`` None: into the cache."""
+
+    output: Path | None = None
+    device: str = "cpu"
+    shard_size: int = 5_000_000_000
+    force: bool = False
+    cache: bool = True
+    threads: int | None = None
+    wait: bool = True
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every materialization of a store needs."""
+
+    engine: Engine
+    home: Home
+    tracking_uri: str
+    actor: str
