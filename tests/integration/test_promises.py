@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import mergestore
 from merging import numba_engine, reference
 from merging.torch_engine import TorchEngine
-from registry import materializing, register_base, register_skill
+from registry import computing, register_base, register_skill
 from storage.encodings.frames import CHUNK
 from tests.integration.models import (
     BERT_CONFIG,
@@ -51,7 +51,7 @@ def opened(tmp_path):
 
 def threads(patch, count):
     """Let everything compute on so many threads."""
-    for module in (register_base, register_skill, materializing):
+    for module in (register_base, register_skill, computing):
         patch.setattr(module, "thread_count", lambda asked: count)
 
 
@@ -249,7 +249,7 @@ def test_the_same_recipe_is_the_same_bytes(mixed, tmp_path, monkeypatch, recipe)
         assert read_model(Path(sharded.path)) == tensors
     for engine in (reference, numba_engine, TorchEngine("cpu")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(materializing, "open_engine", lambda device, engine=engine: engine)
+            patch.setattr(computing, "open_engine", lambda device, engine=engine: engine)
             other = made()
         assert weights(other.path) == bytes_, engine.name
         assert other.output_digest == first.output_digest

@@ -1,0 +1,90 @@
+"""Results of earlier materializations: found by recipe digest, verified before they are used, copied out."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from merging.plan import OutputTensor
+from registry import publishing
+from registry.directories import check_directory, read_manifest
+from registry.home import Home
+from registry.merges import ResolvedMerge
+from registry.publishing import Published, Sources
+from registry.records.database import reading
+from registry.records.recipes import cached_materialization
+from registry.results import Materialized
+from registry.wish import Context, Wish
+from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
+from storage.files import copy_file, disk_errors, publish_directory, staged_directory
+from storage.progress import Progress
+
+
+def cache_path(home: Home, recipe_digest: str) -> Path:
+    """The folder of a recipe's result in the cache."""
+    return home.cache / recipe_digest.removeprefix("sha256:")
+
+
+def is_usable(
+    cached: Path, outputs: tuple[OutputTensor, ...], wish: Wish, notes: list[str], progress: Progress
+) -> bool:
+    """Whether the cache may be used, and has a sound copy in the shards asked for.
+
+    A damaged copy is told in ``notes``, and replaced by what is computed again.
+    """
+    return wish.cache and _is_sharded_as_asked(cached, outputs, wish) and _is_sound(cached, notes, progress)
+
+
+def _is_sharded_as_asked(cached: Path, outputs: tuple[OutputTensor, ...], wish: Wish) -> bool:
+    shards = plan_shards([(each.name, each.dtype, each.shape) for each in outputs], wish.shard_size)
+    if len(shards) == 1:
+        return (cached / SINGLE).is_file()
+    index = cached / INDEX
+    return index.is_file() and index.read_bytes() == index_json(shards)
+
+
+def _is_sound(cached: Path, notes: list[str], progress: Progress) -> bool:
+    if not cached.is_dir():
+        return False
+    _, problems = check_directory(cached, progress)
+    if problems:
+        notes.append(f"the cached copy was damaged and is computed anew: {problems[0]['what']}")
+    return not problems
+
+
+def find_record(context: Context, resolved: ResolvedMerge, cached: Path) -> Materialized | None:
+    """The record of what lies in the cache; None when it was not yet recorded as this merge."""
+    merge = resolved.merge.id if resolved.merge else None
+    with reading(context.engine) as session:
+        made = cached_materialization(session, resolved.recipe.digest, merge)
+    if made is None:
+        return None
+    return Materialized(
+        recipe_digest=made.recipe_digest,
+        output_digest=made.output_digest,
+        path=str(cached),
+        device=made.device,
+        seconds=made.seconds,
+        cached=True,
+        materialization_id=made.id,
+        mlflow_run_id=made.mlflow_run_id,
+        bytes=made.bytes,
+        notes=["this recipe was computed before: its result is taken from the cache"],
+    )
+
+
+def publish_copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> Published:
+    """Publish a copy of the cache's folder, which was verified just now, with papers that tell this request."""
+    started, clock = datetime.now(UTC), time.perf_counter()
+    document = publishing.restated(sources, read_manifest(cached))
+    if target != cached:
+        with staged_directory(target) as staging:
+            for name in sorted(publishing.published_files(document) - {publishing.MANIFEST, publishing.CARD}):
+                place = staging / name
+                with disk_errors(f"cannot write {place}"):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    copy_file(cached / name, place)
+            publishing.write_papers(staging, document, publishing.model_card(sources, document))
+            publish_directory(staging, target, replace=wish.force)
+    return Published(target, document, (), "cache", time.perf_counter() - clock, started)

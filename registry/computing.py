@@ -1,0 +1,62 @@
+"""Computing a merge with the engine of a device: into any sink, or into a folder that appears whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from merging.engines import open_engine
+from merging.materializer import MergedTensor, materialize
+from merging.plan import Plan
+from merging.sinks import ShardSink
+from merging.trimming import with_cutoffs
+from registry import publishing
+from registry.directories import read_manifest
+from registry.home import Home
+from registry.outputs import require_space
+from registry.publishing import Published, Sources
+from registry.software import package_version
+from registry.wish import Wish
+from storage.errors import Conflict
+from storage.files import publish_directory, staged_directory
+from storage.pipeline import thread_count
+from storage.progress import Progress
+
+
+def compute(
+    plan: Plan, sink: Any, device: str, threads: int | None, progress: Progress
+) -> tuple[str, list[MergedTensor]]:
+    """(name of the engine, what was merged) of a plan computed into ``sink``."""
+    engine = open_engine(device)
+    count = thread_count(threads)
+    plan = with_cutoffs(plan, count, progress)
+    return engine.name, materialize(plan, sink, engine, count, progress)
+
+
+def publish_computed(
+    home: Home, sources: Sources, plan: Plan, target: Path, wish: Wish, progress: Progress
+) -> Published:
+    """Compute a merge into the folder ``target``, with its companions, manifest and model card."""
+    started, clock = datetime.now(UTC), time.perf_counter()
+    require_space(plan.outputs, target)
+    replaces = wish.output is None and target.is_dir()
+    with staged_directory(target) as staging:
+        with ShardSink(staging, wish.shard_size, publishing.WEIGHTS_METADATA) as sink:
+            engine, merged = compute(plan, sink, wish.device, wish.threads, progress)
+        files = [*sink.files, *publishing.copy_companions(home, sources, staging)]
+        document = publishing.manifest(sources, merged, files, package_version("mergestore") or "unknown")
+        publishing.write_papers(staging, document, publishing.model_card(sources, document))
+        _put_in_place(staging, target, document, replace=wish.force or replaces)
+    return Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
+
+
+def _put_in_place(staging: Path, target: Path, document: Mapping[str, Any], *, replace: bool) -> None:
+    try:
+        publish_directory(staging, target, replace=replace)
+    except Conflict:
+        # Another process may have put the same recipe's result into the cache meanwhile: it is as good as ours.
+        if not target.is_dir() or read_manifest(target)["output_digest"] != document["output_digest"]:
+            raise
