@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+# What tests share tells as much of a failure as they do.
+pytest.register_assert_rewrite("tests.integration", "tests.property", "tests.unit")
+
 ROOT = Path(__file__).parents[1]
 
 
