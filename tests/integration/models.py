@@ -14,6 +14,7 @@ from blake3 import blake3
 
 ITEMSIZES = {"F64": 8, "I64": 8, "F32": 4, "F16": 2, "BF16": 2, "U8": 1}
 BITS = {"F32": np.uint32, "F16": np.uint16, "BF16": np.uint16}
+DTYPES = tuple(BITS)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,10 @@ BERT_CONFIG = {
     "num_attention_heads": 2,
     "max_position_embeddings": 12,
 }
+
+
+QUERY = "model.layers.0.self_attn.q_proj.weight"
+"""A weight of ``llama`` for tests that need one."""
 
 
 def llama(dtype: str = "F32", seed: int = 0) -> Model:
