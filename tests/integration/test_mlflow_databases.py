@@ -1,0 +1,146 @@
+"""Provenance written into databases directly, without a server, and the manners of the process that writes."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from registry.provenance.mlflow import deliver, reachable, warm
+from storage.errors import EnvironmentFailure
+from tests.integration.mlflow_server import free_port
+from tests.integration.provenance_clients import CLIENT, spawn
+from tests.integration.provenance_records import assert_whole, payload, skill
+
+pytestmark = [
+    pytest.mark.server,
+    # MLflow 3.17 still asks SQLAlchemy 2.1 for a loader that 2.1 deprecates, when it maps its own tables
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
+
+
+# Databases
+
+
+def test_a_new_sqlite_database(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/größe of it/mlflow.db"
+    assert warm(uri)
+    sent = payload()
+    delivered = deliver(sent, uri, timeout=5)
+    assert deliver(sent, uri, timeout=5) == delivered
+    assert capfd.readouterr() == ("", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["größe of it"], "nothing beside the database"
+    assert sorted(path.name for path in (tmp_path / "größe of it").iterdir()) == ["mlflow-artifacts", "mlflow.db"]
+    assert_whole(MlflowClient(tracking_uri=uri, registry_uri=uri), sent, delivered)
+
+
+def test_a_program_keeps_its_own_tracking_uri(tmp_path):
+    script = """
+import mlflow, os, sys
+mlflow.set_tracking_uri(sys.argv[2])
+before = dict(os.environ)
+delivered = deliver(outbox[0], sys.argv[3], timeout=5)
+assert delivered.registered_version == 1, delivered
+assert mlflow.get_tracking_uri() == sys.argv[2]
+assert os.environ == before
+client = mlflow.MlflowClient(sys.argv[3], sys.argv[3])
+version = client.get_model_version(outbox[0]["merge"]["name"], "1")
+assert version.source.startswith("file:"), version
+"""
+    (tmp_path / "outbox.json").write_text(json.dumps([payload()]))
+    uris = [f"sqlite:///{tmp_path}/{name}.db" for name in ("theirs", "ours")]
+    process = spawn(script, str(tmp_path / "outbox.json"), *uris)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert (stdout, stderr) == ("", "")
+
+
+def test_a_client_killed_while_it_writes_a_database(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    outbox = [payload() for _ in range(20)]
+    (tmp_path / "outbox.json").write_text(json.dumps(outbox))
+    for seed in range(3):
+        process = spawn(CLIENT, str(tmp_path / "outbox.json"), uri)
+        assert process.stdout.readline() == "warm\n"
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        time.sleep(random.Random(seed).uniform(0.05, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    for sent in outbox:
+        assert_whole(client, sent, deliver(sent, uri, timeout=5))
+
+
+def test_an_unusable_database_is_refused_at_once(tmp_path):
+    (tmp_path / "folder.db").mkdir()
+    (tmp_path / "damaged.db").write_bytes(b"not a database, whatever it is called" * 99)
+    for name in ("folder.db", "damaged.db"):
+        began = time.monotonic()
+        with pytest.raises(EnvironmentFailure, match="did not take the record"):
+            deliver(payload(), f"sqlite:///{tmp_path}/{name}", timeout=5)
+        assert time.monotonic() - began < 3
+        assert not warm(f"sqlite:///{tmp_path}/{name}")
+    with pytest.raises(EnvironmentFailure, match="did not take the record"):
+        deliver(payload(), f"postgresql+psycopg://u:secret@127.0.0.1:{free_port()}/x", timeout=1)
+
+
+def test_a_database_server_needs_a_place_for_files(tmp_path, postgres_url):
+    uri = postgres_url.replace("postgresql://", "postgresql+psycopg://")
+    sent = payload(skills=[skill("math"), skill("größe" * 40)], expression="llama + " + "ж" * 9000)
+    with pytest.raises(EnvironmentFailure, match="nothing of where files go"):
+        deliver(sent, uri, timeout=5)
+    delivered = deliver(sent, uri, timeout=5, artifact_root=str(tmp_path / "files"))
+    assert deliver(sent, uri, timeout=5) == delivered
+    assert_whole(MlflowClient(tracking_uri=uri, registry_uri=uri), sent, delivered)
+
+
+@pytest.mark.parametrize("uri", ["", "mlruns", "/data/mlruns", "file:///data/mlruns"])
+def test_a_file_store_is_refused(uri):
+    with pytest.raises(EnvironmentFailure, match="file store") as caught:
+        deliver(payload(), uri, timeout=5)
+    assert "sqlite:///" in caught.value.hint
+
+
+@pytest.mark.parametrize("uri", ["http://host:port", "http://[bad", "http://host:99999"])
+def test_a_malformed_uri_is_refused(uri):
+    assert not reachable(uri)
+    with pytest.raises(EnvironmentFailure, match="malformed"):
+        deliver(payload(), uri, timeout=5)
+
+
+# Manners
+
+
+def test_the_process_is_left_as_it_was(tmp_path):
+    before = dict(os.environ)
+    deliver(payload(), f"sqlite:///{tmp_path}/mlflow.db", timeout=5)
+    with pytest.raises(EnvironmentFailure):
+        deliver(payload(), f"http://127.0.0.1:{free_port()}", timeout=5)
+    assert dict(os.environ) == before
+
+
+def test_without_mlflow_nothing_is_imported_and_the_extra_is_named(tmp_path):
+    script = """
+assert "mlflow" not in sys.modules and "sqlalchemy" not in sys.modules
+from registry.provenance.mlflow import reachable, warm
+assert not reachable("http://127.0.0.1:9")
+assert reachable("sqlite:///x.db")
+assert "mlflow" not in sys.modules
+sys.modules["mlflow"] = None
+assert not warm("http://127.0.0.1:9")
+try:
+    deliver(outbox[0], "http://127.0.0.1:9", timeout=1)
+except EnvironmentFailure as error:
+    assert "mergestore[mlflow]" in error.hint, error
+else:
+    raise AssertionError("delivered without MLflow")
+"""
+    (tmp_path / "outbox.json").write_text(json.dumps([payload()]))
+    process = spawn(script, str(tmp_path / "outbox.json"))
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
