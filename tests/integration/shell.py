@@ -32,6 +32,12 @@ class Shell:
             code = main(["--store", str(self.home), *map(str, words)])
         return code, out.getvalue(), err.getvalue()
 
+    def text(self, *words: object) -> str:
+        """The answer for a person, which must be a success."""
+        code, out, err = self(*words)
+        assert code == 0, err
+        return out
+
     def json(self, *words: object, code: int = 0) -> dict[str, Any]:
         """The JSON document, which must be the whole of stdout."""
         ended, out, err = self(*words, "--json")

@@ -1,0 +1,88 @@
+"""What people see: answers as text, and progress and colour where there is a terminal."""
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+# Answers
+
+
+def test_the_path_alone_is_on_stdout(filled):
+    code, out, err = filled("materialize", "assistant", "--no-wait")
+    assert code == 0
+    assert Path(out.removesuffix("\n")).is_dir()
+    assert "sha256:" in err
+
+
+def test_a_skill_is_told_with_its_size_and_advice(fresh, models):
+    fresh.text("register", "base", "tiny", models / "base")
+    told = fresh.text("register", "skill", "math", models / "math", "--base", "tiny")
+    assert "registered math@1" in told
+    assert "bits per parameter" in told
+    again = fresh.text("register", "skill", "math", models / "math", "--base", "tiny")
+    assert "registered before" in again
+
+
+def test_lists_records_and_trees_are_readable(filled):
+    listed = filled.text("list")
+    assert all(word in listed for word in ("base models", "skills", "merges", "tiny", "math", "assistant"))
+    assert "blake3:" in filled.text("show", "math")
+    tree = filled.text("audit", "assistant")
+    assert tree.startswith("merge assistant@1")
+    assert "skill math@1" in tree
+    assert "Apache-2.0" in tree
+
+
+def test_an_empty_store_says_how_to_begin(fresh):
+    assert "register base" in fresh.text("list")
+
+
+# At a terminal
+
+
+def test_progress_and_colour_are_for_terminals_only(filled, models, tmp_path):
+    store = tmp_path / "store"
+    assert _at_terminal("init", "--store", store) == (b"created", b"")
+    words = ("register", "base", "tiny", models / "base", "--store", store)
+    answer, shown = _at_terminal(*words)
+    assert answer == b"registered"
+    assert b"hash base" in shown
+    assert filled(*words)[2] == ""
+
+
+def test_errors_are_coloured_unless_unwanted(tmp_path):
+    words = ("list", "--store", tmp_path / "none")
+    assert _at_terminal(*words)[1].startswith(b"\x1b[1;31merror:\x1b[0m there is no store")
+    assert _at_terminal(*words, NO_COLOR="1")[1].startswith(b"error: there is no store")
+
+
+def _at_terminal(*words, **settings):
+    """The first word on stdout, a pipe, and all that a terminal on stderr shows."""
+    master, terminal = pty.openpty()
+    try:
+        done = subprocess.Popen(
+            [sys.executable, "-m", "cli", *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, "TERM": "xterm", **settings},
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+        )
+        os.close(terminal)
+        shown = _read_to_the_end(master)
+        out, _ = done.communicate()
+    finally:
+        os.close(master)
+    return out.partition(b" ")[0].partition(b":")[0], shown
+
+
+def _read_to_the_end(terminal):
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side has closed
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    return shown
