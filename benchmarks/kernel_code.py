@@ -2,8 +2,8 @@
 
     python -m benchmarks.kernel_code        (needs the extra `cuda`, no device)
 
-For three skills whose int4 codes are spread over their elements, found by search in a cached mask, or in one that is
-drawn: all instructions of the machine code, and those on integers and predicates, over the elements of a thread.
+For three skills and λ = 1, int4 codes being spread over their elements, found by search in a cached mask, or in one
+that is drawn: all instructions of the machine code, and those on integers and predicates, over the elements of a thread.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ SPREAD, PLACED, DRAWN = (BF16 | select.value << 3 for select in (tables.SPREAD, 
 _INTEGER = re.compile(r"^(I|LOP|SH[FLR]|SEL|PRMT|BMSK|SGXT|POPC|FLO|BREV|PLOP|LEA|VOTE|UI|ULOP|USH|USEL|ULEA|R2P|P2R)")
 
 
-def compiled(kinds: Sequence[int], *, elects: bool = False, even: bool = True) -> dict[str, Any]:
+def compiled(kinds: Sequence[int], *, elects: bool = False, scaled: bool = False, even: bool = True) -> dict[str, Any]:
     """What the compiler makes of the kernel, stage by stage (``ptx``, ``cubin`` …), for bf16 in and out.
 
-    ``kinds``: of each term; ``even``: whether everything lies at a multiple of 16 bytes.
+    ``kinds``: of each term; ``scaled``: whether λ and β are not 1; ``even``: whether everything lies at a multiple of
+    16 bytes.
     """
     kernel = kernels.merge_blocks
     pointers = {"tensor_of": "*i32", "tensors": "*i64", "terms": "*i64", "factors": "*fp32"}
@@ -41,15 +42,17 @@ def compiled(kinds: Sequence[int], *, elects: bool = False, even: bool = True) -
         "TERMS": len(kinds),
         "ELECTS": elects,
         "BY_WEIGHT": elects,
-        "BASE_SCALED": True,
-        "SCALED": True,
+        "BASE_SCALED": scaled,
+        "SCALED": scaled,
         "REBUILDS": False,
         "EVEN": even,
         "INT4_BLOCK": 128,
         "SIGN_BLOCK": 128,
         "SPAN": tables.SPAN,
     }
-    signature = pointers | {"scale": "fp32", "base_scale": "fp32"} | dict.fromkeys(constants, "constexpr")
+    signature = (
+        pointers | {"scale": "fp32", "base_scale": "fp32", "two_to_23": "i32"} | dict.fromkeys(constants, "constexpr")
+    )
     places = {(place,): [["tt.divisibility", 16]] for place, name in enumerate(kernel.arg_names) if name in pointers}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=places)
     options = {"num_warps": launch.WARPS, "enable_fp_fusion": False}

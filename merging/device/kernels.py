@@ -54,6 +54,7 @@ def merge_blocks(
     factors,
     scale,
     base_scale,
+    two_to_23,
     DTYPE: tl.constexpr,
     OUT_DTYPE: tl.constexpr,
     KINDS: tl.constexpr,
@@ -68,7 +69,11 @@ def merge_blocks(
     SIGN_BLOCK: tl.constexpr,
     SPAN: tl.constexpr,
 ):
-    """Merge one block: read the base, decode and combine ``TERMS`` terms, narrow, write, tell what is not finite."""
+    """Merge one block: read the base, decode and combine ``TERMS`` terms, narrow, write, tell what is not finite.
+
+    ``two_to_23``: the pattern of 2^23 in fp32, which ``nibble`` wants to come from outside.
+    """
+    two_to_23 = two_to_23.to(tl.uint32)
     program = tl.program_id(0)
     tensor = tl.load(tensor_of + program)
     row = tensors + tensor.to(tl.int64) * TENSOR_COLUMNS
@@ -90,7 +95,9 @@ def merge_blocks(
     term = terms + tensor.to(tl.int64) * (TERMS * TERM_COLUMNS)
     factor = factors + tensor.to(tl.int64) * (TERMS * FACTOR_COLUMNS)
     if REBUILDS:
-        merged = delta(term, factor, own, origin, first, elements, KINDS, DTYPE, True, INT4_BLOCK, SIGN_BLOCK, SPAN)
+        merged = delta(
+            term, factor, own, origin, first, elements, two_to_23, KINDS, DTYPE, True, INT4_BLOCK, SIGN_BLOCK, SPAN
+        )
     elif TERMS == 0:
         merged = own
         if BASE_SCALED:
@@ -106,6 +113,7 @@ def merge_blocks(
                 origin,
                 first,
                 elements,
+                two_to_23,
                 (KINDS >> (k * 9)) & 511,
                 DTYPE,
                 False,
@@ -130,13 +138,20 @@ def merge_blocks(
             merged = own * base_scale
         merged = merged + combined
     store_bits(out, first, place, inside, narrow(merged, OUT_DTYPE), OUT_DTYPE, EVEN)
-    magnitude = merged.to(tl.uint32, bitcast=True) & 0x7FFFFFFF
+    magnitude = tl.abs(merged)
     if not EVEN:
-        magnitude = tl.where(inside, magnitude, 0)
-    # The least pattern that rounds to infinity; those of infinity and NaN are higher.
-    limit: tl.constexpr = 0x7F800000 if OUT_DTYPE == F32 else 0x477FF000 if OUT_DTYPE == F16 else 0x7F7F8000
-    bad = (tl.max(magnitude, 1) >= limit) & (first + group * 8 < elements)
+        magnitude = tl.where(inside, magnitude, 0.0)
+    # The least magnitude that rounds to infinity.
+    limit: tl.constexpr = float("inf") if OUT_DTYPE == F32 else 65520.0 if OUT_DTYPE == F16 else 3.3961775292304957e38
+    finite = tl.reduce(magnitude, 1, larger) < limit  # NaN is less than nothing
+    bad = ~finite & (first + group * 8 < elements)
     tl.store(flag + group * 0, 1, mask=bad)
+
+
+@triton.jit
+def larger(a, b):
+    """The larger of two numbers; NaN if one of them is."""
+    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from merging.combination import Combine, Contribution
 from merging.device import kernels, tables
 from merging.device.layout import DROPS, TRIMS, Layout
-from merging.device.tables import SPAN
+from merging.device.tables import SPAN, TWO_TO_23
 from storage.encodings import int4, sign
 from storage.encodings.chunks import KeptChunk
 from storage.encodings.coding import EXACT
@@ -190,6 +190,7 @@ class _Group:
             torch.from_numpy(factors).to(self._device),
             float(np.float32(combine.scale)),
             float(np.float32(combine.base_scale)),
+            TWO_TO_23,
             ELECTS=combine.elects,
             BY_WEIGHT=combine.by_weight,
             BASE_SCALED=self._scaled and combine.base_scale != 1.0,

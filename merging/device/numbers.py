@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+from triton import knobs
 
 from merging.device.tables import F16, F32
+
+CASTS = tl.constexpr(not knobs.runtime.interpret)
+"""Whether casting to bf16 rounds to nearest even: one instruction of the device. The interpreter cuts off."""
 
 
 @triton.jit
@@ -76,22 +80,29 @@ def kept_before(bits, lane):
 
 
 @triton.jit
-def nibble(word):
-    """The lowest four bits as a signed number, in fp32."""
-    # 2^23 + n has n in its lowest bits: exact, and quicker than a conversion.
-    return as_float((word & 15) ^ 0x4B000008) - 8388616.0
+def eight_more(word):
+    """Eight codes (two's complement, four bits each) as numbers without a sign: each code plus eight."""
+    return word ^ 0x88888888
 
 
 @triton.jit
-def eight_codes(word, lane):
+def nibble(word, two_to_23):
+    """The lowest four bits, less the eight that ``eight_more`` added, in fp32."""
+    # 2^23 + n has n in its lowest bits: exact, and quicker than a conversion. The pattern comes as an argument, because
+    # only then taking four bits and putting them there is one instruction: it has room for one constant.
+    return as_float((word & 15) | two_to_23) - 8388616.0
+
+
+@triton.jit
+def eight_codes(word, lane, two_to_23):
     """The eight codes of each word as fp32, lowest first: as ``nibble``, but each where it lies, in either half."""
+    word = eight_more(word)
     shift = (lane % 4) * 4
     half = tl.where(lane[None, :] < 4, word[:, None], word[:, None] >> 16)
-    sign = 8 << shift
-    moved = (half & (15 << shift).to(tl.uint32)[None, :]) ^ (0x4B000000 + sign).to(tl.uint32)[None, :]
+    moved = (half & (15 << shift).to(tl.uint32)[None, :]) | two_to_23
     # Divided by 16 for each place that it lies higher, which is exact.
     unit = as_float(((127 - shift) << 23).to(tl.uint32))
-    return (as_float(moved) - (8388608 + sign).to(tl.float32)[None, :]) * unit[None, :]
+    return (as_float(moved) - (8388608 + (8 << shift)).to(tl.float32)[None, :]) * unit[None, :]
 
 
 @triton.jit
@@ -144,6 +155,8 @@ def narrow(values, DTYPE: tl.constexpr):
         return bits
     if DTYPE == F16:
         return values.to(tl.float16).to(tl.uint16, bitcast=True).to(tl.uint32)
+    if CASTS:
+        return values.to(tl.bfloat16).to(tl.uint16, bitcast=True).to(tl.uint32)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     # The carry would turn a NaN whose bits are all ones into a zero.
     return tl.where((bits & 0x7FFFFFFF) > 0x7F800000, 0x7FC0, rounded)

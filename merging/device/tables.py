@@ -14,6 +14,9 @@ ALL, PLACED, DRAWN, SPREAD = (tl.constexpr(select) for select in range(4))
 F32, F16, BF16 = (tl.constexpr(dtype) for dtype in range(3))
 KIND_BITS = 9  # a kind as ``layout`` writes it: values, selection, dtype, whether it drops, whether it trims
 
+TWO_TO_23 = 0x4B000000
+"""The pattern of 2^23 in fp32: what is added to it stands in its lowest bits."""
+
 # Columns of the tables. Addresses and keys are 64-bit patterns in int64.
 FIRST_PROGRAM, ELEMENTS, BASE, OUT, FLAG, ORIGIN = (tl.constexpr(column) for column in range(6))
 TENSOR_COLUMNS = tl.constexpr(6)

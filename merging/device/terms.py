@@ -10,6 +10,7 @@ from merging.device.numbers import (
     codes_from,
     drawn,
     eight_codes,
+    eight_more,
     is_kept,
     kept_before,
     kept_below,
@@ -58,6 +59,7 @@ def delta(
     origin,
     first,
     elements,
+    two_to_23,
     KIND: tl.constexpr,
     DTYPE: tl.constexpr,
     REBUILDS: tl.constexpr,
@@ -76,11 +78,26 @@ def delta(
     elif kind == SIGN:
         value = signs(term, first, group, lane, SIGN_BLOCK)
     elif select == SPREAD:
-        value = spread(term, first, group, lane, INT4_BLOCK, SPAN)
+        value = spread(term, first, group, lane, two_to_23, INT4_BLOCK, SPAN)
     elif select == ALL:
-        value = every(term, first, group, lane, own, kind, dtype, REBUILDS, INT4_BLOCK)
+        value = every(term, first, group, lane, own, two_to_23, kind, dtype, REBUILDS, INT4_BLOCK)
     else:
-        value = chosen(term, origin, first, elements, group, lane, own, kind, select, dtype, REBUILDS, INT4_BLOCK, SPAN)
+        value = chosen(
+            term,
+            origin,
+            first,
+            elements,
+            group,
+            lane,
+            own,
+            two_to_23,
+            kind,
+            select,
+            dtype,
+            REBUILDS,
+            INT4_BLOCK,
+            SPAN,
+        )
     if (KIND >> 7) & 1:
         bits = drawn(tl.load(term + DROP_KEY), tl.load(term + DROP_THRESHOLD), origin + first, group)
         value = tl.where(((bits[:, None] >> lane[None, :].to(tl.uint32)) & 1) != 0, value, 0.0)
@@ -91,7 +108,16 @@ def delta(
 
 @triton.jit
 def every(
-    term, first, group, lane, own, KIND: tl.constexpr, DTYPE: tl.constexpr, REBUILDS: tl.constexpr, BLOCK: tl.constexpr
+    term,
+    first,
+    group,
+    lane,
+    own,
+    two_to_23,
+    KIND: tl.constexpr,
+    DTYPE: tl.constexpr,
+    REBUILDS: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     """Values of a term that keeps all elements: the first one is the element itself."""
     values = tl.load(term + VALUES)
@@ -100,7 +126,7 @@ def every(
         words = values.to(tl.pointer_type(tl.uint32))
         scales = tl.load(term + SCALES).to(tl.pointer_type(tl.uint16))
         codes = tl.load(words + first // 8 + group)
-        value = eight_codes(codes, lane) * block_scale(scales, (first + group * 8) // BLOCK)[:, None]
+        value = eight_codes(codes, lane, two_to_23) * block_scale(scales, (first + group * 8) // BLOCK)[:, None]
     elif KIND == BFLOAT:
         value = widen(load_bits(values, first, place, place >= 0, BF16, True), BF16)
     else:
@@ -119,6 +145,7 @@ def chosen(
     group,
     lane,
     own,
+    two_to_23,
     KIND: tl.constexpr,
     SELECT: tl.constexpr,
     DTYPE: tl.constexpr,
@@ -136,7 +163,8 @@ def chosen(
         behind = (rank - block * BLOCK).to(tl.int32)
         next_block = local >= BLOCK - behind[:, None]
         scale = tl.where(next_block, block_scale(scales, block + 1)[:, None], block_scale(scales, block)[:, None])
-        value = nibble(codes_from(values, rank)[:, None] >> (local * 4).to(tl.uint32)) * scale
+        codes = eight_more(codes_from(values, rank))
+        value = nibble(codes[:, None] >> (local * 4).to(tl.uint32), two_to_23) * scale
     elif KIND == BFLOAT:
         value = widen(load_bits(values, rank[:, None], local, kept, BF16, False), BF16)
     else:
@@ -147,7 +175,7 @@ def chosen(
 
 
 @triton.jit
-def spread(term, first, group, lane, BLOCK: tl.constexpr, SPAN: tl.constexpr):
+def spread(term, first, group, lane, two_to_23, BLOCK: tl.constexpr, SPAN: tl.constexpr):
     """Values of int4 codes that ``spread_codes`` brought to their places."""
     start = tl.load(tl.load(term + STARTS).to(tl.pointer_type(tl.int64)) + first // SPAN)
     scales = tl.load(term + SCALES).to(tl.pointer_type(tl.uint16)) + start // BLOCK
@@ -158,7 +186,7 @@ def spread(term, first, group, lane, BLOCK: tl.constexpr, SPAN: tl.constexpr):
     scale = tl.where(
         is_kept(behind, lane), block_scale(scales, block + 1)[:, None], block_scale(scales, block)[:, None]
     )
-    return eight_codes(codes, lane) * scale
+    return eight_codes(codes, lane, two_to_23) * scale
 
 
 @triton.jit

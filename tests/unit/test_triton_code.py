@@ -30,7 +30,7 @@ def assembly(kinds, **options):
     "kinds", [[SPREAD] * 3, [PLACED, DRAWN | TRIMS], [EXACT | DROPS, LOW_RANK]], ids=["spread", "searched", "whole"]
 )
 def test_every_operation_rounds_on_its_own(kinds):
-    ptx = assembly(kinds, elects=True)
+    ptx = assembly(kinds, elects=True, scaled=True)
     assert not re.findall(r"\bfma\.\S+", ptx)
     assert not re.findall(r"\S+\.ftz\S*", ptx)
     assert "div.rn.f32" in ptx
@@ -57,6 +57,14 @@ def test_blocks_and_spans_fit():
     assert CHUNK % tables.SPAN == 0
     assert tables.SPAN // int4.BLOCK < 1 << 5
     assert int4.BLOCK % 8 == sign.BLOCK % 8 == 0
+
+
+def test_the_device_rounds_to_the_nearest_bf16():
+    """The interpreter cannot, and so takes another way in the same place."""
+    ptx = assembly([SPREAD])
+    assert len(re.findall(r"cvt\.rn\.bf16x2\.f32", ptx)) == tables.SPAN // 128 // 2
+    assert not re.findall(r"cvt\.r[zmp]\S*bf16\S*", ptx)
+    assert "max.NaN.f32" in ptx
 
 
 def test_base_and_result_move_sixteen_bytes_at_a_time():
