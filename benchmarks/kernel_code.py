@@ -3,7 +3,7 @@
     python -m benchmarks.kernel_code        (needs the extra `cuda`, no device)
 
 For three skills and λ = 1, int4 codes being spread over their elements, found by search in a cached mask, or in one
-that is drawn: all instructions of the machine code, and those on integers and predicates, over the elements of a thread.
+that is drawn: all instructions of the machine code, and those on integers, over the elements of a thread.
 """
 
 from __future__ import annotations
