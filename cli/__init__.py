@@ -21,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as problem:  # a rival package on the path, or a broken installation
         sys.stderr.write(f"error: mergestore cannot start: {problem}\n")
         return 7
+    except KeyboardInterrupt:  # before the edge is there to say so
+        sys.stderr.write("error: interrupted\n")
+        return 130
     if arguments is not None:
         return run(arguments)
     code = run(sys.argv[1:])
