@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from typer.main import get_command
@@ -177,13 +178,28 @@ def test_an_interrupt_is_130_without_a_traceback(tmp_path):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, cwd=ROOT, env=_plain(), **pipes) as running:
             mute.settimeout(60)
-            connection, _ = mute.accept()  # it waits now for an answer that never comes
+            connection, _ = mute.accept()
+            connection.settimeout(60)
+            assert len(connection.recv(8)) == 8  # it has asked, and waits now for an answer that never comes
             running.send_signal(signal.SIGINT)
             out, err = running.communicate(timeout=60)
             connection.close()
-    assert running.returncode == 130
-    assert err == b""
+    assert (running.returncode, err) == (130, b""), out
     assert json.loads(out)["error"]["kind"] == "interrupted"
+
+
+def test_an_interrupt_while_it_starts_is_130_too():
+    """Before there is anything that could say so in another way."""
+    code = dedent(
+        """
+        import builtins, sys, cli
+        def interrupted(*_, **__): raise KeyboardInterrupt
+        builtins.__import__ = interrupted
+        sys.exit(cli.main())
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=_plain(), capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"error: interrupted\n")
 
 
 def test_a_reader_that_leaves_is_no_error():
