@@ -67,7 +67,10 @@ def write_page(_: argparse.Namespace) -> None:
 
 def _finish(result: Result, given: argparse.Namespace) -> None:
     path = results.save(result, Path(given.output))
-    kinds = {"comparison": ("setting", "rows", "limits", "bits", "ratios", "targets"), "curves": ("setting", "curves")}
+    kinds = {
+        "comparison": ("setting", "rows", "limits", "bits", "stages", "ratios", "targets"),
+        "curves": ("setting", "curves"),
+    }
     for kind in kinds.get(result.kind, ("setting", "device", "limits")):
         print("\n" + page.block(kind, path), end="")
     print(f"\nkept in {path}; `make bench-page` brings docs/performance.md up to date where it shows this file")

@@ -141,14 +141,16 @@ class Comparison:
         for number, (name, variant) in enumerate(asked.variants().items()):
             path = self.work / f"{method}-{number}.yml"
             mergekit.write_configuration(path, asked, self.base, self.fine_tunes, ours.WEIGHTS, variant.parameters)
-            command = [str(self.mergekit), str(path), str(self.output), *mergekit.OPTIONS, *variant.options]
-            yield Work(
-                f"mergekit {method}{name}",
-                command,
-                self._clear,
-                mergekit.OFFLINE,
-                lambda: mergekit.warm_up(self.mergekit),
-            )
+            command = [*self._mergekit_command(path), *variant.options]
+            yield Work(f"mergekit {method}{name}", command, self._clear, mergekit.OFFLINE, self._warm_up)
+
+    def _mergekit_command(self, path: Path) -> list[str]:
+        return [str(self.mergekit), str(path), str(self.output), *mergekit.OPTIONS]
+
+    def _warm_up(self) -> None:
+        """One merge for all of mergekit's rows: a run of each that does not count would take many minutes."""
+        self._clear()
+        mergekit.warm_up(*self._mergekit_command(self.work / "task_arithmetic-0.yml"))
 
     def agreement(self) -> dict[str, float]:
         """How far our lossless task arithmetic and mergekit's are from each other: the same work was done."""

@@ -35,8 +35,9 @@ def decoding(folder: Path) -> dict[str, float]:
             stem: [open_skill(session, store.home, resolve(session, f"{stem}{number}")) for number in range(SKILLS)]
             for stem in STEMS
         }
+    for work in (_frames, _masks):  # loaded and compiled now
+        work(opened["skill"][0], 1)
     found = {stem: _seconds(_frames, deltas) for stem, deltas in opened.items()}
-    _masks(opened["skill"][0], 1)  # compiled now
     return {**found, "masks": _seconds(_masks, opened["skill"])}
 
 
@@ -52,8 +53,8 @@ def _terms(delta: DeltaFile) -> list[TensorTerm]:
     return [term for term in found if term is not None]
 
 
-def _frames(delta: DeltaFile) -> None:
-    for term in _terms(delta):
+def _frames(delta: DeltaFile, limit: int | None = None) -> None:
+    for term in _terms(delta)[:limit]:
         for index in range(chunk_count(term.tensor.elements)):
             term.chunk(index)
 

@@ -80,11 +80,9 @@ def _pip(folder: Path, *words: str) -> None:
 
 
 @cache
-def warm_up(command: Path) -> None:
-    """Read and compile all that it imports, so that the first measured run does not pay for it."""
-    subprocess.run(
-        [str(command), "--help"], check=True, stdout=subprocess.DEVNULL, env={**plain_environment(), **OFFLINE}
-    )
+def warm_up(*command: str) -> None:
+    """Run one merge, once: Python compiles all that is imported, and no measured run pays for it."""
+    subprocess.run(command, check=True, capture_output=True, env={**plain_environment(), **OFFLINE})
 
 
 def rows(method: str) -> tuple[str, ...]:

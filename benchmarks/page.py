@@ -46,15 +46,14 @@ def _runs(count: int) -> str:
 
 
 def _targets(result: Result) -> list[str]:
+    size = {"comparison": "0.5B", "device": "8B"}[result.kind]
+    meant = result.about.get("size", size) == size
     lines = ["| work | target | measured | |", "|---|---:|---:|---|"]
     for target in TARGETS[result.kind]:
         value = target.measure(result)
-        verdict = target.verdict(value) + (" (one run)" if result.about.get("runs") == 1 else "")
+        verdict = target.verdict(value) + (" (one run)" if result.about.get("runs") == 1 else "") if meant else ""
         lines.append(f"| {target.work} | {target.goal()} | {target.shown.format(value)} | {verdict} |")
-    meant = {"comparison": "0.5B", "device": "8B"}[result.kind]
-    return (
-        lines if result.about.get("size", meant) == meant else [*lines, "", f"The targets are for models of {meant}."]
-    )
+    return lines if meant else [f"The targets are for models of {size}; these are smaller.", "", *lines]
 
 
 def _ratios(result: Result) -> list[str]:

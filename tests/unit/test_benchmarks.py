@@ -15,7 +15,7 @@ from benchmarks.measure import Work, interleave, plain_environment, run
 from benchmarks.models import write_adapter, write_model
 from benchmarks.results import Result, load, save
 from benchmarks.shapes import SHAPES, factors, parameters, tensors
-from benchmarks.targets import COMPARISON, COPY, DEVICE, GROWTH, MERGES, TARGETS, Target
+from benchmarks.targets import ADAPTERS, COMPARISON, COPY, DEVICE, GROWTH, MERGES, TARGETS, Target
 from storage.checkpoints.safetensors_file import read_header
 
 PYTHON = sys.executable
@@ -121,7 +121,7 @@ def test_rows_take_turns_after_one_run_that_does_not_count(tmp_path):
 def sample(**medians):
     """A result in which every row takes 8 s of wall and CPU time and 400 MiB, but those given by name."""
     rows = [row for method in mergekit.METHODS for row in mergekit.rows(method)]
-    rows += [*MERGES, COPY, *GROWTH.values(), "register a skill, dare p=.9"]
+    rows += [*MERGES, ADAPTERS, COPY, *GROWTH.values(), "register a skill, dare p=.9"]
     rows += ["mergestore --help", "mergestore list"]
     found = {row: [{"wall": 8.0, "cpu": 8.0, "memory": 400.0, "private": 100.0}] * 3 for row in rows}
     for row, figures in medians.items():
