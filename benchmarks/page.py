@@ -53,7 +53,7 @@ def _targets(result: Result) -> list[str]:
         value = target.measure(result)
         verdict = target.verdict(value) + (" (one run)" if result.about.get("runs") == 1 else "") if meant else ""
         lines.append(f"| {target.work} | {target.goal()} | {target.shown.format(value)} | {verdict} |")
-    return lines if meant else [f"The targets are for models of {size}; these are smaller.", "", *lines]
+    return lines if meant else [f"The targets are for models of {size}; these are of another size.", "", *lines]
 
 
 def _ratios(result: Result) -> list[str]:

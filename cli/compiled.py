@@ -23,6 +23,25 @@ def load_compiler() -> None:
         for module in _SEEKERS:
             with suppress(ImportError):  # numba is rearranged now and then: then it loads them itself, later
                 importlib.import_module(module)
+    if sys.stderr.isatty():
+        tell_of_compiling()
+
+
+def tell_of_compiling() -> None:
+    """Have the first compilation of this process said on stderr: it takes long, and looks like nothing."""
+    from numba.core import event
+
+    class Teller(event.Listener):  # type: ignore[misc]  # numba has no types
+        def on_start(self, event: object) -> None:
+            if not told:
+                told.append(event)
+                sys.stderr.write("compiling for this machine: once after installing, for each kind of merge\n")
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    told: list[object] = []
+    event.register("numba:compile", Teller())
 
 
 @contextmanager

@@ -11,11 +11,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from merging.recipe import MAX_WEIGHT
 from storage.errors import UsageError
 
 _SPACE = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?(?:@[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _WEIGHT = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?=\s*\*)")
+_FOLLOWED = {
+    "+": "put spaces around + and -",
+    "*": "a weight is a finite number, and stands before its skill: 0.6*skill",
+}
 _OPERATOR = re.compile(r"\s+([+-])\s+")
 
 
@@ -74,8 +79,8 @@ def _term(text: str, position: int, sign: float) -> tuple[Term, int]:
     weight, start = 1.0, position
     if number := _WEIGHT.match(text, position):
         weight = float(number[0])
-        if weight == float("inf"):
-            raise pointed(text, position, "this weight is too large")
+        if weight > MAX_WEIGHT:
+            raise pointed(text, position, "this weight is too large", f"weights are at most {MAX_WEIGHT:g}")
         position = _skip(text, _skip(text, number.end()) + 1)
     reference, end = _name(text, position)
     return Term(reference, sign * weight, start), end
@@ -88,8 +93,7 @@ def _name(text: str, position: int) -> tuple[str, int]:
         raise pointed(text, position, f"expected a name, found {found}", _name_hint(text[position : position + 1]))
     end = match.end()
     if end < len(text) and not text[end].isspace():
-        hint = "put spaces around + and -" if text[end] in "+*" else None
-        raise pointed(text, end, f"{text[end]!r} cannot stand in a name", hint)
+        raise pointed(text, end, f"{text[end]!r} cannot stand in a name", _FOLLOWED.get(text[end]))
     return match[0], end
 
 

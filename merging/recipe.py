@@ -92,7 +92,10 @@ def make_recipe(
     checked = definition.check(parameters, draws=draws)
     terms = tuple(RecipeTerm(skill, _weight(skill, weights[skill])) for skill in sorted(weights))
     if definition.normalizes and checked["normalize"] and _cancels(weights.values()):
-        raise UsageError(f"{method}: the weights add up to zero, so they cannot be normalized")
+        raise UsageError(
+            f"{method}: the weights add up to zero, so they cannot be normalized",
+            hint="choose other weights, or set normalize to false",
+        )
     if dtype is not None and dtype not in MERGEABLE:
         raise UsageError(f"unknown output dtype {dtype!r}", hint=f"choose one of {', '.join(sorted(MERGEABLE))}")
     return Recipe(method, base, terms, checked, head, dtype, files)

@@ -13,7 +13,7 @@ from merging.holding import HeldBase, HeldDelta
 from merging.methods import METHODS
 from merging.plan import OutputTensor, Plan, make_plan, with_recipe
 from merging.recipe import Recipe
-from merging.targets import Targets, existing_tensors, new_tensors
+from merging.targets import Targets, count_as_written, existing_tensors, new_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,10 @@ class Resident:
         targets = existing_tensors(
             plan.outputs, target, self.memory.device, lambda one, other: _alike(plan, one, other)
         )
-        self.memory.merge(plan, targets)
+        try:
+            self.memory.merge(plan, targets)
+        finally:
+            count_as_written(targets)
 
     def close(self) -> None:
         """Let go of the memory; to do so twice does no harm."""

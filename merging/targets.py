@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from merging.plan import OutputTensor
 from merging.tensors import import_torch, torch_dtype
 from storage.checkpoints.tensors import listed
-from storage.errors import InputRefused
+from storage.errors import InputRefused, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +40,7 @@ def existing_tensors(
     """
     wanted = {output.name: output for output in outputs}
     there, required = _tensors_of(target)
+    _check_memory(there, device)
     _check_names(wanted, there, required)
     chosen = {name: there[name].detach() for name in wanted}
     _check_each(wanted, chosen, device)
@@ -51,8 +52,12 @@ def existing_tensors(
 def _tensors_of(target: Mapping[str, Tensor] | Module) -> tuple[dict[str, Tensor], set[str]]:
     """Every tensor that can be written to, and the names of those that must be."""
     torch = import_torch()
+    if not isinstance(target, torch.nn.Module | Mapping):
+        raise UsageError(
+            f"the target is a {type(target).__name__}", hint="give a torch module, or a dict of tensors by name"
+        )
     if not isinstance(target, torch.nn.Module):
-        tensors: dict[str, Tensor] = dict(target)  # type: ignore[arg-type]  # a module was told apart above
+        tensors: dict[str, Tensor] = dict(target)
         if odd := [name for name, tensor in tensors.items() if not isinstance(tensor, torch.Tensor)]:
             raise InputRefused(f"the target has something else than a tensor at {listed(odd)}")
         return tensors, set(tensors)
@@ -60,6 +65,13 @@ def _tensors_of(target: Mapping[str, Tensor] | Module) -> tuple[dict[str, Tensor
     tensors |= dict(target.named_buffers(remove_duplicate=False))
     # A buffer that the module does not save is computed by it, and written only where the result has it.
     return tensors, {name for name in target.state_dict(keep_vars=True) if name in tensors}
+
+
+def _check_memory(there: Mapping[str, Tensor], device: str) -> None:
+    """Refuse a model without memory first: of such a one it cannot be told which tensors are tied."""
+    for name, tensor in there.items():
+        if tensor.is_meta:
+            raise _unfit(name, "device", tensor.device, _place(device), "give it memory: target.to_empty(device=…)")
 
 
 def _check_names(wanted: Mapping[str, OutputTensor], there: Mapping[str, Tensor], required: set[str]) -> None:
@@ -94,6 +106,14 @@ def _check_each(wanted: Mapping[str, OutputTensor], chosen: Targets, device: str
             raise _unfit(name, "device", tensor.device, place, f"move the target: target.to({str(place)!r})")
         if any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)):
             raise InputRefused(f"tensor {name!r} of the target is expanded: its elements share memory")
+
+
+def count_as_written(targets: Targets) -> None:
+    """Tell autograd that the tensors were written in place: a backward pass that needs what they held then says so."""
+    torch = import_torch()
+    for tensor in targets.values():
+        if not tensor.is_inference():
+            torch.autograd.graph.increment_version(tensor)
 
 
 def _place(device: str) -> Any:

@@ -72,14 +72,20 @@ def resolve_expression(session: Session, text: str, choices: Choices) -> Resolve
 
 def resolve_target(session: Session, target: str, choices: Choices) -> ResolvedMerge:
     """What a user means by a target: an expression, or the reference of a merge (with other choices, if given)."""
-    if any(character.isspace() for character in target.strip()):
+    if not target.strip():
+        raise UsageError(
+            "no merge and no expression is named", hint="for example: assistant, assistant@2, or base + 0.6*skill"
+        )
+    if any(character.isspace() or character in "+*" for character in target.strip()):
         return resolve_expression(session, target, choices)
     version = resolve(session, parse_reference(target.strip()))
     if version.kind != "merge":
-        example = f"{target} + 0.6*SKILL" if version.kind == "base" else f"BASE + {target}"
+        example = f'"BASE + {target}"'
+        if version.kind == "base":
+            example = f'"{target} + 0.6*SKILL"; with weight 0 it has the values of the base'
         raise NotFound(
             f"there is no merge {target!r}: it is a {version.kind}",
-            hint=f'to combine it, write an expression: mergestore materialize "{example}"',
+            hint=f"to combine it, write an expression: {example}",
         )
     refuse_unready(version)
     stored = stored_merge(session, version)

@@ -151,6 +151,10 @@ def _stage(
     in_place = reference or checkpoint.format == "pickle"
     digests: dict[str, str] = {}
 
+    def refuse_changed(name: str) -> None:
+        if isinstance(checkpoint.source, SafetensorsSource):
+            checkpoint.source.refuse_changed(name)
+
     def stage(path: Path, kind: str) -> _StagedFile:
         name, scratch = path.as_posix(), _scratch(blobs, stack)
         held = [entry for entry in tensors.values() if entry.file == name] if kind == "weights" else []
@@ -158,9 +162,10 @@ def _stage(
             copied = copy_hashed(
                 root / path, scratch, held, where=str(root), threads=thread_count(None), advance=progress.advance
             )
-        finally:
-            if isinstance(checkpoint.source, SafetensorsSource):
-                checkpoint.source.refuse_changed(name)  # or what was read stands under another file's header
+        except InputRefused:
+            refuse_changed(name)  # that is then what is wrong
+            raise
+        refuse_changed(name)  # or what was read stands under another file's header
         digests.update(copied.tensors)
         return _StagedFile(name, kind, scratch, copied.blob)
 

@@ -39,7 +39,7 @@ Masks = Literal["cached", "drawn"]
 
 
 @dataclass(frozen=True)
-class Wish:
+class Keeping:
     """How a base and skills are to be kept in memory."""
 
     device: str = "cpu"
@@ -79,6 +79,7 @@ class Resident:
         Raises UsageError for what is not in memory, InputRefused where the result is not finite.
         """
         clock, held = time.perf_counter(), self._opened()
+        self.last = None
         resolved = self._resolve(target, Choices(method, parameters, head, dtype))
         tensors = held.load(resolved.recipe)
         self.last = self._loaded(resolved, clock)
@@ -100,8 +101,8 @@ class Resident:
         that is not finite is refused when it is written already: load another into the tensors before using them.
         """
         clock, held = time.perf_counter(), self._opened()
-        resolved = self._resolve(target, Choices(method, parameters, head, dtype))
         self.last = None
+        resolved = self._resolve(target, Choices(method, parameters, head, dtype))
         held.load_into(resolved.recipe, tensors)
         self.last = self._loaded(resolved, clock)
         return self.last
@@ -164,7 +165,7 @@ class Resident:
 
 
 def make_resident(
-    engine: Engine, home: Home, base: str, skills: Iterable[str], wish: Wish, progress: Progress
+    engine: Engine, home: Home, base: str, skills: Iterable[str], keeping: Keeping, progress: Progress
 ) -> Resident:
     """Read a base and skills into memory, their digests checked.
 
@@ -185,17 +186,19 @@ def make_resident(
             opened.source,
             opened.digests,
             deltas,
-            device=wish.device,
-            on_host=wish.deltas == "host",
-            masks=wish.masks,
-            threads=thread_count(wish.threads),
+            device=keeping.device,
+            on_host=keeping.deltas == "host",
+            masks=keeping.masks,
+            threads=thread_count(keeping.threads),
             progress=progress,
         )
     return Resident(engine, resident.Resident(memory, opened.digests), references)
 
 
-def check_wish(deltas: str, masks: str | None) -> None:
+def check_keeping(skills: Iterable[str], deltas: str, masks: str | None) -> None:
     """Refuse what is neither here nor there. Raises UsageError."""
+    if isinstance(skills, str):
+        raise UsageError(f"skills must be a list of names, found the text {skills!r}", hint=f"write [{skills!r}]")
     if deltas not in ("device", "host"):
         raise UsageError(f"deltas={deltas!r} is unknown", hint="choose 'device' or 'host'")
     if masks not in (None, "cached", "drawn"):

@@ -242,9 +242,9 @@ class Store:
         """
         from registry import resident
 
-        resident.check_wish(deltas, masks)
-        wish = resident.Wish(device, deltas, masks, threads)
-        return resident.make_resident(self.engine, self.home, base, skills, wish, progress or Silent())
+        resident.check_keeping(skills, deltas, masks)
+        keeping = resident.Keeping(device, deltas, masks, threads)
+        return resident.make_resident(self.engine, self.home, base, skills, keeping, progress or Silent())
 
     def audit(self, reference: str, *, newest: int | None = None) -> Audit:
         """What is in a model, from whom, and what was made of it.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 import struct
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ LEVEL = 1
 """Of zstd. Higher ones take longer and save nothing: what is random stays, and the rest is found at this level."""
 _FINISH, _NEW_BLOCK = zstandard.COMPRESSOBJ_FLUSH_FINISH, zstandard.COMPRESSOBJ_FLUSH_BLOCK
 _ENTRY = struct.Struct("<II")
+_OWN = threading.local()
 
 
 def chunk_count(elements: int) -> int:
@@ -103,12 +105,20 @@ def read_frame(fd: int, frame: tuple[int, int, int], where: str) -> bytes:
         # The size a frame declares is what the decoder allocates, so it is compared before decoding.
         if zstandard.frame_content_size(raw) != decoded:
             raise IntegrityFailure(f"{where}: a frame does not have the {decoded} bytes its table says")
-        data = zstandard.ZstdDecompressor().decompress(raw, max_output_size=decoded, allow_extra_data=False)
+        data = _decompressor().decompress(raw, max_output_size=decoded, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise IntegrityFailure(f"{where}: damaged frame at byte {offset}: {error}") from error
     if len(data) != decoded:
         raise IntegrityFailure(f"{where}: a frame decodes to {len(data)} bytes, its table says {decoded}")
     return data
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """That of this thread: making one takes memory that is paid for again each time."""
+    if not hasattr(_OWN, "decompressor"):
+        _OWN.decompressor = zstandard.ZstdDecompressor()
+    made: zstandard.ZstdDecompressor = _OWN.decompressor
+    return made
 
 
 def read_exactly(fd: int, count: int, offset: int, where: str) -> bytes:

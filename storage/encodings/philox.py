@@ -7,6 +7,7 @@ regenerated wherever it is needed and never stored. ``docs/format.md`` has the d
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,7 @@ def check_seed(seed: int) -> int:
     return seed
 
 
+@lru_cache(maxsize=4096, typed=True)  # every chunk of a tensor asks for the same one
 def mask_key(seed: int, content_digest: str, name: str) -> int:
     """The 64-bit key of one tensor's mask: the first 8 bytes, little-endian, of a SHA-256.
 

@@ -207,6 +207,20 @@ def test_a_target_that_does_not_fit_is_refused_untouched(resident, spoil, says):
     assert all(torch.equal(tensor, kept[name]) for name, tensor in before.items())
 
 
+def test_what_is_no_target_or_no_list_is_refused(store, resident):
+    resident.load("big + dared")
+    with pytest.raises(UsageError, match="the target is a int") as caught:
+        resident.load_into("big + dared", 42)
+    assert caught.value.hint
+    assert resident.last is None
+    with pytest.raises(UsageError, match="skills must be a list of names, found the text 'dared'"):
+        store.resident("big", "dared")
+    resident.load("big + dared")
+    with pytest.raises(NotFound):
+        resident.load("big + nothing")
+    assert resident.last is None, "nothing is left of what was loaded before"
+
+
 def test_shared_memory_must_have_one_result(resident):
     target = filled(resident)
     other = "model.layers.1.self_attn.q_proj.weight"

@@ -90,6 +90,29 @@ def test_parameters_stay_parameters(store):
         assert all(weight.grad is not None for weight in model.parameters())
 
 
+def test_autograd_knows_that_weights_were_written(store):
+    model = tiny(tied=tied(store)).train()
+    with store.resident("llama", ["math"]) as resident:
+        loss = model(IDS).logits.sum()
+        resident.load_into("llama + math", model)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+        model(IDS).logits.sum().backward()
+        with torch.inference_mode():
+            frozen = {name: weight.clone() for name, weight in resident.load("llama + math").items()}
+        resident.load_into("llama - math", frozen)  # such tensors count no versions
+
+
+def test_a_model_without_memory_is_told_so_first(store):
+    model = tiny(tied=tied(store)).to("meta")
+    with (
+        store.resident("llama", ["math"]) as resident,
+        pytest.raises(InputRefused, match="has device meta, the result has cpu") as caught,
+    ):
+        resident.load_into("llama + math", model)
+    assert "to_empty" in caught.value.hint
+
+
 def test_the_base_model_inside_is_another_module(store):
     """`LlamaModel` names its tensors without `model.`: nothing is guessed."""
     model = tiny(tied=tied(store)).model

@@ -73,6 +73,8 @@ def test_terms_know_where_they_stand():
         ("llama + ^../etc", "expected a name, found '.'"),
         ("llama + ma^ß", "'ß' cannot stand in a name"),
         ("llama + ^1e999*math", "too large"),
+        ("llama + code - ^1.1e30 * math", "too large"),
+        ("llama + nan^*math", "'*' cannot stand in a name"),
         ("llama + math ^0.5*code", "expected ' + ' or ' - '"),
         ("llama + 0.6^,5*math", "',' cannot stand in a name"),
     ],
@@ -88,6 +90,13 @@ def test_errors_point_at_the_character(marked, says):
     assert error.details == {"expression": text, "position": position}
     assert error.message.splitlines()[-1] == " " * (2 + position) + "^"
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["llama + nan*math", "llama + inf*math", "llama + math*0.5", "llama + 2e30*math"])
+def test_what_is_no_weight_is_told_what_one_is(text):
+    with pytest.raises(UsageError) as caught:
+        parse_expression(text)
+    assert caught.value.hint.startswith(("a weight is a finite number", "weights are at most 1e+30"))
 
 
 ALPHABET = st.sampled_from(list("ab1.*+-@/ e_(0\t")) | st.characters()

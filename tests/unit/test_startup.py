@@ -146,6 +146,24 @@ def test_the_compiler_is_loaded_without_what_no_kernel_uses() -> None:
     assert done.stdout.split() == ["numba", "10"]
 
 
+COMPILE = """
+from cli.compiled import load_compiler, tell_of_compiling
+load_compiler()
+import numba, sys
+assert not sys.stderr.isatty()
+numba.njit(lambda value: value)(1)
+tell_of_compiling()
+for add in (lambda value: value + 1, lambda value: value + 2):
+    numba.njit(add)(1)
+"""
+
+
+def test_a_person_is_told_once_that_kernels_are_compiled() -> None:
+    done = subprocess.run([sys.executable, "-c", COMPILE], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert done.stderr.count("compiling for this machine") == len(done.stderr.splitlines()) == 1
+
+
 def test_a_compiler_that_is_loaded_is_left_alone() -> None:
     script = "import sys, numba\nfrom cli.compiled import load_compiler\nload_compiler()\n"
     script += "assert all(module is not None for module in sys.modules.values())"

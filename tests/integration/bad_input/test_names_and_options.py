@@ -48,6 +48,10 @@ def test_an_unknown_base_version_or_alias(shell, tmp_path):
     assert "only version 1" in shell.refused(3, "merge", "bad", "tiny + math@7")["hint"]
     assert "has no alias 'prod'" in shell.refused(3, "merge", "bad", "tiny + math@prod")["message"]
     assert "it is a base" in shell.refused(3, "materialize", "tiny")["message"]
+    assert "no merge and no expression is named" in shell.refused(2, "materialize", " ")["message"]
+    unspaced = shell.refused(2, "materialize", "tiny+math")
+    assert "'+' cannot stand in a name" in unspaced["message"]
+    assert unspaced["hint"] == "put spaces around + and -"
 
 
 def test_a_term_twice(shell):
