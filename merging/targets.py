@@ -54,7 +54,7 @@ def _tensors_of(target: Mapping[str, Tensor] | Module) -> tuple[dict[str, Tensor
     torch = import_torch()
     if not isinstance(target, torch.nn.Module | Mapping):
         raise UsageError(
-            f"the target is a {type(target).__name__}", hint="give a torch module, or a dict of tensors by name"
+            f"the target is of type {type(target).__name__}", hint="give a torch module, or a dict of tensors by name"
         )
     if not isinstance(target, torch.nn.Module):
         tensors: dict[str, Tensor] = dict(target)

@@ -209,7 +209,7 @@ def test_a_target_that_does_not_fit_is_refused_untouched(resident, spoil, says):
 
 def test_what_is_no_target_or_no_list_is_refused(store, resident):
     resident.load("big + dared")
-    with pytest.raises(UsageError, match="the target is a int") as caught:
+    with pytest.raises(UsageError, match="the target is of type int") as caught:
         resident.load_into("big + dared", 42)
     assert caught.value.hint
     assert resident.last is None

@@ -168,6 +168,19 @@ def test_targets_at_the_device_are_bandwidths():
     assert [target.met(share) for target, share in zip(DEVICE, shares, strict=True)] == [True] * 5 + [False] * 2
 
 
+def test_a_slope_below_zero_is_no_measurement():
+    result = sample(**{"task_arithmetic, 1 skill": {"wall": 20.0}})
+    assert verdicts(result)["each further skill: wall, share of the careful copy"][1].startswith("not measured")
+
+
+def test_models_of_another_size_are_not_judged(tmp_path):
+    for size, judged in (("0.5B", True), ("tiny", False)):
+        path = save(dataclasses.replace(sample(), about={"place": size, "size": size}), tmp_path)
+        block = page.block("targets", path)
+        assert ("| met |" in block) == judged
+        assert ("of another size" in block) != judged
+
+
 def test_a_bound_is_met_on_its_own_side():
     assert Target("", 2, float, "", at_least=True).met(2)
     assert not Target("", 2, float, "", at_least=True).met(1.9)

@@ -177,9 +177,8 @@ def test_an_interrupt_is_130_without_a_traceback(tmp_path):
         url = f"postgresql://nobody@127.0.0.1:{mute.getsockname()[1]}/none"
         command = [sys.executable, "-m", "cli", "--store", str(tmp_path), "--database", url, "list", "--json"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        heeds = partial(
-            signal.signal, signal.SIGINT, signal.SIG_DFL
-        )  # a shell has what it starts behind itself ignore it
+        # What a shell starts behind itself ignores SIGINT, and so would all below it.
+        heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         with subprocess.Popen(command, cwd=ROOT, env=_plain(), preexec_fn=heeds, **pipes) as running:
             mute.settimeout(60)
             connection, _ = mute.accept()
