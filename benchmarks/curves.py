@@ -40,9 +40,10 @@ class Curves:
     def measure(self, runs: int) -> Result:
         """Every point; curve by curve, the points of one in turn."""
         load = os.getloadavg()[0]
+        largest = max(map(parameters, (self.size, *self.sizes)))
         costs: dict[str, list[Cost]] = {}
         for curve in (self._skills, self._drop_rates, self._files_read, self._files_written, self._sizes):
-            costs |= interleave(curve(), runs, room(2 * parameters(self.size)))
+            costs |= interleave(curve(), runs, room(2 * largest))
         about = {**describe(), "size": self.size, "runs": runs, "load": [load, os.getloadavg()[0]]}
         facts = {"parameters": parameters(self.size), "bits": self.bits}
         rows = {name: [vars(cost) for cost in each] for name, each in costs.items()}

@@ -14,7 +14,7 @@ from registry.merges import ResolvedMerge
 from registry.publishing import Published, Sources
 from registry.records.database import reading
 from registry.records.recipes import cached_materialization
-from registry.results import Materialized
+from registry.records.tables import Materialization
 from registry.wish import Context, Wish
 from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
 from storage.files import copy_file, disk_errors, publish_directory, staged_directory
@@ -53,25 +53,11 @@ def _is_sound(cached: Path, notes: list[str], progress: Progress) -> bool:
     return not problems
 
 
-def find_record(context: Context, resolved: ResolvedMerge, cached: Path) -> Materialized | None:
+def find_record(context: Context, resolved: ResolvedMerge) -> Materialization | None:
     """The record of what lies in the cache; None when it was not yet recorded as this merge."""
     merge = resolved.merge.id if resolved.merge else None
     with reading(context.engine) as session:
-        made = cached_materialization(session, resolved.recipe.digest, merge)
-    if made is None:
-        return None
-    return Materialized(
-        recipe_digest=made.recipe_digest,
-        output_digest=made.output_digest,
-        path=str(cached),
-        device=made.device,
-        seconds=made.seconds,
-        cached=True,
-        materialization_id=made.id,
-        mlflow_run_id=made.mlflow_run_id,
-        bytes=made.bytes,
-        notes=["this recipe was computed before: its result is taken from the cache"],
-    )
+        return cached_materialization(session, resolved.recipe.digest, merge)
 
 
 def publish_copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> Published:

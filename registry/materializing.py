@@ -52,9 +52,10 @@ def materialize_to_folder(
         cached = cache_path(context.home, resolved.recipe.digest)
         place = output or cached
         usable = is_usable(cached, opened.plan.outputs, wish, notes, progress)
-        known = find_record(context, resolved, cached) if usable and output is None else None
+        known = find_record(context, resolved) if usable and output is None else None
         if known is not None:
-            return known
+            notes.append("this recipe was computed before: its result is taken from the cache")
+            return _answer(known, place, known.mlflow_run_id, notes, cached=True)
         courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
         try:
             made = _make(context, opened, place, cached if usable else None, wish, progress)
