@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import mergekit, ours
-from benchmarks.measure import Work, interleave, plain_environment, room
+from benchmarks.measure import Work, interleave, plain_environment
 from benchmarks.results import Result, describe
 from benchmarks.shapes import make, parameters
 
@@ -47,7 +47,7 @@ class Comparison:
         load = os.getloadavg()[0]
         print("registering the skills")
         self.fill()
-        rows = interleave(self.works(), runs, room(2 * parameters(self.size)))
+        rows = interleave(self.works(), runs, 2 * parameters(self.size))
         return Result(
             kind="comparison",
             name=self.size,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import ours
-from benchmarks.measure import Cost, Work, interleave, room
+from benchmarks.measure import Cost, Work, interleave
 from benchmarks.results import Result, describe
 from benchmarks.shapes import SHAPES, make, parameters, tensors
 from storage.checkpoints.shards import plan_shards
@@ -43,7 +43,7 @@ class Curves:
         largest = max(map(parameters, (self.size, *self.sizes)))
         costs: dict[str, list[Cost]] = {}
         for curve in (self._skills, self._drop_rates, self._files_read, self._files_written, self._sizes):
-            costs |= interleave(curve(), runs, room(2 * largest))
+            costs |= interleave(curve(), runs, 2 * largest)
         about = {**describe(), "size": self.size, "runs": runs, "load": [load, os.getloadavg()[0]]}
         facts = {"parameters": parameters(self.size), "bits": self.bits}
         rows = {name: [vars(cost) for cost in each] for name, each in costs.items()}
