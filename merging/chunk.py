@@ -1,4 +1,4 @@
-"""One chunk of the result: what it is made of, where its bytes lie, and how they are computed."""
+"""One piece of the result: what it is made of, where its bytes lie, and how they are computed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from merging.combination import Change, Combine, Contribution, Engine, measure_change
+from merging.computing import computed
 from merging.plan import OutputTensor, Plan, SkillTerm
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
@@ -19,7 +20,8 @@ from storage.errors import InputRefused
 @dataclass(frozen=True)
 class Origin:
     """What one tensor of the result is made of: bytes of ``dtype``, which are recorded to hash to ``digest``, and
-    the skills that change them. ``carried``: the result is the very bytes that are read.
+    the skills that change them. ``carried``: the result is the very bytes that are read. ``whole``: it is computed in
+    one piece, not chunk by chunk.
     """
 
     output: OutputTensor
@@ -27,20 +29,28 @@ class Origin:
     digest: str
     terms: tuple[tuple[SkillTerm, TensorTerm], ...]
     carried: bool
+    whole: bool = False
+
+    @property
+    def pieces(self) -> int:
+        """In how many pieces it is made: chunks, or one; an empty tensor in none."""
+        return min(1, self.output.elements) if self.whole else chunk_count(self.output.elements)
+
+    def span(self, index: int) -> tuple[int, int]:
+        """First element and number of elements of a piece."""
+        return (0, self.output.elements) if self.whole else chunk_span(index, self.output.elements)
 
     def source_span(self, index: int) -> tuple[int, int]:
-        """First byte and number of bytes of a chunk as it is read."""
-        return _span(index, self.output.elements, self.dtype)
+        """First byte and number of bytes of a piece as it is read."""
+        return self._bytes(index, self.dtype)
 
     def result_span(self, index: int) -> tuple[int, int]:
-        """First byte and number of bytes of a chunk of the result."""
-        return _span(index, self.output.elements, self.output.dtype)
+        """First byte and number of bytes of a piece of the result."""
+        return self._bytes(index, self.output.dtype)
 
-
-def _span(index: int, elements: int, dtype: str) -> tuple[int, int]:
-    start, count = chunk_span(index, elements)
-    itemsize = DTYPES[dtype].itemsize
-    return start * itemsize, count * itemsize
+    def _bytes(self, index: int, dtype: str) -> tuple[int, int]:
+        start, count = self.span(index)
+        return start * DTYPES[dtype].itemsize, count * DTYPES[dtype].itemsize
 
 
 def origin(plan: Plan, output: OutputTensor) -> Origin:
@@ -55,7 +65,8 @@ def origin(plan: Plan, output: OutputTensor) -> Origin:
         return Origin(output, dtype, digest, (), carried=True)
     terms = tuple(plan.terms(output.base))
     own = not terms and dtype == output.dtype and plan.combine.base_scale == 1.0
-    return Origin(output, dtype, digest, terms, carried=own)
+    whole = bool(terms) and plan.computes is not None and plan.computes.whole
+    return Origin(output, dtype, digest, terms, carried=own, whole=whole)
 
 
 def read_chunk(plan: Plan, origin: Origin, index: int, into: memoryview) -> None:
@@ -79,9 +90,14 @@ def merge_chunk(
     if not source:
         return Change()
     base, out = as_bits(source, origin.dtype), as_bits(result, output.dtype)
-    contributions = tuple(plan.contribution(skill, term, index) for skill, term in origin.terms)
-    if contributions and not plan.is_identity(contributions):
-        change = engine.merge(base, origin.dtype, contributions, plan.combine, output.dtype, out)
+    if origin.terms and plan.computes is not None:
+        out[:] = narrow(computed(plan, plan.computes, origin, index, base), output.dtype)
+        return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out)
+    name = output.base or ""
+    combine = plan.combine_of(name)
+    contributions = tuple(plan.contribution(name, skill, term, index) for skill, term in origin.terms)
+    if contributions and not plan.is_identity(contributions, combine):
+        change = engine.merge(base, origin.dtype, contributions, combine, output.dtype, out)
     elif contributions:
         out[:] = _fine_tuned(contributions[0], base, output.dtype)
         change = measure_change(base, origin.dtype, out, output.dtype)
@@ -91,8 +107,12 @@ def merge_chunk(
     else:
         out[:] = convert(base, origin.dtype, output.dtype)
         change = Change(finite=finite(out, output.dtype))
+    return _checked(change, origin, index, out)
+
+
+def _checked(change: Change, origin: Origin, index: int, out: Bits) -> Change:
     if not change.finite:
-        raise not_finite(output, index, out)
+        raise not_finite(origin.output, origin.span(index)[0], out)
     return change
 
 
@@ -109,9 +129,9 @@ def _fine_tuned(contribution: Contribution, base: Bits, out_dtype: str) -> Bits:
     return convert(rebuild(term, base), term.dtype, out_dtype)
 
 
-def not_finite(output: OutputTensor, index: int, out: Bits) -> InputRefused:
-    """The refusal of a chunk that holds an element which is not finite: names the first one."""
-    values, (start, _) = widen(out, output.dtype), chunk_span(index, output.elements)
+def not_finite(output: OutputTensor, start: int, out: Bits) -> InputRefused:
+    """The refusal of elements from ``start`` on of which one is not finite: names the first one."""
+    values = widen(out, output.dtype)
     position = int(np.flatnonzero(~np.isfinite(values))[0])
     return InputRefused(
         f"tensor {output.name!r}: element {start + position} of the result is {values[position]}",

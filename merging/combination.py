@@ -19,8 +19,6 @@ from storage.encodings.chunks import ChunkTerm
 from storage.encodings.kernels import difference_energy
 from storage.encodings.numeric import Bits, finite, widen
 
-SMALLEST_DIVISOR = 1e-8
-
 
 @dataclass(frozen=True)
 class Drop:
@@ -42,6 +40,7 @@ class Contribution:
     weight: float
     drop: Drop | None = None
     cutoff: float = 0.0
+    rescale: float = 1.0  # 1/(1 − pₖ), of which cₖ holds a share
 
 
 @dataclass(frozen=True)

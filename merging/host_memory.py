@@ -12,13 +12,13 @@ from merging.chunk import Origin, merge_chunk, origin
 from merging.combination import Engine
 from merging.holding import HeldBase, HeldDelta, HeldTerm, Raw, hold_heads, hold_term, own_terms, read_verified
 from merging.plan import Plan
+from merging.products import Matrix, inner_products
 from merging.targets import Targets
 from merging.tensors import host_bytes
 from merging.trimming import with_cutoffs
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.delta import DeltaFile
 from storage.encodings.chunks import KeptChunk
-from storage.encodings.frames import chunk_count
 from storage.errors import InputRefused
 from storage.pipeline import in_order
 from storage.progress import Progress, Silent
@@ -54,6 +54,10 @@ class HostMemory:
     def cutoffs(self, plan: Plan) -> Mapping[tuple[str, str], float]:
         """The trimming cutoffs of a plan's skills."""
         return with_cutoffs(plan, self._threads, Silent()).cutoffs
+
+    def products(self, plan: Plan) -> Mapping[str, Matrix]:
+        """The inner products of a plan's base and skills."""
+        return inner_products(plan, self._threads, Silent())
 
     def base_size(self) -> int:
         """Bytes that the base takes."""
@@ -150,7 +154,7 @@ def _jobs(plan: Plan, landings: Mapping[str, _Landing]) -> Iterator[_Job]:
     for output in plan.outputs:
         if output.name in landings:
             made_of = origin(plan, output)
-            for index in range(chunk_count(output.elements)):
+            for index in range(made_of.pieces):
                 yield _Job(made_of, index, landings[output.name].raw)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from merging.combination import SMALLEST_DIVISOR
+from merging.dense import SMALLEST_DIVISOR
 from storage.encodings.block_kernels import decode, decode_kept, new_scratch, spread_add
 from storage.encodings.exact_kernels import rank_codes
 from storage.encodings.kernels import jit

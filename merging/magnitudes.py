@@ -153,7 +153,7 @@ class MagnitudeCounter:
         return counts, window
 
     def _add(self, skill: SkillTerm, term: TensorTerm, index: int, counted: _Pass) -> None:
-        contribution = _alone(self._plan.contribution(skill, term, index))
+        contribution = _alone(self._plan.contribution(term.name, skill, term, index))
         count = contribution.term.count
         loan = self._pool.lend()
         assert loan is not None  # as many as there are threads

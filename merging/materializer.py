@@ -6,6 +6,7 @@ no thread waits for another as long as there are buffers. The output does not de
 
 Memory: ``threads + SPARE`` chunks are under way at most, each with one buffer for what is read and one for the
 result, 2^20 elements long, whatever the size of the model; and what the engine needs to compute ``threads`` chunks.
+Of methods that compute whole tensors, a chunk is a tensor, and its skills' deltas are in memory too, as fp32.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,7 +30,7 @@ from merging.plan import OutputTensor, Plan
 from merging.sinks import Sink
 from storage.checkpoints.inputs import check_digest, digest_of
 from storage.dtypes import DTYPES
-from storage.encodings.frames import CHUNK, chunk_count
+from storage.encodings.frames import CHUNK
 from storage.lending import Loan, Pool
 from storage.memory import as_view
 from storage.pipeline import Strand, run_all
@@ -36,6 +38,7 @@ from storage.progress import Progress
 
 SPARE = 4
 """Chunks under way beside those that threads are at work on: results that wait for their turn."""
+_LARGE = 1 << 24  # elements; of tensors computed whole that are larger, one is computed at a time
 _SIDE_BY_SIDE = 4  # lanes: the SHA-256 of one file, on one thread, is slower than all else on many
 
 Item = TypeVar("Item")
@@ -60,7 +63,7 @@ def materialize(plan: Plan, sink: Sink, engine: Engine, threads: int, progress: 
     ends, no thread uses the plan's files or the sink afterwards.
     """
     lanes = sink.lanes(plan.outputs)
-    pool = Pool(lambda: _Buffers(engine, _largest_chunk(plan)), threads + SPARE)
+    pool = Pool(lambda: _Buffers.for_chunks(engine, _largest_chunk(plan)), threads + SPARE)
     run = _Run(plan, sink, engine, progress)
     progress.start("materialize", sum(output.nbytes for output in plan.outputs))
     try:
@@ -71,13 +74,21 @@ def materialize(plan: Plan, sink: Sink, engine: Engine, threads: int, progress: 
 
 
 class _Buffers:
-    """Room for one chunk: the bytes as read and the bytes of the result."""
+    """Room for one piece: the bytes as read and the bytes of the result."""
 
-    def __init__(self, engine: Engine, nbytes: int):
-        # An engine may want memory of its own kind, as a GPU does.
+    def __init__(self, source: NDArray[np.uint8], result: NDArray[np.uint8]):
+        self.source, self.result = as_view(source), as_view(result)
+
+    @classmethod
+    def for_chunks(cls, engine: Engine, nbytes: int) -> _Buffers:
+        """For one chunk at a time; an engine may want memory of its own kind, as a GPU does."""
         allocate: Callable[[int], NDArray[np.uint8]] = getattr(engine, "allocate", _allocate)
-        self.source = as_view(allocate(nbytes))
-        self.result = as_view(allocate(nbytes))
+        return cls(allocate(nbytes), allocate(nbytes))
+
+    @classmethod
+    def of(cls, origin: Origin) -> _Buffers:
+        """For a tensor that is computed whole."""
+        return cls(_allocate(origin.source_span(0)[1]), _allocate(origin.result_span(0)[1]))
 
 
 def _allocate(nbytes: int) -> NDArray[np.uint8]:
@@ -98,7 +109,7 @@ class _Tensor:
 
     def __init__(self, origin: Origin):
         self.origin = origin
-        self.chunks = max(1, chunk_count(origin.output.elements))  # an empty tensor is a tensor too
+        self.chunks = max(1, origin.pieces)  # an empty tensor is a tensor too
         self.source, self.result = Strand(), Strand()
         self._source_hash, self._result_hash = blake3(), blake3()
         self._squares, self._changed = 0.0, 0
@@ -144,7 +155,7 @@ class _Run:
 
     def __init__(self, plan: Plan, sink: Sink, engine: Engine, progress: Progress):
         self._plan, self._sink, self._engine, self._progress = plan, sink, engine, progress
-        self._reporting = threading.Lock()
+        self._reporting, self._large = threading.Lock(), threading.Lock()
         self._lanes: list[list[_Tensor]] = []
 
     def merged(self) -> list[MergedTensor]:
@@ -171,12 +182,14 @@ class _Run:
         tensor, index, origin = piece.tensor, piece.index, piece.tensor.origin
         start, nbytes = origin.result_span(index)
         place = self._sink.place(origin.output, start, nbytes)
-        result = loan.item.result[:nbytes] if place is None else place
-        source = result if origin.carried else loan.item.source[: origin.source_span(index)[1]]
+        buffers = _Buffers.of(origin) if origin.whole else loan.item
+        result = buffers.result[:nbytes] if place is None else place
+        source = result if origin.carried else buffers.source[: origin.source_span(index)[1]]
         read_chunk(self._plan, origin, index, source)
         tensor.source.bring(index, _held(loan, lambda: tensor.follow_source(index, source)))
         if not origin.carried:
-            change = merge_chunk(self._plan, self._engine, origin, index, source, result)
+            with self._large if origin.whole and origin.output.elements > _LARGE else nullcontext():
+                change = merge_chunk(self._plan, self._engine, origin, index, source, result)
             tensor.result.bring(index, _held(loan, lambda: tensor.follow_result(index, result, change)))
         if nbytes:
             self._sink.write(origin.output, start, result)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from merging.combination import Combine, Contribution, Drop
-from merging.methods import METHODS
+from merging.methods import Coefficients, Computed, Method, method_named
 from merging.recipe import Recipe, weight_sum
+from merging.statistics import Array, Statistics
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
@@ -55,7 +56,11 @@ class SkillTerm:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything the materializer needs; ``cutoffs`` (trimming) is filled in by ``merging.trimming``."""
+    """Everything the materializer needs.
+
+    First passes over the skills fill in ``cutoffs``, by skill digest and tensor, and ``coefficients``, by tensor
+    (``merging.preparing``).
+    """
 
     recipe: Recipe
     base: TensorSource
@@ -63,38 +68,65 @@ class Plan:
     skills: tuple[SkillTerm, ...]
     combine: Combine
     outputs: tuple[OutputTensor, ...]
+    method: Method
     head: DeltaFile | None = None
     cutoffs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    coefficients: Mapping[str, Coefficients] = field(default_factory=dict)
+    statistics: Statistics | None = None
 
     def terms(self, name: str) -> list[tuple[SkillTerm, TensorTerm]]:
         """The skills that change one base tensor, in canonical order."""
         found = ((skill, skill.delta.term(name)) for skill in self.skills)
         return [(skill, term) for skill, term in found if term is not None]
 
-    def contribution(self, skill: SkillTerm, term: TensorTerm, index: int) -> Contribution:
-        """What a skill adds to one chunk of a tensor."""
+    def contribution(self, name: str, skill: SkillTerm, term: TensorTerm, index: int) -> Contribution:
+        """What a skill adds to one chunk of the base's tensor ``name``."""
         drop = self._drop(term)
-        threshold = drop.threshold if drop else _coding(term).threshold
+        kept = 1 - quantized_drop_rate(drop.threshold if drop else _coding(term).threshold)
+        share = self.share(name, skill)
         return Contribution(
             term=term.chunk(index),
-            coefficient=skill.share / (1 - quantized_drop_rate(threshold)),
-            weight=skill.share,
+            coefficient=share / kept,
+            weight=share,
             drop=drop,
             cutoff=self.cutoffs.get((skill.digest, term.name), 0.0),
+            rescale=1 / kept,
         )
+
+    def share(self, name: str, skill: SkillTerm) -> float:
+        """The weight of a skill's delta in one of the base's tensors."""
+        found = self.coefficients.get(name)
+        return skill.share if found is None else found.skills[self.skills.index(skill)]
+
+    def combine_of(self, name: str) -> Combine:
+        """How the contributions to one of the base's tensors become its output."""
+        found = self.coefficients.get(name)
+        return self.combine if found is None else replace(self.combine, base_scale=found.base)
+
+    def statistics_of(self, skill: SkillTerm, name: str, start: int, count: int) -> Array | None:
+        """What was collected of a skill for one of the base's tensors, if anything: of so many elements, or whole."""
+        return None if self.statistics is None else self.statistics.read(skill.digest, name, start, count)
+
+    @property
+    def computes(self) -> Computed | None:
+        """The function that the method computes with, if it does not combine in the fused pass."""
+        how = self.method.how
+        if not isinstance(how, Computed) or (how.averages and len(self.skills) == 1):
+            return None
+        return how
 
     def _drop(self, term: TensorTerm) -> Drop | None:
         """A mask is drawn now only for a skill that was not dropped when it was stored."""
-        if not METHODS[self.recipe.method].drops or _coding(term).sparsified:
+        if not self.method.fused.drops or _coding(term).sparsified:
             return None
         threshold = keep_threshold(float(self.recipe.parameters["drop_rate"]))
         if threshold == FULL:
             return None
         return Drop(term.key(int(self.recipe.parameters["seed"])), threshold)
 
-    def is_identity(self, contributions: tuple[Contribution, ...]) -> bool:
+    def is_identity(self, contributions: tuple[Contribution, ...], combine: Combine) -> bool:
         """Whether the result is the one fine-tuned tensor itself, which `exact` rebuilds to the bit."""
-        if len(contributions) != 1 or (self.combine.scale, self.combine.base_scale) != (1.0, 1.0):
+        if len(contributions) != 1 or (combine.scale, combine.base_scale) != (1.0, 1.0):
             return False
         only = contributions[0]
         coding = getattr(only.term, "coding", None)
@@ -122,6 +154,7 @@ def make_plan(
         base_digests=base_digests,
         skills=_skills(recipe, deltas),
         combine=_combine(recipe),
+        method=method_named(recipe.method),
         outputs=_outputs(recipe, base, head),
         head=head,
     )
@@ -130,7 +163,15 @@ def make_plan(
 def with_recipe(plan: Plan, recipe: Recipe) -> Plan:
     """The plan of a recipe over the same base, skills, head and dtype as the plan's own."""
     deltas = {skill.digest: skill.delta for skill in plan.skills}
-    return replace(plan, recipe=recipe, skills=_skills(recipe, deltas), combine=_combine(recipe), cutoffs={})
+    return replace(
+        plan,
+        recipe=recipe,
+        skills=_skills(recipe, deltas),
+        combine=_combine(recipe),
+        method=method_named(recipe.method),
+        cutoffs={},
+        coefficients={},
+    )
 
 
 def check_base(delta: DeltaFile, base_digests: Mapping[str, str], entries: Mapping[str, TensorEntry]) -> None:
@@ -157,19 +198,22 @@ def check_base(delta: DeltaFile, base_digests: Mapping[str, str], entries: Mappi
 
 
 def _skills(recipe: Recipe, deltas: Mapping[str, DeltaFile]) -> tuple[SkillTerm, ...]:
-    total = weight_sum(recipe) if recipe.parameters.get("normalize") else 1.0
+    how = method_named(recipe.method).how
+    averages = isinstance(how, Computed) and how.averages
+    total = weight_sum(recipe) if averages or recipe.parameters.get("normalize") else 1.0
     return tuple(SkillTerm(term.skill, deltas[term.skill], term.weight, term.weight / total) for term in recipe.terms)
 
 
 def _combine(recipe: Recipe) -> Combine:
-    method, parameters = METHODS[recipe.method], recipe.parameters
+    fused, parameters = method_named(recipe.method).fused, recipe.parameters
     # Σ wₖθₖ without normalizing holds the base Σ wₖ times.
-    unnormalized = method.normalizes and not parameters["normalize"]
+    unnormalized = fused.normalizes and not parameters["normalize"]
+    scale = float(parameters.get("lambda", 1.0))
     return Combine(
-        elects=method.elects,
+        elects=fused.elects,
         by_weight=parameters.get("divisor") == "weights",
-        scale=float(parameters.get("lambda", 1.0)),
-        base_scale=weight_sum(recipe) if unnormalized else 1.0,
+        scale=float(parameters["scale"]) if fused.scales else scale,
+        base_scale=float(parameters["scale"]) if fused.scales else weight_sum(recipe) if unnormalized else 1.0,
     )
 
 

@@ -91,10 +91,17 @@ def make_recipe(
     draws = not set(weights) <= stored_sparse
     checked = definition.check(parameters, draws=draws)
     terms = tuple(RecipeTerm(skill, _weight(skill, weights[skill])) for skill in sorted(weights))
-    if definition.normalizes and checked["normalize"] and _cancels(weights.values()):
+    definition.check_skills([term.weight for term in terms])
+    if "unsparsified" in definition.needs and (sparse := sorted(set(weights) & stored_sparse)):
+        raise UsageError(
+            f"{method} needs all of each delta, and {len(sparse)} skills were sparsified when they were registered: "
+            f"{', '.join(sparse)}",
+            hint="register their fine-tunes again with --encoding exact",
+        )
+    if definition.sums(checked, len(terms)) and _cancels(weights.values()):
         raise UsageError(
             f"{method}: the weights add up to zero, so they cannot be normalized",
-            hint="choose other weights, or set normalize to false",
+            hint="choose other weights" + (", or set normalize to false" if "normalize" in checked else ""),
         )
     if dtype is not None and dtype not in MERGEABLE:
         raise UsageError(f"unknown output dtype {dtype!r}", hint=f"choose one of {', '.join(sorted(MERGEABLE))}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from merging.combination import SMALLEST_DIVISOR, Change, Combine, Contribution, measure_change
+from merging.combination import Change, Combine, Contribution, measure_change
+from merging.dense import add_up, elect
 from storage.encodings import exact, int4, magnitude, philox, sign
 from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
 from storage.encodings.magnitude import Places
@@ -20,7 +21,8 @@ def merge(
     """Merge one chunk; see ``merging.combination`` for the arithmetic."""
     deltas = [_values(contribution, base) for contribution in contributions]
     terms = [np.float32(c.coefficient) * v for c, v in zip(contributions, deltas, strict=True)]
-    merged = _elect(terms, contributions, by_weight=combine.by_weight) if combine.elects else _sum(terms)
+    weights = [contribution.weight for contribution in contributions] if combine.by_weight else None
+    merged = elect(terms, weights) if combine.elects else add_up(terms)
     exact = np.float32(combine.base_scale) * widen(base, dtype) + np.float32(combine.scale) * merged
     out[:] = narrow(exact, out_dtype)
     return measure_change(base, dtype, out, out_dtype)
@@ -74,23 +76,3 @@ def _values(contribution: Contribution, base: Bits) -> Floats:
         kept = philox.mask(drop.key, drop.threshold, contribution.term.start, contribution.term.count)
         values = np.where(kept, values, np.float32(0))
     return np.where(np.abs(values) < np.float32(contribution.cutoff), np.float32(0), values)
-
-
-def _sum(terms: list[Floats]) -> Floats:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
-
-
-def _elect(terms: list[Floats], contributions: tuple[Contribution, ...], *, by_weight: bool) -> Floats:
-    positive = _sum(terms) >= 0
-    merged = np.zeros_like(terms[0])
-    divisor = np.zeros_like(terms[0])
-    for term, contribution in zip(terms, contributions, strict=True):
-        agrees = (term != 0) & ((term > 0) == positive)
-        merged = merged + np.where(agrees, term, np.float32(0))
-        share = np.float32(contribution.weight if by_weight else 1)
-        divisor = divisor + np.where(agrees, share, np.float32(0))
-    divisor = np.where(np.abs(divisor) < np.float32(SMALLEST_DIVISOR), np.float32(1), divisor)
-    return merged / divisor

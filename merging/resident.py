@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from merging.holding import HeldBase, HeldDelta
-from merging.methods import METHODS
+from merging.methods import Spanned
 from merging.plan import OutputTensor, Plan, make_plan, with_recipe
+from merging.products import Matrix, with_coefficients
 from merging.recipe import Recipe
 from merging.targets import Targets, count_as_written, existing_tensors, new_tensors
 
@@ -37,6 +38,9 @@ class Memory(Protocol):
     def cutoffs(self, plan: Plan) -> Mapping[tuple[str, str], float]:
         """The trimming cutoffs of a plan's skills, by skill digest and tensor name."""
 
+    def products(self, plan: Plan) -> Mapping[str, Matrix]:
+        """The inner products of a plan's base and skills, by tensor name."""
+
     def base_size(self) -> int:
         """Bytes that the base takes."""
 
@@ -49,7 +53,7 @@ class Memory(Protocol):
 
 class Resident:
     """Recipes over what a memory holds. What does not depend on weights is found out once: which tensors come of
-    what, and cutoffs, which depend on skill, density and trim alone.
+    what, and cutoffs and inner products, which depend on skills, density and trim alone.
     """
 
     def __init__(self, memory: Memory, base_digests: Mapping[str, str]):
@@ -57,6 +61,7 @@ class Resident:
         self._digests = base_digests
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._cutoffs: dict[tuple[object, ...], Mapping[tuple[str, str], float]] = {}
+        self._products: dict[tuple[str, ...], Mapping[str, Matrix]] = {}
 
     def load(self, recipe: Recipe) -> Targets:
         """The merged model as new tensors. Raises InputRefused where it is not finite."""
@@ -84,6 +89,7 @@ class Resident:
         """Let go of the memory; to do so twice does no harm."""
         self._plans.clear()
         self._cutoffs.clear()
+        self._products.clear()
         self.memory.close()
 
     def _plan(self, recipe: Recipe) -> Plan:
@@ -94,7 +100,16 @@ class Resident:
             deltas = {digest: self.memory.deltas[digest] for digest in sorted({*named, *filter(None, [recipe.head])})}
             self._plans[key] = make_plan(recipe, self.memory.base, self._digests, deltas)
         plan = with_recipe(self._plans[key], recipe)
-        return self._with_cutoffs(plan) if METHODS[recipe.method].trims else plan
+        if isinstance(plan.method.how, Spanned):
+            return with_coefficients(plan, self._products_of(plan, named))
+        return self._with_cutoffs(plan) if plan.method.fused.trims else plan
+
+    def _products_of(self, plan: Plan, named: tuple[str, ...]) -> Mapping[str, Matrix]:
+        """They depend on the skills alone."""
+        if named not in self._products:
+            make_room(self._products)
+            self._products[named] = self.memory.products(plan)
+        return self._products[named]
 
     def _with_cutoffs(self, plan: Plan) -> Plan:
         cutoffs: dict[tuple[str, str], float] = {}

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from merging.combination import SMALLEST_DIVISOR, Combine, Contribution
+from merging.combination import Combine, Contribution
+from merging.dense import SMALLEST_DIVISOR
 from storage.dtypes import DTYPES
 from storage.encodings import exact, int4, magnitude, philox, sign
 from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk

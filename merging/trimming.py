@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from merging.magnitudes import MagnitudeCounter
-from merging.methods import METHODS
 from merging.plan import Plan, SkillTerm
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import MERGEABLE
@@ -21,7 +20,7 @@ def with_cutoffs(plan: Plan, threads: int, progress: Progress) -> Plan:
     one cutoff serves the whole skill, as in the paper's code; with trim=tensor each tensor has its own.
     Values equal to the cutoff are all kept.
     """
-    if not METHODS[plan.recipe.method].trims:
+    if not plan.method.fused.trims:
         return plan
     return dataclasses.replace(plan, cutoffs=find_cutoffs(plan, MagnitudeCounter(plan, threads, progress).cutoff))
 

@@ -11,8 +11,8 @@ from typing import Any
 from merging.engines import open_engine
 from merging.materializer import MergedTensor, materialize
 from merging.plan import Plan
+from merging.preparing import prepared
 from merging.sinks import ShardSink
-from merging.trimming import with_cutoffs
 from registry import publishing
 from registry.directories import read_manifest
 from registry.home import Home
@@ -32,8 +32,7 @@ def compute(
     """(name of the engine, what was merged) of a plan computed into ``sink``."""
     engine = open_engine(device)
     count = thread_count(threads)
-    plan = with_cutoffs(plan, count, progress)
-    return engine.name, materialize(plan, sink, engine, count, progress)
+    return engine.name, materialize(prepared(plan, count, progress), sink, engine, count, progress)
 
 
 def publish_computed(

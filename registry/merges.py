@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from merging.methods import Method, method_named
 from merging.expression import Expression, Term, parse_expression, pointed
 from merging.recipe import Recipe, make_recipe, read_recipe
 from registry.opening import refuse_unready
@@ -206,12 +207,15 @@ def _resolved(
     text: str,
 ) -> ResolvedMerge:
     head = _choose_head(session, base, skills, choices.head)
+    method = method_named(choices.method or "task_arithmetic")
+    stored_sparse = _stored_sparse(session, skills)
+    _refuse_sparse(method, [skill for skill in skills if skill.digest in stored_sparse])
     recipe = make_recipe(
-        choices.method or "task_arithmetic",
+        method.name,
         base.digest,
         weights,
         choices.parameters or {},
-        stored_sparse=_stored_sparse(session, skills),
+        stored_sparse=stored_sparse,
         head=head.digest if head else None,
         dtype=_dtype(choices.dtype),
         files=base.attributes.get("files"),
@@ -240,6 +244,17 @@ def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> Resolved
 def _stored_sparse(session: Session, skills: list[ModelVersion]) -> frozenset[str]:
     deltas = load_deltas(session, (skill.id for skill in skills))
     return frozenset(skill.digest for skill in skills if skill.id in deltas and _is_sparse(deltas[skill.id]))
+
+
+def _refuse_sparse(method: Method, sparse: list[ModelVersion]) -> None:
+    """A method that looks at all of a delta is not given a part of it."""
+    if "unsparsified" in method.needs and sparse:
+        names = ", ".join(skill.reference for skill in sparse)
+        raise UsageError(
+            f"{method.name} needs all of each skill's delta, and of {names} only a part was stored",
+            hint="register the fine-tunes again with --encoding exact: "
+            + "; ".join(f"mergestore register skill {skill.name} PATH --base BASE --encoding exact" for skill in sparse),
+        )
 
 
 def _is_sparse(delta: Delta) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from merging.methods import METHODS
+from merging.methods import method_named
 from registry.home import Home
 from registry.merges import ResolvedMerge
 from registry.opening import place
@@ -227,7 +227,7 @@ def _card_body(
     sources: Sources, document: Mapping[str, Any], licences: Sequence[str], unknown: Sequence[str]
 ) -> list[str]:
     resolved = sources.resolved
-    method = METHODS[resolved.recipe.method]
+    method = method_named(resolved.recipe.method)
     lines = [f"# {resolved.merge.name if resolved.merge else resolved.expression}", ""]
     count = len(resolved.skills)
     skills = "one skill" if count == 1 else f"{count} skills"

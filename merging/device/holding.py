@@ -14,7 +14,6 @@ from merging.device.launch import Arena, Packed, Term, pack
 from merging.device.layout import Layout, lay_out
 from merging.device.memory import DeviceMemory, DeviceSkill, on_device
 from merging.holding import HeldBase, HeldDelta, HeldTerm, hold_heads, read_verified
-from merging.methods import METHODS
 from merging.plan import Plan, make_plan
 from merging.targets import Targets
 from merging.torch_engine import told_out_of_memory
@@ -105,7 +104,7 @@ def load_on_device(plan: Plan, device: torch.device, threads: int) -> Targets:
         progress=Silent(),
     )
     held = make_plan(plan.recipe, memory.base, plan.base_digests, memory.deltas)
-    if METHODS[plan.recipe.method].trims:
+    if plan.method.fused.trims:
         held = replace(held, cutoffs=memory.cutoffs(held))
     targets = memory.own_tensors(held)
     memory.merge(held, targets)

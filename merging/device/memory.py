@@ -186,7 +186,8 @@ class DeviceMemory:
     def _work(
         self, plan: Plan, origin: Origin, source: Tensor, out: Tensor, brought: Mapping[str, Mapping[str, Term]]
     ) -> Work:
-        given = [plan.contribution(skill, term, 0) for skill, term in origin.terms]
+        name = origin.output.base or ""
+        given = [plan.contribution(name, skill, term, 0) for skill, term in origin.terms]
         terms = [brought[skill.digest][term.name] for skill, term in origin.terms]
         numbers = {skill.digest: number for number, skill in enumerate(plan.skills)}
         return Work(
@@ -196,7 +197,7 @@ class DeviceMemory:
             out_dtype=origin.output.dtype,
             elements=origin.output.elements,
             terms=tuple(zip(terms, given, strict=True)),
-            rebuilds=bool(given) and plan.is_identity(tuple(given)),
+            rebuilds=bool(given) and plan.is_identity(tuple(given), plan.combine),
             scaled=origin.output.base is not None,
             skills=tuple(numbers[skill.digest] for skill, _ in origin.terms),
         )
@@ -207,7 +208,7 @@ class DeviceMemory:
         brought = self._brought(skill.digest)
         for term in terms:
             values = torch.empty(term.tensor.elements, dtype=torch.int32, device=self._place)
-            given = plan.contribution(skill, term, 0)
+            given = plan.contribution(term.name, skill, term, 0)
             alone = Contribution(given.term, 1.0, 1.0, given.drop)
             own = ((brought[term.name], alone),)
             raw, elements = values.view(torch.uint8), term.tensor.elements
@@ -250,7 +251,7 @@ class _Landing:
         first = int(torch.nonzero(~torch.isfinite(values))[0])
         start, count = chunk_span(first // CHUNK, output.elements)
         raw = host_bytes(values[start : start + count].cpu())
-        return not_finite(output, first // CHUNK, as_bits(raw.data, output.dtype))
+        return not_finite(output, start, as_bits(raw.data, output.dtype))
 
 
 def _shares(plan: Plan) -> list[float]:

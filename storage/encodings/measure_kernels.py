@@ -81,3 +81,16 @@ def _count(patterns, counts):
     counts[1] += safe
     counts[2] += degrading
     counts[3] += failing
+
+
+@jit
+def add_products(one, other, sums):
+    """Add the products of two fp32 arrays, in fp64, to ``ROW`` sums: element i to sum i mod ``ROW``."""
+    for begin in range(0, one.size, ROW):
+        _add_row(one[begin : begin + ROW], other[begin : begin + ROW], sums)
+
+
+@jit
+def _add_row(one, other, sums):
+    for i in range(one.size):
+        sums[i] += np.float64(one[i]) * np.float64(other[i])

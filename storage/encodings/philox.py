@@ -83,13 +83,18 @@ def philox4x32(counter: NDArray[np.uint32], key: tuple[int, int]) -> NDArray[np.
 
 def mask(key: int, threshold: int, start: int, count: int) -> NDArray[np.bool_]:
     """Which of the elements [start, start + count) of a tensor are kept."""
+    kept: NDArray[np.bool_] = lanes(key, start, count) < threshold
+    return kept
+
+
+def lanes(key: int, start: int, count: int) -> NDArray[np.uint32]:
+    """The 16 random bits of each of the elements [start, start + count) of a tensor."""
     first, last = start // LANES, -(-(start + count) // LANES)
     index = np.arange(first, last, dtype=np.uint64)
     counter = np.zeros((index.size, 4), dtype=np.uint32)
     counter[:, 0] = (index & np.uint64(0xFFFFFFFF)).astype(np.uint32)
     counter[:, 1] = (index >> np.uint64(32)).astype(np.uint32)
     words = philox4x32(counter, (key & 0xFFFFFFFF, key >> 32))
-    lanes = np.stack([words & np.uint32(0xFFFF), words >> np.uint32(16)], axis=2).reshape(-1)
+    halves: NDArray[np.uint32] = np.stack([words & np.uint32(0xFFFF), words >> np.uint32(16)], axis=2).reshape(-1)
     offset = start - first * LANES
-    kept: NDArray[np.bool_] = lanes[offset : offset + count] < threshold
-    return kept
+    return halves[offset : offset + count]

@@ -1,0 +1,30 @@
+"""Merge methods: the contract that each declares, one file for each, and the table of them all."""
+
+from merging.methods.method import (
+    Coefficients,
+    Computed,
+    Fused,
+    Inputs,
+    Method,
+    Part,
+    Products,
+    Spanned,
+)
+from merging.methods.parameters import Parameter, ParameterValue
+from merging.methods.table import METHODS, all_methods, method_named
+
+__all__ = [
+    "METHODS",
+    "Coefficients",
+    "Computed",
+    "Fused",
+    "Inputs",
+    "Method",
+    "Parameter",
+    "ParameterValue",
+    "Part",
+    "Products",
+    "Spanned",
+    "all_methods",
+    "method_named",
+]

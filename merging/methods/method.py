@@ -1,0 +1,190 @@
+"""What a merge method declares: its parameters, what it needs, how it is computed, how exactly, and where it is from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from merging.methods.parameters import Parameter, ParameterValue
+from storage.encodings.numeric import Floats
+from storage.encodings.philox import keep_threshold, quantized_drop_rate
+from storage.errors import UsageError
+
+Need = Literal["unsparsified", "gram", "fisher"]
+"""What each skill must carry: all of its delta, Gram matrices of its layers' inputs, its diagonal Fisher information."""
+Class = Literal["bits", "library", "close"]
+"""How exactly a result can be repeated: the same bytes anywhere; the same bytes wherever the C library computes the same
+sines and roots; the same values but for rounding, which depends on the linear algebra library and its threads."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Element by element, in the fused pass of every engine (``merging.combination``).
+
+    ``drops``: DARE is applied to skills that are stored unsparsified. ``trims``: keeps each skill's largest values.
+    ``elects``: elects a sign per element and averages what agrees, instead of adding everything up. ``normalizes``: has
+    the parameter `normalize`, and divides by the sum of the weights. ``scales``: the parameter `scale` is a factor on
+    everything.
+    """
+
+    drops: bool = False
+    trims: bool = False
+    elects: bool = False
+    normalizes: bool = False
+    scales: bool = False
+
+
+@dataclass(frozen=True)
+class Products:
+    """One tensor's inner products in fp64, of the base (at 0) and each skill's delta: ⟨xᵢ, xⱼ⟩, (k+1, k+1)."""
+
+    products: NDArray[np.float64]
+    weights: tuple[float, ...]
+    parameters: Mapping[str, ParameterValue]
+    tensor: str
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """β and cₖ of out = β·θ₀ + Σ cₖ·δₖ."""
+
+    base: float
+    skills: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Spanned:
+    """A combination of base and deltas whose coefficients depend on their norms and angles, tensor by tensor.
+
+    A first pass takes the inner products; the second is the fused pass with the coefficients. ``sums``: divides by the
+    sum of the weights, which must not be zero.
+    """
+
+    coefficients: Callable[[Products], Coefficients]
+    sums: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One skill's part in a tensor: its delta in fp32, rescaled; its weight; what was collected of it, if anything.
+
+    ``statistics``: the Fisher information of the same elements, fp32; or the Gram matrix of the layer's inputs, fp64
+    (columns, columns). None where the skill carries none for this tensor.
+    """
+
+    delta: Floats
+    weight: float
+    parameters: Mapping[str, ParameterValue]
+    statistics: NDArray[np.floating] | None = None
+    key: int = 0  # of random masks of this skill and tensor
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a tensor is computed from: θ₀ in fp32, and each skill's part, in canonical order.
+
+    Of the tensor's own shape for a method that computes whole tensors, else a run of its elements.
+    """
+
+    base: Floats
+    parts: Sequence[Part]
+    parameters: Mapping[str, ParameterValue]
+    tensor: str
+
+
+@dataclass(frozen=True)
+class Computed:
+    """By a function of plain arrays that gives the merged values in fp32, of whole tensors or of any run of elements.
+
+    ``averages``: it is an average of models, so that of one skill it is that skill's model, whatever its weight.
+    """
+
+    merge: Callable[[Inputs], Floats]
+    whole: bool
+    averages: bool = False
+
+
+@dataclass(frozen=True)
+class Method:
+    """One merge method. What it is called, takes and needs stands here and nowhere else.
+
+    ``weighted``: whether skills have weights; a method without refuses any but 1. ``skills``: how many it takes, at least
+    and at most (None: any number). ``consistent`` raises UsageError for parameters that do not go together.
+    """
+
+    name: str
+    summary: str
+    formula: str
+    source: str
+    how: Fused | Spanned | Computed
+    parameters: tuple[Parameter, ...] = ()
+    needs: frozenset[Need] = frozenset()
+    exactness: Class = "bits"
+    weighted: bool = True
+    skills: tuple[int, int | None] = (1, None)
+    consistent: Callable[[Mapping[str, ParameterValue]], None] | None = None
+
+    @property
+    def fused(self) -> Fused:
+        """How the fused pass combines; of a method computed otherwise, that it just adds up."""
+        return self.how if isinstance(self.how, Fused) else Fused()
+
+    def check(self, given: Mapping[str, object], *, draws: bool) -> dict[str, ParameterValue]:
+        """All parameters that have an effect, defaults filled in. Raises UsageError for any other.
+
+        ``draws``: whether any skill is stored unsparsified, so that DARE's own parameters have an effect.
+        """
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in given:
+            if name not in known:
+                raise self._unknown(name, tuple(known))
+            if known[name].draws and not draws:
+                raise UsageError(
+                    f"parameter {name} has no effect: every skill here was sparsified when it was registered",
+                    hint="leave it out, or register the skills with --encoding exact",
+                )
+        checked = {
+            name: parameter.check(given.get(name, parameter.default))
+            for name, parameter in known.items()
+            if draws or not parameter.draws
+        }
+        if "drop_rate" in checked:
+            # What the 16-bit mask really drops is what is recorded and rescaled by.
+            checked["drop_rate"] = quantized_drop_rate(keep_threshold(float(checked["drop_rate"])))
+        if self.consistent is not None:
+            self.consistent(checked)
+        return checked
+
+    def sums(self, parameters: Mapping[str, ParameterValue], skills: int) -> bool:
+        """Whether weights are divided by their sum, which then must not be zero."""
+        if isinstance(self.how, Fused):
+            return self.how.normalizes and bool(parameters["normalize"])
+        if isinstance(self.how, Spanned):
+            return self.how.sums and skills > 1
+        return self.how.averages
+
+    def check_skills(self, weights: Sequence[float]) -> None:
+        """Raise UsageError where the method cannot take so many skills, or none with such weights."""
+        least, most = self.skills
+        if len(weights) < least or (most is not None and len(weights) > most):
+            takes = f"exactly {least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+            raise UsageError(
+                f"{self.name} takes {takes} {'skill' if least == most == 1 else 'skills'}, and here are {len(weights)}",
+                hint=f"see `mergestore methods {self.name}`",
+            )
+        if not self.weighted and any(weight != 1 for weight in weights):
+            raise UsageError(
+                f"{self.name} has no weights: it finds out itself how much of each skill to take",
+                hint="write the skills without weights: base + one + two",
+            )
+
+    def _unknown(self, name: str, known: tuple[str, ...]) -> UsageError:
+        near = difflib.get_close_matches(name, known, n=1)
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        hint = f"did you mean {near[0]!r}? {takes}" if near else takes
+        return UsageError(f"method {self.name} has no parameter {name!r}", hint=hint)

@@ -1,0 +1,14 @@
+"""What has to be known of the skills before the first tensor is merged: cutoffs, lengths and angles."""
+
+from __future__ import annotations
+
+from merging.plan import Plan
+from merging.products import inner_products, with_coefficients
+from merging.trimming import with_cutoffs
+from storage.progress import Progress
+
+
+def prepared(plan: Plan, threads: int, progress: Progress) -> Plan:
+    """The plan with all that its method's first passes find; the plan itself where it takes none."""
+    plan = with_cutoffs(plan, threads, progress)
+    return with_coefficients(plan, inner_products(plan, threads, progress))
