@@ -95,6 +95,7 @@ __all__ = [
     "VersionRef",
     "__version__",
     "init",
+    "methods",
     "open",
 ]
 
@@ -123,6 +124,14 @@ def open(
     engine = _engine(place, create)
     tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_tracking(place.home)
     return Store(home=place.home, engine=engine, tracking_uri=tracking, actor=actor or _actor())
+
+
+def methods(name: str | None = None) -> list[dict[str, Any]]:
+    """What each merge method is, takes and needs: of all, or of one. Raises UsageError for a name that none has."""
+    from merging.methods import all_methods, method_named
+
+    found = all_methods().values() if name is None else [method_named(name)]
+    return [method.to_dict() for method in found]
 
 
 def init(home: str | Path | None = None, *, database: str | None = None) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 import mergestore
-from cli import combine, console, curate, examine, housekeeping, register
+from cli import combine, console, curate, describe, examine, housekeeping, register
 from cli.quick import QuickCommand, QuickGroup
 from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
-    "init", "doctor", "register", "merge", "materialize", "audit", "verify", "list", "show", "alias", "yank", "sync",
+    "init", "doctor", "register", "merge", "materialize", "methods", "audit", "verify", "list", "show", "alias", "yank", "sync",
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ for _app, _name, _function in (
     (_register, "skill", register.skill),
     (app, "merge", combine.merge),
     (app, "materialize", combine.materialize),
+    (app, "methods", describe.methods),
     (app, "audit", examine.audit),
     (app, "verify", examine.verify),
     (app, "list", examine.list_),

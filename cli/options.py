@@ -14,7 +14,7 @@ MethodOption = Annotated[
     typer.Option(
         "--method",
         metavar="METHOD",
-        help="How weights combine: linear, task_arithmetic (default), dare_linear, ties or dare_ties.",
+        help="How weights combine, by default task_arithmetic; 'mergestore methods' lists them.",
     ),
 ]
 ParameterOption = Annotated[
@@ -22,9 +22,7 @@ ParameterOption = Annotated[
     typer.Option(
         "--param",
         metavar="NAME=VALUE",
-        help="A parameter of the method; repeat it for several. lambda: overall scale. normalize (linear). "
-        "density, trim=model|tensor (ties). divisor=count|weights (ties, dare_ties). "
-        "drop_rate, seed (dare_linear, dare_ties; for skills stored whole).",
+        help="A parameter of the method; repeat it for several. 'mergestore methods METHOD' lists them.",
     ),
 ]
 HeadOption = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +159,22 @@ class Method:
         if self.consistent is not None:
             self.consistent(checked)
         return checked
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the method is, takes and needs, as plain values."""
+        least, most = self.skills
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "formula": self.formula,
+            "source": self.source,
+            "weighted": self.weighted,
+            "least_skills": least,
+            "most_skills": most,
+            "needs": sorted(self.needs),
+            "exactness": self.exactness,
+            "parameters": [parameter.to_dict() for parameter in self.parameters],
+        }
 
     def sums(self, parameters: Mapping[str, ParameterValue], skills: int) -> bool:
         """Whether weights are divided by their sum, which then must not be zero."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from storage.errors import UsageError
 
@@ -33,6 +34,17 @@ class Parameter:
         if isinstance(self.default, bool):
             return self._boolean(value)
         return self._number(value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it is and may be, as plain values."""
+        return {"name": self.name, "default": self.default, "allowed": self.allowed, "summary": self.summary}
+
+    @property
+    def allowed(self) -> str:
+        """Its values, in words."""
+        if self.choices:
+            return ", ".join(self.choices)
+        return "true, false" if isinstance(self.default, bool) else self._range()
 
     def _boolean(self, value: object) -> bool:
         known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

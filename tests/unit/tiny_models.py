@@ -12,7 +12,7 @@ from merging.materializer import materialize
 from merging.plan import make_plan
 from merging.recipe import make_recipe
 from merging.sinks import MemorySink
-from merging.trimming import with_cutoffs
+from merging.preparing import prepared
 from storage.checkpoints.checkpoint import TensorSource, open_checkpoint
 from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
 from storage.deltas.delta import ContentHash, DeltaFile, DeltaWriter
@@ -156,7 +156,7 @@ class Tiny:
         weights = {delta.manifest.digest: weight for delta, weight in skills}
         recipe = make_recipe(method, digest_of(self.tensors), weights, given, stored_sparse=sparse, dtype=dtype)
         plan = make_plan(recipe, self.source, self.digests, deltas)
-        return with_cutoffs(plan, 1, Silent())
+        return prepared(plan, 1, Silent())
 
     def merge(self, method, skills, *, engine=reference, threads=1, dtype=None, **parameters) -> dict[str, np.ndarray]:
         """The merged tensors, as fp32 arrays in their shapes."""

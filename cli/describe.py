@@ -1,0 +1,73 @@
+"""The verb that tells what can be done: the merge methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+import mergestore
+from cli.console import say
+from cli.grid import Column, print_grid
+from cli.verb import Invocation, verb
+
+_NEEDS = {
+    "unsparsified": "all of each delta: skills registered with --encoding exact, or adapters",
+    "gram": "Gram matrices of each skill: mergestore stats collect SKILL --kind gram",
+    "fisher": "Fisher information of each skill: mergestore stats collect SKILL --kind fisher",
+}
+_EXACTNESS = {
+    "bits": "the same bytes anywhere, on any device",
+    "library": "the same bytes wherever the C library computes the same sines and roots",
+    "close": "the same but for rounding, which depends on the linear algebra library and its threads",
+}
+
+
+@verb
+def methods(
+    invocation: Invocation,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One method, in full.", show_default=False)
+    ] = None,
+) -> None:
+    """List the merge methods, or say what one does, takes and needs."""
+    found = mergestore.methods(name)
+    if name is None:
+        invocation.answer({"methods": found}, _listing)
+    else:
+        invocation.answer(found[0], _method)
+
+
+def _listing(answer: Mapping[str, Any]) -> None:
+    rows = [[each["name"], each["summary"], ", ".join(each["needs"])] for each in answer["methods"]]
+    print_grid("merge methods", [Column("name"), Column("what it does"), Column("needs")], rows)
+
+
+def _method(method: Mapping[str, Any]) -> None:
+    say(f"{method['name']}: {method['summary']}")
+    say(f"  {method['formula']}")
+    say(f"  source      {method['source']}")
+    say(f"  skills      {_skills(method)}")
+    for need in method["needs"]:
+        say(f"  needs       {_NEEDS[need]}")
+    say(f"  repeatable  {_EXACTNESS[method['exactness']]}")
+    say()
+    _parameters(method["parameters"])
+
+
+def _skills(method: Mapping[str, Any]) -> str:
+    least, most = method["least_skills"], method["most_skills"]
+    count = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+    return f"{count}, {'with weights' if method['weighted'] else 'without weights'}"
+
+
+def _parameters(parameters: Sequence[Mapping[str, Any]]) -> None:
+    rows = [[each["name"], _spelled(each["default"]), each["allowed"], each["summary"]] for each in parameters]
+    if rows:
+        columns = [Column("parameter"), Column("default"), Column("allowed"), Column("what it does")]
+        print_grid("parameters (--param NAME=VALUE)", columns, rows)
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
