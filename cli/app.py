@@ -12,7 +12,8 @@ from cli.quick import QuickCommand, QuickGroup
 from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
-    "init", "doctor", "register", "merge", "materialize", "methods", "audit", "verify", "list", "show", "alias", "yank", "sync",
+    "init", "doctor", "register", "merge", "materialize", "methods",
+    "audit", "verify", "list", "show", "alias", "yank", "sync",
 )  # fmt: skip
 
 

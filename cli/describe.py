@@ -27,9 +27,7 @@ _EXACTNESS = {
 @verb
 def methods(
     invocation: Invocation,
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One method, in full.", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One method, in full.", show_default=False)] = None,
 ) -> None:
     """List the merge methods, or say what one does, takes and needs."""
     found = mergestore.methods(name)

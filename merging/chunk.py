@@ -12,7 +12,7 @@ from merging.plan import OutputTensor, Plan, SkillTerm
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encodings.chunks import KeptChunk, rebuild
-from storage.encodings.frames import chunk_span, read_exactly
+from storage.encodings.frames import chunk_count, chunk_span, read_exactly
 from storage.encodings.numeric import Bits, as_bits, convert, finite, narrow, widen
 from storage.errors import InputRefused
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from merging.methods import Method, method_named
 from merging.expression import Expression, Term, parse_expression, pointed
+from merging.methods import Method, method_named
 from merging.recipe import Recipe, make_recipe, read_recipe
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
@@ -253,7 +253,7 @@ def _refuse_sparse(method: Method, sparse: list[ModelVersion]) -> None:
         raise UsageError(
             f"{method.name} needs all of each skill's delta, and of {names} only a part was stored",
             hint="register the fine-tunes again with --encoding exact: "
-            + "; ".join(f"mergestore register skill {skill.name} PATH --base BASE --encoding exact" for skill in sparse),
+            + "; ".join(f"mergestore register skill {each.name} PATH --base BASE --encoding exact" for each in sparse),
         )
 
 

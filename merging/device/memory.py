@@ -15,7 +15,9 @@ from merging.combination import Combine, Contribution
 from merging.device.index import Raw
 from merging.device.launch import ALIGNED, Arena, Launches, Term, Work, launch
 from merging.holding import HeldBase, HeldDelta, HeldTerm
+from merging.methods import Fused
 from merging.plan import OutputTensor, Plan, SkillTerm
+from merging.products import Matrix
 from merging.targets import Targets
 from merging.tensors import host_bytes, torch_dtype
 from merging.torch_engine import told_out_of_memory
@@ -24,6 +26,7 @@ from storage.deltas.delta import TensorTerm
 from storage.encodings.cutoffs import Counts, find_cutoff
 from storage.encodings.frames import CHUNK, chunk_span
 from storage.encodings.numeric import as_bits
+from storage.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,6 +81,7 @@ class DeviceMemory:
         Raises InputRefused where a result is not finite, but only when all are written.
         """
         landings = {name: _Landing(target) for name, target in targets.items()}
+        _refuse_unfused(plan)
         with told_out_of_memory(self.device), on_device(self._place):
             course = self._course(plan, landings)
             for name, source in course.carried:
@@ -152,6 +156,10 @@ class DeviceMemory:
 
         with told_out_of_memory(self.device), on_device(self._place):
             return find_cutoffs(plan, cutoff)
+
+    def products(self, plan: Plan) -> Mapping[str, Matrix]:
+        """Refused: no method that needs inner products is computed here."""
+        raise _unfused(plan)
 
     def base_size(self) -> int:
         """Bytes that the base takes on the device."""
@@ -252,6 +260,18 @@ class _Landing:
         start, count = chunk_span(first // CHUNK, output.elements)
         raw = host_bytes(values[start : start + count].cpu())
         return not_finite(output, start, as_bits(raw.data, output.dtype))
+
+
+def _refuse_unfused(plan: Plan) -> None:
+    if not isinstance(plan.method.how, Fused):
+        raise _unfused(plan)
+
+
+def _unfused(plan: Plan) -> UsageError:
+    return UsageError(
+        f"{plan.method.name} works on whole tensors, and in a device's memory a model is merged element by element",
+        hint="open the resident store with device='cpu', or use store.load(…, device='cuda')",
+    )
 
 
 def _shares(plan: Plan) -> list[float]:

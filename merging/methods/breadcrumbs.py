@@ -1,10 +1,12 @@
 """breadcrumbs: of each tensor's delta neither the largest nor the smallest values; breadcrumbs_ties: elected too."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from merging.dense import add_up, elect
 from merging.methods.method import Computed, Inputs, Method
-from merging.methods.parameters import DIVISOR, LAMBDA, Parameter
+from merging.methods.parameters import DIVISOR, LAMBDA, Parameter, ParameterValue
 from storage.encodings.numeric import Floats
 
 _DENSITY = Parameter("density", 0.9, "share of each tensor's values that stays", 0.0, 1.0, open_low=True)
@@ -15,7 +17,7 @@ def _masked(given: Inputs) -> list[Floats]:
     return [_band(part.delta, part.parameters) * np.float32(part.weight) for part in given.parts]
 
 
-def _band(delta: Floats, parameters: dict[str, float]) -> Floats:
+def _band(delta: Floats, parameters: Mapping[str, ParameterValue]) -> Floats:
     """The delta without floor(γn) largest magnitudes, and of the rest the floor(density·n) largest.
 
     Of values that are as large as each other the one that stands first counts as the smaller.

@@ -1,11 +1,13 @@
 """della: values dropped at random, the likelier the smaller they are within their row; della_linear: and added up."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from merging.dense import add_up, elect
 from merging.methods.method import Computed, Inputs, Method, Part
-from merging.methods.parameters import DIVISOR, LAMBDA, SEED, Parameter
+from merging.methods.parameters import DIVISOR, LAMBDA, SEED, Parameter, ParameterValue
 from storage.encodings.numeric import Floats
 from storage.encodings.philox import FULL, lanes
 from storage.errors import UsageError
@@ -32,10 +34,7 @@ def _thresholds(rows: Floats, drop_rate: float, epsilon: float) -> NDArray[np.ui
     """Of each element: how many of 65536 draws keep it. Equal magnitudes rank in the order of their places."""
     least, most = 1 - drop_rate - epsilon, 1 - drop_rate + epsilon
     width = rows.shape[1]
-    if width == 1:
-        steps = np.array([1 - drop_rate])
-    else:
-        steps = least + (most - least) * np.arange(width) / max(1, width - 1)
+    steps = np.linspace(least, most, width) if width > 1 else np.array([1 - drop_rate])
     by_rank = np.rint(steps * FULL).astype(np.uint32)
     order = np.argsort(np.abs(rows), axis=1, kind="stable")
     thresholds = np.empty(rows.shape, np.uint32)
@@ -43,8 +42,8 @@ def _thresholds(rows: Floats, drop_rate: float, epsilon: float) -> NDArray[np.ui
     return thresholds
 
 
-def _check(parameters: dict[str, float]) -> None:
-    drop_rate, epsilon = parameters["drop_rate"], parameters["epsilon"]
+def _check(parameters: Mapping[str, ParameterValue]) -> None:
+    drop_rate, epsilon = float(parameters["drop_rate"]), float(parameters["epsilon"])
     if not (drop_rate + epsilon < 1 and drop_rate - epsilon >= 0):
         raise UsageError(
             f"drop rates from {drop_rate - epsilon:g} to {drop_rate + epsilon:g} are not all at least 0 and below 1",

@@ -7,7 +7,9 @@ from merging.methods.parameters import Parameter
 from storage.encodings.numeric import Floats
 
 _FLOOR = Parameter("floor", 1e-6, "ε, least Fisher information of an element", 0.0, 1e30, open_low=True)
-_SCALE = Parameter("scale", "none", "divide each skill's Fisher information by its norm over the model", choices=("none", "norm"))
+_SCALE = Parameter(
+    "scale", "none", "divide each skill's Fisher information by its norm over the model", choices=("none", "norm")
+)
 
 
 def _average(given: Inputs) -> Floats:

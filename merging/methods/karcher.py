@@ -17,7 +17,8 @@ def _mean(given: Products) -> Coefficients:
     span = span_of(given)
     models = [span.model(skill) for skill in range(span.skills)]
     norms = [span.norm(model) for model in models]
-    points = [(weight, span.unit(model)) for weight, model, norm in zip(given.weights, models, norms, strict=True) if norm]
+    weighed = zip(given.weights, models, norms, strict=True)
+    points = [(weight, span.unit(model)) for weight, model, norm in weighed if norm]
     if not points:
         return coefficients(models[0], around_base=False)  # nothing but zeros
     total = math.fsum(given.weights)

@@ -1,4 +1,4 @@
-"""What a merge method declares: its parameters, what it needs, how it is computed, how exactly, and where it is from."""
+"""What a merge method declares: its parameters, its needs, how it is computed, how exactly, and where it is from."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from storage.encodings.philox import keep_threshold, quantized_drop_rate
 from storage.errors import UsageError
 
 Need = Literal["unsparsified", "gram", "fisher"]
-"""What each skill must carry: all of its delta, Gram matrices of its layers' inputs, its diagonal Fisher information."""
+"""What a skill must carry: all of its delta, Gram matrices of its layers' inputs, its diagonal Fisher information."""
 Class = Literal["bits", "library", "close"]
-"""How exactly a result can be repeated: the same bytes anywhere; the same bytes wherever the C library computes the same
-sines and roots; the same values but for rounding, which depends on the linear algebra library and its threads."""
+"""How exactly a result can be repeated: the same bytes anywhere; the same bytes wherever the C library computes the
+same sines and roots; the same values but for rounding, which depends on the linear algebra library and its threads."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class Computed:
 class Method:
     """One merge method. What it is called, takes and needs stands here and nowhere else.
 
-    ``weighted``: whether skills have weights; a method without refuses any but 1. ``skills``: how many it takes, at least
-    and at most (None: any number). ``consistent`` raises UsageError for parameters that do not go together.
+    ``weighted``: whether skills have weights; a method without refuses any but 1. ``skills``: how many it takes, at
+    least and at most (None: any number). ``consistent`` raises UsageError for parameters that do not go together.
     """
 
     name: str
@@ -188,7 +188,8 @@ class Method:
         """Raise UsageError where the method cannot take so many skills, or none with such weights."""
         least, most = self.skills
         if len(weights) < least or (most is not None and len(weights) > most):
-            takes = f"exactly {least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+            takes = f"at least {least}" if most is None else f"{least} to {most}"
+            takes = f"exactly {least}" if least == most else takes
             raise UsageError(
                 f"{self.name} takes {takes} {'skill' if least == most == 1 else 'skills'}, and here are {len(weights)}",
                 hint=f"see `mergestore methods {self.name}`",

@@ -14,7 +14,8 @@ def _mean(given: Products) -> Coefficients:
     deltas = [span.delta(skill) for skill in range(span.skills)]
     if not any(span.norm(delta) for delta in deltas):
         return coefficients(np.zeros(span.skills + 1), around_base=True)
-    direction: Vector = sum((share * span.unit(delta) for share, delta in zip(shares, deltas, strict=True)), 0 * deltas[0])
+    units = [share * span.unit(delta) for share, delta in zip(shares, deltas, strict=True)]
+    direction: Vector = sum(units, np.zeros(span.skills + 1))
     length = sum(share * span.norm(delta) for share, delta in zip(shares, deltas, strict=True))
     return coefficients(_directed(span, direction, given.tensor) * length, around_base=True)
 

@@ -21,7 +21,8 @@ def _solve(given: Inputs) -> Floats:
         return _average(given)
     grams = [_shrunk(part, float(given.parameters["alpha"])) for part in given.parts]
     total: Matrix = sum(grams, np.zeros_like(grams[0]))
-    wanted = sum((gram @ _columns(part) for gram, part in zip(grams, given.parts, strict=True)), np.zeros(_shape(given)))
+    sums = [gram @ _columns(part) for gram, part in zip(grams, given.parts, strict=True)]
+    wanted = sum(sums, np.zeros(_shape(given)))
     live = np.diag(total) > 0
     merged = np.array(_mean(given).reshape(_lines(given), -1).T)
     merged[live] = _solved(total[np.ix_(live, live)], wanted[live], given.tensor)
@@ -31,7 +32,7 @@ def _solve(given: Inputs) -> Floats:
 def _shrunk(part: Part, alpha: float) -> Matrix:
     """G̃ = w·(αG + (1 − α)·diag(G))."""
     assert part.statistics is not None
-    gram = part.weight * alpha * part.statistics.astype(np.float64)
+    gram: Matrix = part.weight * alpha * part.statistics.astype(np.float64)
     np.fill_diagonal(gram, part.weight * np.diag(part.statistics))
     return gram
 
@@ -39,12 +40,13 @@ def _shrunk(part: Part, alpha: float) -> Matrix:
 def _solved(total: Matrix, wanted: Matrix, tensor: str) -> Matrix:
     try:
         np.linalg.cholesky(total)  # a sum of Gram matrices that is no longer definite would be solved to noise
-        return np.linalg.solve(total, wanted)
+        solved = np.asarray(np.linalg.solve(total, wanted), np.float64)
     except np.linalg.LinAlgError:
         raise InputRefused(
             f"regmean: the Gram matrices of {tensor!r} add up to a singular matrix",
             hint="take alpha below 1 (0.9 is usual), or collect statistics over more examples",
         ) from None
+    return solved
 
 
 def _average(given: Inputs) -> Floats:

@@ -12,16 +12,20 @@ _SELECT = Parameter("select", 0.1, "share of each tensor's elements that is sele
 
 def _fused(given: Inputs) -> Floats:
     """Select, calculate, erase. Where the skills have no energy at all, they have equal shares."""
-    deltas = [np.where(_selected(given), part.delta, np.float32(0)) for part in given.parts]
-    energies = [part.weight * float(np.mean(np.square(delta, dtype=np.float64))) if delta.size else 0.0
-                for part, delta in zip(given.parts, deltas, strict=True)]
+    selected, nothing = _selected(given), np.float32(0)
+    deltas: list[Floats] = [np.where(selected, part.delta, nothing) for part in given.parts]
+    energies = [
+        part.weight * float(np.mean(np.square(delta, dtype=np.float64))) if delta.size else 0.0
+        for part, delta in zip(given.parts, deltas, strict=True)
+    ]
     total = sum(energies)
     shares = [energy / total if total > 0 else 1 / len(energies) for energy in energies]
     merged, divisor = np.zeros_like(given.base), np.zeros_like(given.base)
     for delta, share, agrees in zip(deltas, shares, agreeing(deltas), strict=True):
         merged += np.where(agrees, np.float32(share) * delta, np.float32(0))
         divisor += np.where(agrees, np.float32(share), np.float32(0))
-    return given.base + np.float32(given.parameters["lambda"]) * merged / np.where(divisor > 0, divisor, np.float32(1))
+    merged /= np.where(divisor > 0, divisor, np.float32(1))
+    return given.base + np.float32(given.parameters["lambda"]) * merged
 
 
 def _selected(given: Inputs) -> np.ndarray:

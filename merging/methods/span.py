@@ -23,7 +23,7 @@ class Span:
 
     @property
     def skills(self) -> int:
-        """k."""
+        """The number of skills, k."""
         return len(self.products) - 1
 
     def delta(self, skill: int) -> Vector:

@@ -10,9 +10,9 @@ import numpy as np
 from merging import reference
 from merging.materializer import materialize
 from merging.plan import make_plan
+from merging.preparing import prepared
 from merging.recipe import make_recipe
 from merging.sinks import MemorySink
-from merging.preparing import prepared
 from storage.checkpoints.checkpoint import TensorSource, open_checkpoint
 from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
 from storage.deltas.delta import ContentHash, DeltaFile, DeltaWriter

@@ -1,4 +1,4 @@
-"""Every method that follows lengths, ranks or statistics, as its paper has it: float64, whole arrays, no thought of speed."""
+"""Every method that follows lengths, ranks or statistics, as its paper has it: float64, whole arrays, never fast."""
 
 import itertools
 

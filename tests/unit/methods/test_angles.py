@@ -25,7 +25,12 @@ def made(tiny, count, scale=0.3):
     own = model()
     tuned = [own + model(scale=scale) for _ in range(count)]
     base = tiny(w=tensor(own))
-    return base, [base.delta({"w": tensor(each)}) for each in tuned], own.astype(float), [t.astype(float) for t in tuned]
+    return (
+        base,
+        [base.delta({"w": tensor(each)}) for each in tuned],
+        own.astype(float),
+        [t.astype(float) for t in tuned],
+    )
 
 
 def test_slerp_of_a_right_angle_by_hand(tiny):

@@ -80,7 +80,7 @@ def test_della_draws_from_the_skill_alone(tiny):
 
 def test_della_rates_outside_of_all_and_nothing_are_refused(tiny):
     base = tiny(w=tensor([0.0]))
-    with pytest.raises(UsageError, match="drop rates from 0.8 to 1 are not all"):
+    with pytest.raises(UsageError, match=r"drop rates from 0\.8 to 1 are not all"):
         base.merge("della", [(base.delta({"w": tensor([1.0])}), 1.0)], drop_rate=0.9, epsilon=0.1)
 
 
