@@ -13,6 +13,8 @@ from storage.dtypes import MERGEABLE
 from storage.errors import IntegrityFailure, UsageError
 
 FORMAT = 1
+EXTENDED_FORMAT = 2
+"""Of recipes that say something which format 1 has no word for; all others keep format 1, and so their digests."""
 SEMANTICS = "paper"
 """fp32 arithmetic, rescaling by 1/(1 − p), the papers' definitions."""
 MAX_WEIGHT = 1e30
@@ -46,8 +48,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that is digested."""
-        return {
-            "format": FORMAT,
+        added = self._added()
+        return added | {
+            "format": EXTENDED_FORMAT if added else FORMAT,
             "semantics": SEMANTICS,
             "method": self.method,
             "base": self.base,
@@ -57,6 +60,10 @@ class Recipe:
             "head": self.head,
             "dtype": self.dtype,
         }
+
+    def _added(self) -> dict[str, Any]:
+        """The fields that format 2 added: those that say something."""
+        return {}
 
     @property
     def canonical(self) -> str:
@@ -128,7 +135,7 @@ def _weight(skill: str, weight: float) -> float:
 def read_recipe(document: Any) -> Recipe:
     """A recipe from its stored JSON, as ``parse_json`` reads it. Raises IntegrityFailure when it is not one."""
     try:
-        if document["format"] != FORMAT or document["semantics"] != SEMANTICS:
+        if document["format"] not in (FORMAT, EXTENDED_FORMAT) or document["semantics"] != SEMANTICS:
             raise IntegrityFailure(
                 f"recipe format {document['format']!r}, semantics {document['semantics']!r} is not known here",
                 hint="upgrade mergestore",
