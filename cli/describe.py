@@ -29,7 +29,7 @@ def methods(
     invocation: Invocation,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One method, in full.", show_default=False)] = None,
 ) -> None:
-    """List the merge methods, or say what one does, takes and needs."""
+    """List the merge methods, or tell all of one."""
     found = mergestore.methods(name)
     if name is None:
         invocation.answer({"methods": found}, _listing)

@@ -153,7 +153,7 @@ class Method:
             for name, parameter in known.items()
             if draws or not parameter.draws
         }
-        if "drop_rate" in checked:
+        if "drop_rate" in checked and known["drop_rate"].draws:
             # What the 16-bit mask really drops is what is recorded and rescaled by.
             checked["drop_rate"] = quantized_drop_rate(keep_threshold(float(checked["drop_rate"])))
         if self.consistent is not None:

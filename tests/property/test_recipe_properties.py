@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from merging.expression import parse_expression
-from merging.methods import METHODS
+from merging.methods import METHODS, Fused
 from merging.recipe import make_recipe, read_recipe
 from storage.digests import parse_json
 from storage.errors import IntegrityFailure, UsageError
@@ -24,20 +24,37 @@ VALUES = {
     "trim": st.sampled_from(["model", "tensor"]),
     "divisor": st.sampled_from(["count", "weights"]),
     "normalize": st.just(False),
+    "select": st.floats(0.001, 1),
+    "gamma": st.floats(0, 0.999),
+    "epsilon": st.floats(0, 0.001),
+    "alpha": st.floats(0, 1),
+    "floor": st.floats(1e-30, 1),
+    "t": st.floats(1e-30, 1),
+    "max_iter": st.integers(1, 10_000),
+    "tol": st.floats(0, 1),
 }
+SCALES = {"fisher": st.sampled_from(["none", "norm"]), "passthrough": st.floats(-1e30, 1e30)}
 
 
 @st.composite
 def requests(draw):
     """The arguments of make_recipe: any method, with any of its parameters."""
     method = draw(st.sampled_from(sorted(METHODS)))
-    names = [parameter.name for parameter in METHODS[method].parameters]
-    chosen = draw(st.sets(st.sampled_from(names))) | {"normalize"} & set(names)
+    row = METHODS[method]
+    names = [parameter.name for parameter in row.parameters]
+    chosen = (draw(st.sets(st.sampled_from(names))) if names else set()) | {"normalize"} & set(names)
+    values = VALUES | ({"scale": SCALES[method]} if method in SCALES else {})
+    if method.startswith("della"):
+        values["drop_rate"] = st.floats(0.4, 0.6)
+    # Some methods have no weights, and some divide by their sum.
+    weight = (
+        weights if row.weighted and isinstance(row.how, Fused) else st.floats(0.1, 2) if row.weighted else st.just(1.0)
+    )
     return {
         "method": method,
         "base": draw(digests),
-        "weights": draw(st.dictionaries(digests, weights, min_size=1, max_size=5)),
-        "parameters": {name: draw(VALUES[name]) for name in sorted(chosen)},
+        "weights": draw(st.dictionaries(digests, weight, min_size=row.skills[0], max_size=row.skills[1] or 5)),
+        "parameters": {name: draw(values[name]) for name in sorted(chosen)},
         "head": draw(st.none() | digests),
         "dtype": draw(st.sampled_from([None, "F32", "F16", "BF16"])),
         "files": draw(st.none() | digests),

@@ -41,6 +41,8 @@ def _tensor(recipe, name, dtype, raw, terms, cutoffs, target):
     normalized = recipe["parameters"].get("normalize", False)
     beta = total if recipe["method"] == "linear" and not normalized else 1.0
     scale = float(recipe["parameters"].get("lambda", 1.0))
+    if recipe["method"] == "passthrough":
+        beta = scale = float(recipe["parameters"]["scale"])
     changing = [
         (skill, weight / total if normalized else weight, cut.get(skill.resolve(name), 0.0))
         for (skill, weight), cut in zip(terms, cutoffs, strict=True)

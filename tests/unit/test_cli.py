@@ -23,7 +23,8 @@ from mergestore import UsageError
 
 ROOT = Path(__file__).parents[2]
 ISSUE_VERBS = (
-    "init", "doctor", "register", "merge", "materialize", "audit", "verify", "list", "show", "alias", "yank", "sync",
+    "init", "doctor", "register", "merge", "materialize", "methods",
+    "audit", "verify", "list", "show", "alias", "yank", "sync",
 )  # fmt: skip
 
 

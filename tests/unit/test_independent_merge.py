@@ -7,7 +7,7 @@ import pytest
 
 from merging.engines import open_engine
 from merging.materializer import materialize
-from merging.methods import METHODS
+from merging.methods import METHODS, Fused
 from merging.plan import make_plan
 from merging.recipe import make_recipe
 from merging.sinks import MemorySink
@@ -34,6 +34,7 @@ PARAMETERS = {
         {"density": 1e-9},
     ),
     "dare_ties": ({"drop_rate": 0.5}, {"drop_rate": 0.0, "divisor": "weights"}),
+    "passthrough": ({"scale": 1.0}, {"scale": -0.3}),
 }
 
 
@@ -87,13 +88,15 @@ def both(skills, method, parameters, weights, dtype=None):
 @pytest.mark.parametrize("weights", [(1, 1, 1), (0.7, -0.7, 0.1), (1,), (0.3,), (0.1, 0.2, 1e-9)], ids=str)
 @pytest.mark.parametrize("method", PARAMETERS)
 def test_merges_computed_from_the_page_alone(skills, method, weights):
+    if method == "passthrough":
+        weights = (1,)
     for parameters, dtype in itertools.product(PARAMETERS[method], (None, "F16")):
         engine, page = both(skills, method, parameters, weights, dtype)
         assert engine == page, (parameters, dtype)
 
 
-def test_every_method_is_covered():
-    assert set(PARAMETERS) == set(METHODS)
+def test_every_method_of_the_fused_pass_is_covered():
+    assert set(PARAMETERS) == {name for name, method in METHODS.items() if isinstance(method.how, Fused)}
 
 
 def test_one_exact_skill_of_weight_one_is_the_fine_tune(skills):

@@ -83,7 +83,11 @@ def test_a_drop_rate_is_recorded_as_the_mask_has_it():
 @pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.parametrize("sparse", [frozenset(), ALL])
 def test_a_recipe_is_read_back_whole(method, sparse):
-    recipe = make_recipe(method, BASE, WEIGHTS, {}, stored_sparse=sparse, head=TOXIC, dtype="F16", files=CODE)
+    row = METHODS[method]
+    if "unsparsified" in row.needs:
+        sparse = frozenset()
+    weights = {skill: weight if row.weighted else 1 for skill, weight in list(WEIGHTS.items())[: row.skills[1]]}
+    recipe = make_recipe(method, BASE, weights, {}, stored_sparse=sparse, head=TOXIC, dtype="F16", files=CODE)
     again = read_recipe(parse_json(recipe.canonical))
     assert again == recipe
     assert again.digest == recipe.digest
@@ -101,7 +105,7 @@ def test_parameters_without_effect_are_not_recorded_and_refused_when_given():
 @pytest.mark.parametrize(
     ("method", "parameters", "says"),
     [
-        ("slerp", {}, "unknown method 'slerp'"),
+        ("slurp", {}, "unknown method 'slurp'"),
         ("ties", {"denisty": 0.2}, "no parameter 'denisty'"),
         ("linear", {"lambda": 1}, "no parameter 'lambda'"),
         ("task_arithmetic", {"density": 1}, "no parameter 'density'"),

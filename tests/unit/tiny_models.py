@@ -152,7 +152,7 @@ class Tiny:
         """The plan of a recipe, with trimming cutoffs where the method trims. ``lambda_`` stands for lambda."""
         given = {name.rstrip("_"): value for name, value in parameters.items()}
         deltas = {delta.manifest.digest: delta for delta, _ in skills}
-        sparse = frozenset(digest for digest, delta in deltas.items() if _stored_sparse(delta))
+        sparse = frozenset(digest for digest, delta in deltas.items() if stored_sparse(delta))
         weights = {delta.manifest.digest: weight for delta, weight in skills}
         recipe = make_recipe(method, digest_of(self.tensors), weights, given, stored_sparse=sparse, dtype=dtype)
         plan = make_plan(recipe, self.source, self.digests, deltas)
@@ -177,5 +177,5 @@ def _encoding(coding: Coding) -> str:
     return "exact" if coding.values == "exact" and coding.threshold == FULL else "dare"
 
 
-def _stored_sparse(delta: DeltaFile) -> bool:
+def stored_sparse(delta: DeltaFile) -> bool:
     return delta.manifest.coding is not None and delta.manifest.coding.threshold != FULL
