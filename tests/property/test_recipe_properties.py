@@ -46,10 +46,8 @@ def requests(draw):
     values = VALUES | ({"scale": SCALES[method]} if method in SCALES else {})
     if method.startswith("della"):
         values["drop_rate"] = st.floats(0.4, 0.6)
-    # Some methods have no weights, and some divide by their sum.
-    weight = (
-        weights if row.weighted and isinstance(row.how, Fused) else st.floats(0.1, 2) if row.weighted else st.just(1.0)
-    )
+    weight = weights if isinstance(row.how, Fused) else st.floats(0.1, 2)  # some divide by their sum
+    weight = weight if row.weighted else st.just(1.0)
     return {
         "method": method,
         "base": draw(digests),
@@ -89,7 +87,8 @@ def test_a_recipe_survives_its_json(request_):
 @given(requests())
 def test_making_a_recipe_from_a_recipe_changes_nothing(request_):
     recipe = make_recipe(**request_)
-    sparse = frozenset() if {"drop_rate", "seed"} & set(recipe.parameters) else frozenset(request_["weights"])
+    whole = {"drop_rate", "seed"} & set(recipe.parameters) or "unsparsified" in METHODS[recipe.method].needs
+    sparse = frozenset() if whole else frozenset(request_["weights"])
     again = make_recipe(
         recipe.method,
         recipe.base,
