@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cli.console import say
 from cli.tables import materializations, newest
 from cli.units import digest_text, size_text
+from merging.setting_text import spelled
+from merging.settings import Setting
 
 if TYPE_CHECKING:
     from mergestore import Audit
@@ -23,7 +25,7 @@ def audit(answer: Audit) -> None:
     for line in _Lineage.of(answer).lines(f"{answer.name}@{answer.version}"):
         say(line)
     if answer.recipe is not None:
-        parameters = "".join(f", {name} {value}" for name, value in answer.recipe["parameters"].items())
+        parameters = "".join(f", {name} {spelled(value)}" for name, value in answer.recipe["parameters"].items())
         say(f"method {answer.recipe['method']}{parameters}")
         say(f"recipe {answer.recipe_digest}")
     say()
@@ -45,7 +47,7 @@ class _Lineage:
 
     nodes: Mapping[str, Node]
     parents: Mapping[str, list[Mapping[str, Any]]]
-    weights: Mapping[str, float]  # of the recipe's skills, by digest
+    weights: Mapping[str, Setting]  # of the recipe's skills, by digest
 
     @classmethod
     def of(cls, answer: Audit) -> _Lineage:
@@ -81,7 +83,7 @@ class _Lineage:
         """The version that ``edge`` leads to, and its part in what was made of it."""
         parent = self.nodes[edge["parent"]]
         weighed = edge["role"] == "skill" and parent["digest"] in self.weights
-        weight = f"{self.weights[parent['digest']]:g} * " if weighed else ""
+        weight = f"{spelled(self.weights[parent['digest']])} * " if weighed else ""
         role = "" if edge["role"] == parent["kind"] else f"{edge['role']} of "
         return f"{weight}{role}{_label(parent)}"
 

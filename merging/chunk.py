@@ -64,7 +64,7 @@ def origin(plan: Plan, output: OutputTensor) -> Origin:
     if dtype not in MERGEABLE:
         return Origin(output, dtype, digest, (), carried=True)
     terms = tuple(plan.terms(output.base))
-    own = not terms and dtype == output.dtype and plan.combine.base_scale == 1.0
+    own = not terms and dtype == output.dtype and plan.combine_of(output.base).base_scale == 1.0
     whole = bool(terms) and plan.computes is not None and plan.computes.whole
     return Origin(output, dtype, digest, terms, carried=own, whole=whole)
 
@@ -102,7 +102,7 @@ def merge_chunk(
         out[:] = _fine_tuned(contributions[0], base, output.dtype)
         change = measure_change(base, origin.dtype, out, output.dtype)
     elif output.base is not None:
-        out[:] = untouched(base, origin.dtype, plan.combine, output.dtype)
+        out[:] = untouched(base, origin.dtype, combine, output.dtype)
         change = measure_change(base, origin.dtype, out, output.dtype)
     else:
         out[:] = convert(base, origin.dtype, output.dtype)

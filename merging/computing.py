@@ -23,7 +23,8 @@ def computed(plan: Plan, how: Computed, origin: Origin, index: int, base: Bits) 
     changed = {skill.digest: term for skill, term in origin.terms}
     parts = [_part(plan, skill, changed.get(skill.digest), origin, index, base, shape) for skill in plan.skills]
     own = widen(base, origin.dtype).reshape(shape)
-    return how.merge(Inputs(own, parts, plan.recipe.parameters, origin.output.base or "")).reshape(-1)
+    name = origin.output.base or ""
+    return how.merge(Inputs(own, parts, plan.settings.of(name).parameters, name)).reshape(-1)
 
 
 def _part(
@@ -37,6 +38,7 @@ def _part(
 ) -> Part:
     delta = np.zeros(base.size, np.float32)
     name, key = origin.output.base or "", 0
+    local = plan.settings.of(name)
     if term is not None:
         for chunk in range(chunk_count(base.size)) if origin.whole else [index]:
             start, count = chunk_span(chunk, base.size) if origin.whole else (0, base.size)
@@ -44,6 +46,6 @@ def _part(
             part = delta[start : start + count]
             values(contribution, base[start : start + count], part)
             part *= np.float32(contribution.rescale)
-        key = term.key(int(plan.recipe.parameters.get("seed", 0)))
+        key = term.key(int(local.parameters.get("seed", 0)))
     statistics = plan.statistics_of(skill, name, *origin.span(index))
-    return Part(delta.reshape(shape), skill.weight, plan.recipe.parameters, statistics, key)
+    return Part(delta.reshape(shape), local.weights[skill.place], local.each[skill.place], statistics, key)

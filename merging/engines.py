@@ -40,9 +40,7 @@ def open_engine(device: str) -> Engine:
 
 def load_onto(plan: Plan, device: str, threads: int) -> dict[str, Tensor] | None:
     """A plan's result straight into a device's memory; None where no engine of the device can do that."""
-    from merging.methods import Fused
-
-    if open_engine(device).name != "triton" or not isinstance(plan.method.how, Fused):
+    if open_engine(device).name != "triton" or not plan.alike:
         return None
     from merging.device.holding import load_on_device
     from merging.torch_engine import torch_device

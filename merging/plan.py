@@ -6,14 +6,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from merging.combination import Combine, Contribution, Drop
-from merging.methods import Coefficients, Computed, Method, method_named
-from merging.recipe import Recipe, weight_sum
+from merging.methods import Coefficients, Computed, Fused, Method, method_named
+from merging.recipe import Recipe
 from merging.statistics import Array, Statistics
+from merging.tensor_settings import TensorSettings
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
+from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, dense
 from storage.encodings.coding import EXACT, Coding
+from storage.encodings.numeric import as_bits
 from storage.encodings.philox import FULL, keep_threshold, quantized_drop_rate
 from storage.errors import InputRefused
 
@@ -46,12 +51,23 @@ class OutputTensor:
 
 @dataclass(frozen=True)
 class SkillTerm:
-    """One skill of the recipe with its open delta, weight wₖ and normalized weight (wₖ/Σw where that applies)."""
+    """One skill of the recipe, at its place there, with its open delta.
 
+    ``base``: the base that the delta was made against, where that is another one than the recipe's.
+    """
+
+    place: int
     digest: str
     delta: DeltaFile
-    weight: float
-    share: float
+    base: TensorSource | None = None
+
+
+@dataclass(frozen=True)
+class OtherBase:
+    """A base that is not the recipe's own, opened: its tensors and their digests by name."""
+
+    source: TensorSource
+    digests: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -66,9 +82,9 @@ class Plan:
     base: TensorSource
     base_digests: Mapping[str, str]
     skills: tuple[SkillTerm, ...]
-    combine: Combine
     outputs: tuple[OutputTensor, ...]
     method: Method
+    settings: TensorSettings
     head: DeltaFile | None = None
     cutoffs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     coefficients: Mapping[str, Coefficients] = field(default_factory=dict)
@@ -81,11 +97,11 @@ class Plan:
 
     def contribution(self, name: str, skill: SkillTerm, term: TensorTerm, index: int) -> Contribution:
         """What a skill adds to one chunk of the base's tensor ``name``."""
-        drop = self._drop(term)
+        drop = self._drop(name, skill, term)
         kept = 1 - quantized_drop_rate(drop.threshold if drop else _coding(term).threshold)
         share = self.share(name, skill)
         return Contribution(
-            term=term.chunk(index),
+            term=term.chunk(index) if skill.base is None else _on_own_base(skill.base, term, index),
             coefficient=share / kept,
             weight=share,
             drop=drop,
@@ -96,12 +112,27 @@ class Plan:
     def share(self, name: str, skill: SkillTerm) -> float:
         """The weight of a skill's delta in one of the base's tensors."""
         found = self.coefficients.get(name)
-        return skill.share if found is None else found.skills[self.skills.index(skill)]
+        return self.settings.of(name).shares[skill.place] if found is None else found.skills[skill.place]
 
     def combine_of(self, name: str) -> Combine:
         """How the contributions to one of the base's tensors become its output."""
-        found = self.coefficients.get(name)
-        return self.combine if found is None else replace(self.combine, base_scale=found.base)
+        local, fused, found = self.settings.of(name), self.method.fused, self.coefficients.get(name)
+        # Σ wₖθₖ without normalizing holds the base Σ wₖ times.
+        unnormalized = fused.normalizes and not local.parameters["normalize"]
+        scale = float(local.parameters["scale"] if fused.scales else local.parameters.get("lambda", 1.0))
+        own = scale if fused.scales else local.total if unnormalized else 1.0
+        return Combine(
+            elects=fused.elects,
+            by_weight=local.parameters.get("divisor") == "weights",
+            scale=scale,
+            base_scale=own if found is None else found.base,
+        )
+
+    @property
+    def alike(self) -> bool:
+        """Whether every tensor is combined in the same way, from deltas of the recipe's own base."""
+        own = all(skill.base is None for skill in self.skills)
+        return isinstance(self.method.how, Fused) and own and not self.settings.varies
 
     def statistics_of(self, skill: SkillTerm, name: str, start: int, count: int) -> Array | None:
         """What was collected of a skill for one of the base's tensors, if anything: of so many elements, or whole."""
@@ -115,14 +146,13 @@ class Plan:
             return None
         return how
 
-    def _drop(self, term: TensorTerm) -> Drop | None:
+    def _drop(self, name: str, skill: SkillTerm, term: TensorTerm) -> Drop | None:
         """A mask is drawn now only for a skill that was not dropped when it was stored."""
         if not self.method.fused.drops or _coding(term).sparsified:
             return None
-        threshold = keep_threshold(float(self.recipe.parameters["drop_rate"]))
-        if threshold == FULL:
-            return None
-        return Drop(term.key(int(self.recipe.parameters["seed"])), threshold)
+        parameters = self.settings.of(name).each[skill.place]
+        threshold = keep_threshold(float(parameters["drop_rate"]))
+        return None if threshold == FULL else Drop(term.key(int(parameters["seed"])), threshold)
 
     def is_identity(self, contributions: tuple[Contribution, ...], combine: Combine) -> bool:
         """Whether the result is the one fine-tuned tensor itself, which `exact` rebuilds to the bit."""
@@ -139,22 +169,32 @@ def _coding(term: TensorTerm) -> Coding:
 
 
 def make_plan(
-    recipe: Recipe, base: TensorSource, base_digests: Mapping[str, str], deltas: Mapping[str, DeltaFile]
+    recipe: Recipe,
+    base: TensorSource,
+    base_digests: Mapping[str, str],
+    deltas: Mapping[str, DeltaFile],
+    others: Mapping[str, OtherBase] | None = None,
 ) -> Plan:
     """Plan a recipe over its opened inputs. ``deltas`` is keyed by skill digest and includes the head's.
 
+    ``others``: the bases, by digest, that skills were made against which the recipe adds to its own base all the same.
     Raises InputRefused, naming the tensors, when a delta was made against another base.
     """
-    for delta in deltas.values():
-        check_base(delta, base_digests, base.entries)
+    others = others or {}
+    foreign = {term.skill: others[term.base] for term in recipe.terms if term.base is not None}
+    for digest, delta in deltas.items():
+        own = foreign.get(digest)
+        check_base(delta, own.digests if own else base_digests, own.source.entries if own else base.entries)
+        if own is not None:
+            _check_fit(delta, base.entries)
     head = deltas[recipe.head] if recipe.head else None
     return Plan(
         recipe=recipe,
         base=base,
         base_digests=base_digests,
-        skills=_skills(recipe, deltas),
-        combine=_combine(recipe),
+        skills=_skills(recipe, deltas, foreign),
         method=method_named(recipe.method),
+        settings=TensorSettings(recipe, base.entries),
         outputs=_outputs(recipe, base, head),
         head=head,
     )
@@ -162,13 +202,11 @@ def make_plan(
 
 def with_recipe(plan: Plan, recipe: Recipe) -> Plan:
     """The plan of a recipe over the same base, skills, head and dtype as the plan's own."""
-    deltas = {skill.digest: skill.delta for skill in plan.skills}
     return replace(
         plan,
         recipe=recipe,
-        skills=_skills(recipe, deltas),
-        combine=_combine(recipe),
         method=method_named(recipe.method),
+        settings=TensorSettings(recipe, plan.base.entries),
         cutoffs={},
         coefficients={},
     )
@@ -197,24 +235,37 @@ def check_base(delta: DeltaFile, base_digests: Mapping[str, str], entries: Mappi
         )
 
 
-def _skills(recipe: Recipe, deltas: Mapping[str, DeltaFile]) -> tuple[SkillTerm, ...]:
-    how = method_named(recipe.method).how
-    averages = isinstance(how, Computed) and how.averages
-    total = weight_sum(recipe) if averages or recipe.parameters.get("normalize") else 1.0
-    return tuple(SkillTerm(term.skill, deltas[term.skill], term.weight, term.weight / total) for term in recipe.terms)
-
-
-def _combine(recipe: Recipe) -> Combine:
-    fused, parameters = method_named(recipe.method).fused, recipe.parameters
-    # Σ wₖθₖ without normalizing holds the base Σ wₖ times.
-    unnormalized = fused.normalizes and not parameters["normalize"]
-    scale = float(parameters.get("lambda", 1.0))
-    return Combine(
-        elects=fused.elects,
-        by_weight=parameters.get("divisor") == "weights",
-        scale=float(parameters["scale"]) if fused.scales else scale,
-        base_scale=float(parameters["scale"]) if fused.scales else weight_sum(recipe) if unnormalized else 1.0,
+def _skills(recipe: Recipe, deltas: Mapping[str, DeltaFile], foreign: Mapping[str, OtherBase]) -> tuple[SkillTerm, ...]:
+    return tuple(
+        SkillTerm(place, skill, deltas[skill], foreign[skill].source if skill in foreign else None)
+        for place, skill in enumerate(term.skill for term in recipe.terms)
     )
+
+
+def _on_own_base(base: TensorSource, term: TensorTerm, index: int) -> ChunkTerm:
+    """A chunk of a delta, its values found against the base that it was made against, which may be another one."""
+    chunk = term.chunk(index)
+    if not isinstance(chunk, KeptChunk) or chunk.coding.values != "exact":
+        return chunk
+    raw = bytearray(chunk.count * DTYPES[chunk.base_dtype].itemsize)
+    base.read_into(term.name, chunk.start * DTYPES[chunk.base_dtype].itemsize, memoryview(raw))
+    # Adding zero makes minus zeros plain ones: which of the two a sum keeps is not every engine's business.
+    return DenseChunk(dense(chunk, as_bits(memoryview(raw), chunk.base_dtype)) + np.float32(0), chunk.start)
+
+
+def _check_fit(delta: DeltaFile, entries: Mapping[str, TensorEntry]) -> None:
+    """Refuse a delta that cannot be added to these tensors: names and shapes must be the same."""
+    tensors = delta.manifest.tensors
+    odd = sorted(
+        name
+        for name in tensors.keys() | entries.keys()
+        if name not in tensors or name not in entries or tensors[name].shape != entries[name].shape
+    )
+    if odd:
+        raise InputRefused(
+            f"{delta.path} was made against a base of other tensors than the target: {listed(odd, SHOWN)}",
+            hint="a delta can be added to another base only where all tensors have the same names and shapes",
+        )
 
 
 def _outputs(recipe: Recipe, base: TensorSource, head: DeltaFile | None) -> tuple[OutputTensor, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from merging.others import check_other_bases
 from merging.plan import Plan
 from merging.products import inner_products, with_coefficients
 from merging.trimming import with_cutoffs
@@ -10,5 +11,6 @@ from storage.progress import Progress
 
 def prepared(plan: Plan, threads: int, progress: Progress) -> Plan:
     """The plan with all that its method's first passes find; the plan itself where it takes none."""
+    check_other_bases(plan, threads, progress)
     plan = with_cutoffs(plan, threads, progress)
     return with_coefficients(plan, inner_products(plan, threads, progress))

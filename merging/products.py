@@ -28,9 +28,10 @@ def with_coefficients(plan: Plan, products: Mapping[str, Matrix]) -> Plan:
     how = plan.method.how
     if not isinstance(how, Spanned):
         return plan
-    weights = tuple(skill.weight for skill in plan.skills)
+    local = {name: plan.settings.of(name) for name in products}
     found = {
-        name: how.coefficients(Products(each, weights, plan.recipe.parameters, name)) for name, each in products.items()
+        name: how.coefficients(Products(each, local[name].weights, local[name].parameters, name))
+        for name, each in products.items()
     }
     return dataclasses.replace(plan, coefficients=found)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from merging.methods import ParameterValue, method_named
+from merging.methods import Method, method_named
+from merging.settings import Setting, checked, constant, varies
 from storage.digests import canonical_json, is_digest, json_digest
 from storage.dtypes import MERGEABLE
 from storage.errors import IntegrityFailure, UsageError
@@ -23,10 +24,27 @@ MAX_WEIGHT = 1e30
 
 @dataclass(frozen=True)
 class RecipeTerm:
-    """One skill of a recipe: its digest and its signed weight."""
+    """One skill of a recipe: its digest and its signed weight.
+
+    ``parameters``: those of the method that are this skill's own. ``base``: digest of the base that its delta was made
+    against, where that is another one than the recipe's: it is added to that one all the same.
+    """
 
     skill: str
-    weight: float
+    weight: Setting
+    parameters: Mapping[str, Setting] = field(default_factory=dict)
+    base: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its part of the recipe's JSON."""
+        own = {"parameters": dict(self.parameters)} if self.parameters else {}
+        other = {"base": self.base} if self.base else {}
+        return {"skill": self.skill, "weight": self.weight} | own | other
+
+    @property
+    def extended(self) -> bool:
+        """Whether it says something that format 1 has no word for."""
+        return varies(self.weight) or bool(self.parameters) or self.base is not None
 
 
 @dataclass(frozen=True)
@@ -41,7 +59,7 @@ class Recipe:
     method: str
     base: str
     terms: tuple[RecipeTerm, ...]
-    parameters: Mapping[str, ParameterValue]
+    parameters: Mapping[str, Setting]
     head: str | None = None
     dtype: str | None = None
     files: str | None = None
@@ -49,13 +67,14 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that is digested."""
         added = self._added()
+        extended = bool(added) or self.varies or any(term.extended for term in self.terms)
         return added | {
-            "format": EXTENDED_FORMAT if added else FORMAT,
+            "format": EXTENDED_FORMAT if extended else FORMAT,
             "semantics": SEMANTICS,
             "method": self.method,
             "base": self.base,
             "files": self.files,
-            "terms": [{"skill": term.skill, "weight": term.weight} for term in self.terms],
+            "terms": [term.to_dict() for term in self.terms],
             "parameters": dict(self.parameters),
             "head": self.head,
             "dtype": self.dtype,
@@ -64,6 +83,13 @@ class Recipe:
     def _added(self) -> dict[str, Any]:
         """The fields that format 2 added: those that say something."""
         return {}
+
+    @property
+    def varies(self) -> bool:
+        """Whether weights or parameters differ from tensor to tensor."""
+        settings = [*self.parameters.values(), *(term.weight for term in self.terms)]
+        settings += [value for term in self.terms for value in term.parameters.values()]
+        return any(map(varies, settings))
 
     @property
     def canonical(self) -> str:
@@ -76,11 +102,20 @@ class Recipe:
         return json_digest(self.to_dict())
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What is said of one skill when a recipe is made: weight, parameters of its own, another base of its own."""
+
+    weight: object
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    base: str | None = None
+
+
 def make_recipe(
     method: str,
     base: str,
-    weights: Mapping[str, float],
-    parameters: Mapping[str, ParameterValue],
+    skills: Mapping[str, Chosen | float],
+    parameters: Mapping[str, object],
     *,
     stored_sparse: frozenset[str] = frozenset(),
     head: str | None = None,
@@ -89,46 +124,64 @@ def make_recipe(
 ) -> Recipe:
     """Build a recipe from digests, checking parameters and putting terms in canonical order.
 
-    ``stored_sparse`` names the skills that were sparsified when they were stored; a parameter that would
-    then have no effect is not recorded, and refused when given. Raises UsageError.
+    ``skills``: what is chosen of each, by digest, or its weight alone. ``stored_sparse`` names the skills that were
+    sparsified when they were stored; a parameter that would then have no effect is not recorded, and refused when
+    given. Raises UsageError.
     """
     definition = method_named(method)
-    if not weights:
+    if not skills:
         raise UsageError("a recipe needs at least one skill")
-    draws = not set(weights) <= stored_sparse
-    checked = definition.check(parameters, draws=draws)
-    terms = tuple(RecipeTerm(skill, _weight(skill, weights[skill])) for skill in sorted(weights))
-    definition.check_skills([term.weight for term in terms])
-    if "unsparsified" in definition.needs and (sparse := sorted(set(weights) & stored_sparse)):
+    settled = definition.check(parameters, draws=not set(skills) <= stored_sparse)
+    terms = tuple(_term(definition, base, skill, skills[skill], stored_sparse) for skill in sorted(skills))
+    _refuse_uneven_trimming(settled, terms)
+    weights = [term.weight for term in terms]
+    definition.check_skills(weights)
+    if "unsparsified" in definition.needs and (sparse := sorted(set(skills) & stored_sparse)):
         raise UsageError(
             f"{method} needs all of each delta, and {len(sparse)} skills were sparsified when they were registered: "
             f"{', '.join(sparse)}",
             hint="register their fine-tunes again with --encoding exact",
         )
-    if definition.sums(checked, len(terms)) and _cancels(weights.values()):
-        raise UsageError(
-            f"{method}: the weights add up to zero, so they cannot be normalized",
-            hint="choose other weights" + (", or set normalize to false" if "normalize" in checked else ""),
-        )
+    if definition.sums(settled, len(terms)) and not any(map(varies, weights)):
+        check_sum(method, [float(constant(weight)) for weight in weights], can_choose="normalize" in settled)
     if dtype is not None and dtype not in MERGEABLE:
         raise UsageError(f"unknown output dtype {dtype!r}", hint=f"choose one of {', '.join(sorted(MERGEABLE))}")
-    return Recipe(method, base, terms, checked, head, dtype, files)
+    return Recipe(method, base, terms, settled, head, dtype, files)
 
 
-def weight_sum(recipe: Recipe) -> float:
-    """Σ wₖ, rounded once: the built-in sum rounds differently in different versions of Python."""
-    return math.fsum(term.weight for term in recipe.terms)
+def check_sum(method: str, weights: Sequence[float], *, can_choose: bool, where: str = "") -> float:
+    """Σ wₖ, rounded once (the built-in sum rounds differently in different versions of Python).
+
+    Raises UsageError where the sum is zero but for rounding, as that of 0.1, 0.2 and −0.3 is.
+    """
+    total = math.fsum(weights)
+    if abs(total) <= 1e-12 * math.fsum(map(abs, weights)):
+        raise UsageError(
+            f"{method}: the weights {where}add up to zero, so they cannot be normalized",
+            hint="choose other weights" + (", or set normalize to false" if can_choose else ""),
+        )
+    return total
 
 
-def _cancels(weights: Iterable[float]) -> bool:
-    """Whether the sum is zero but for rounding, as that of 0.1, 0.2 and −0.3 is."""
-    values = list(weights)
-    return abs(math.fsum(values)) <= 1e-12 * math.fsum(map(abs, values))
+def _refuse_uneven_trimming(parameters: Mapping[str, Setting], terms: Sequence[RecipeTerm]) -> None:
+    densities = [each.get("density", 0.0) for each in (parameters, *(term.parameters for term in terms))]
+    if parameters.get("trim") == "model" and any(map(varies, densities)):
+        raise UsageError(
+            "density differs from tensor to tensor, and trim=model finds one cutoff for all of them",
+            hint="set trim=tensor",
+        )
 
 
-def _weight(skill: str, weight: float) -> float:
-    if not abs(weight) <= MAX_WEIGHT:
-        raise UsageError(f"weight {weight} of {skill} is not a number of at most {MAX_WEIGHT:g}")
+def _term(method: Method, base: str, skill: str, chosen: Chosen | float, stored_sparse: frozenset[str]) -> RecipeTerm:
+    given = chosen if isinstance(chosen, Chosen) else Chosen(chosen)
+    weight = checked(given.weight, lambda value: _weight(skill, value), f"the weight of {skill}")
+    own = method.check_each(given.parameters, skill, draws=skill not in stored_sparse)
+    return RecipeTerm(skill, weight, own, None if given.base == base else given.base)
+
+
+def _weight(skill: str, weight: object) -> float:
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= MAX_WEIGHT:
+        raise UsageError(f"weight {weight!r} of {skill} is not a number of at most {MAX_WEIGHT:g}")
     return float(weight) + 0.0  # −0.0 and 0.0 have one spelling in canonical JSON, so they must be one weight
 
 
@@ -143,7 +196,7 @@ def read_recipe(document: Any) -> Recipe:
         recipe = Recipe(
             method=document["method"],
             base=document["base"],
-            terms=tuple(RecipeTerm(term["skill"], float(term["weight"])) for term in document["terms"]),
+            terms=tuple(_read_term(term) for term in document["terms"]),
             parameters=document["parameters"],
             head=document["head"],
             dtype=document["dtype"],
@@ -157,16 +210,28 @@ def read_recipe(document: Any) -> Recipe:
     return recipe
 
 
+def _read_term(term: Mapping[str, Any]) -> RecipeTerm:
+    weight = term["weight"]
+    return RecipeTerm(
+        term["skill"], weight if varies(weight) else float(weight), term.get("parameters", {}), term.get("base")
+    )
+
+
 def _sound(recipe: Recipe) -> bool:
     """Whether ``make_recipe`` could have made it; may raise ValueError or TypeError instead."""
     definition = method_named(recipe.method)
     draws = any(parameter.draws and parameter.name in recipe.parameters for parameter in definition.parameters)
     skills = [term.skill for term in recipe.terms]
-    digests = [recipe.base, *skills, *(digest for digest in (recipe.head, recipe.files) if digest is not None)]
+    digests = [recipe.base, *skills, *filter(None, (recipe.head, recipe.files, *(term.base for term in recipe.terms)))]
     return (
         all(is_digest(digest) for digest in digests)
         and skills == sorted(set(skills))
-        and all(math.isfinite(term.weight) for term in recipe.terms)
+        and all(_sound_term(definition, recipe.base, term, draws=draws) for term in recipe.terms)
         and definition.check(recipe.parameters, draws=draws) == recipe.parameters
         and (recipe.dtype is None or recipe.dtype in MERGEABLE)
     )
+
+
+def _sound_term(method: Method, base: str, term: RecipeTerm, *, draws: bool) -> bool:
+    sparse = frozenset() if draws else frozenset([term.skill])
+    return _term(method, base, term.skill, Chosen(term.weight, term.parameters, term.base), sparse) == term

@@ -7,7 +7,7 @@ import numpy as np
 from merging.combination import Change, Combine, Contribution, measure_change
 from merging.dense import add_up, elect
 from storage.encodings import exact, int4, magnitude, philox, sign
-from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
+from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, LowRankChunk
 from storage.encodings.magnitude import Places
 from storage.encodings.numeric import Bits, Floats, apply_difference, convert, join_planes, narrow, widen
 
@@ -32,6 +32,8 @@ def dense(term: ChunkTerm, base: Bits) -> Floats:
     """The fp32 delta values of a chunk, zero where dropped."""
     if isinstance(term, LowRankChunk):
         return _low_rank(term)
+    if isinstance(term, DenseChunk):
+        return term.values
     kept, data = _kept(term)
     out = np.zeros(term.count, np.float32)
     if term.coding.values == "exact":

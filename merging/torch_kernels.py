@@ -19,7 +19,7 @@ from merging.combination import Combine, Contribution
 from merging.dense import SMALLEST_DIVISOR
 from storage.dtypes import DTYPES
 from storage.encodings import exact, int4, magnitude, philox, sign
-from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
+from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, LowRankChunk
 from storage.encodings.numeric import BITS, Bits
 from storage.errors import IntegrityFailure
 
@@ -107,6 +107,8 @@ def dense(term: ChunkTerm, base: Tensor) -> Tensor:
     """The chunk's delta values as fp32, zero where dropped. Raises IntegrityFailure when its bytes do not fit."""
     if isinstance(term, LowRankChunk):
         return _low_rank(term, base.device)
+    if isinstance(term, DenseChunk):
+        return torch.from_numpy(term.values).to(base.device)
     device = base.device
     if not term.data and (term.coding.values != "exact" or term.coding.selects_magnitude):
         return torch.zeros(term.count, dtype=torch.float32, device=device)

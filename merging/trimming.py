@@ -30,14 +30,16 @@ def find_cutoffs(
 ) -> dict[tuple[str, str], float]:
     """The cutoffs by skill digest and tensor; ``cutoff_of`` finds the k-th largest of a skill's values in tensors."""
     cutoffs: dict[tuple[str, str], float] = {}
-    density = float(plan.recipe.parameters["density"])
     whole_model = plan.recipe.parameters["trim"] == "model"
     for skill in plan.skills:
         terms = _terms(skill)
         groups = [terms] if whole_model else [[term] for term in terms]
         for group in groups:
+            if not group:
+                continue
             n = _model_elements(skill) if whole_model else group[0].tensor.elements
-            cutoff = cutoff_of(skill, group, kept_count(density, n))
+            density = plan.settings.of(group[0].name).each[skill.place]["density"]
+            cutoff = cutoff_of(skill, group, kept_count(float(density), n))
             cutoffs |= {(skill.digest, term.name): cutoff for term in group}
     return cutoffs
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from merging.engines import load_onto, open_engine
-from merging.plan import Plan, make_plan
+from merging.plan import OtherBase, Plan, make_plan
 from merging.sinks import MemorySink
 from merging.tensors import import_torch, to_torch
 from registry.cache import cache_path, find_record, is_usable, publish_copy
@@ -130,17 +130,22 @@ def _opened(context: Context, target: str, choices: Choices) -> Iterator[_Opened
             base = open_base(session, context.home, resolved.base)
             stack.callback(base.source.close)
             deltas = {}
-            records = load_deltas(session, (skill.id for skill in resolved.inputs[1:]))
-            for skill in resolved.inputs[1:]:
+            others = {}
+            for version in resolved.others:
+                other = open_base(session, context.home, version)
+                stack.callback(other.source.close)
+                others[version.digest] = OtherBase(other.source, other.digests)
+            records = load_deltas(session, (skill.id for skill in resolved.deltas))
+            for skill in resolved.deltas:
                 deltas[skill.digest] = stack.enter_context(open_skill(session, context.home, skill))
             sources = Sources(
                 resolved=resolved,
-                deltas={skill.digest: records[skill.id] for skill in resolved.inputs[1:]},
+                deltas={skill.digest: records[skill.id] for skill in resolved.deltas},
                 manifests={digest: delta.manifest for digest, delta in deltas.items()},
                 lineage=_lineage(session, resolved),
                 base_files=load_files(session, resolved.base.id),
             )
-        yield _Opened(sources, make_plan(resolved.recipe, base.source, base.digests, deltas))
+        yield _Opened(sources, make_plan(resolved.recipe, base.source, base.digests, deltas, others))
 
 
 def _lineage(session: Session, resolved: ResolvedMerge) -> Lineage:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from merging.expression import Expression, Term, parse_expression, pointed
+from merging.expression import parse_expression
 from merging.methods import Method, method_named
-from merging.recipe import Recipe, make_recipe, read_recipe
+from merging.recipe import Chosen, Recipe, make_recipe, read_recipe
+from merging.settings import Setting, constant, varies
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
-from registry.records.contents import load_delta, load_deltas, load_tensors
+from registry.records.contents import load_delta, load_deltas
 from registry.records.lineage import add_lineage, parents
-from registry.records.lookup import find_versions, versions_by_id
-from registry.records.names import Reference, parse_reference
+from registry.records.names import parse_reference
 from registry.records.recipes import InputRow, load_recipe, record_recipe
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Merged
-from storage.checkpoints.tensors import listed
+from registry.terms import Resolved, resolve_terms
 from storage.digests import parse_json
 from storage.errors import Conflict, IntegrityFailure, NotFound, UsageError
 
@@ -53,22 +53,25 @@ class ResolvedMerge:
     head: ModelVersion | None
     expression: str
     merge: ModelVersion | None = None
+    others: tuple[ModelVersion, ...] = ()  # bases, beside its own, that skills were made against
 
     @property
     def inputs(self) -> tuple[ModelVersion, ...]:
         """Every version that is read, each once."""
-        found = {version.id: version for version in (self.base, *self.skills, *([self.head] if self.head else []))}
+        found = {version.id: version for version in (self.base, *self.others, *self.deltas)}
+        return tuple(found.values())
+
+    @property
+    def deltas(self) -> tuple[ModelVersion, ...]:
+        """Every skill that is read, each once: the terms', and the one whose head the result carries."""
+        found = {version.id: version for version in (*self.skills, *([self.head] if self.head else []))}
         return tuple(found.values())
 
 
 def resolve_expression(session: Session, text: str, choices: Choices) -> ResolvedMerge:
     """Parse an expression and resolve its names. Raises UsageError, NotFound or Conflict pointing at the term."""
-    expression = parse_expression(text)
-    base = _at(text, text.index(expression.base), lambda: resolve(session, expression.base, kinds=("base",)))
-    skills = _skills(session, expression, base)
-    _refuse_twice(expression, skills)
-    weights = {skill.digest: term.weight for skill, term in zip(skills, expression.terms, strict=True)}
-    return _resolved(session, base, skills, weights, choices, text)
+    found = resolve_terms(session, parse_expression(text))
+    return _resolved(session, found, choices, text)
 
 
 def resolve_target(session: Session, target: str, choices: Choices) -> ResolvedMerge:
@@ -102,16 +105,17 @@ def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
         base = inputs["base", recipe.base]
         skills = tuple(inputs["skill", term.skill] for term in recipe.terms)
         head = inputs["head", recipe.head] if recipe.head else None
+        others = tuple(inputs["base", each] for each in sorted({term.base for term in recipe.terms if term.base}))
     except KeyError as error:
         raise IntegrityFailure(f"{version.reference}: the lineage lacks an input of its recipe: {error}") from error
-    return ResolvedMerge(recipe, base, skills, head, str(version.attributes.get("expression", "")), version)
+    return ResolvedMerge(recipe, base, skills, head, str(version.attributes.get("expression", "")), version, others)
 
 
 def record(session: Session, resolved: ResolvedMerge, *, actor: str) -> None:
     """Make sure that the recipe and its inputs are on record."""
     weights = {term.skill: term.weight for term in resolved.recipe.terms}
-    rows = [InputRow(resolved.base.id, "base")]
-    rows += [InputRow(skill.id, "skill", weights[skill.digest]) for skill in resolved.skills]
+    rows = [InputRow(each.id, "base") for each in (resolved.base, *resolved.others)]
+    rows += [InputRow(skill.id, "skill", _number(weights[skill.digest])) for skill in resolved.skills]
     rows += [InputRow(resolved.head.id, "head")] if resolved.head else []
     record_recipe(session, canonical=resolved.recipe.canonical, method=resolved.recipe.method, inputs=rows, actor=actor)
 
@@ -134,78 +138,15 @@ def record_merge(session: Session, name: str, resolved: ResolvedMerge, *, actor:
         attributes={"expression": resolved.expression},
     )
     record(session, resolved, actor=actor)
-    inputs = [(resolved.base, "base"), *((skill, "skill") for skill in resolved.skills)]
+    inputs = [(each, "base") for each in (resolved.base, *resolved.others)]
+    inputs += [(skill, "skill") for skill in resolved.skills]
     inputs += [(resolved.head, "head")] if resolved.head else []
     add_lineage(session, version, inputs, actor=actor)
     return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, created=True)
 
 
-def _skills(session: Session, expression: Expression, base: ModelVersion) -> list[ModelVersion]:
-    """The skill of each term, all looked up together."""
-    found = find_versions(session, [parse_reference(term.reference) for term in expression.terms])
-    skills = [_skill(session, expression, term, found) for term in expression.terms]
-    deltas = load_deltas(session, (skill.id for skill in skills))
-    bases = versions_by_id(session, (delta.base_version_id for delta in deltas.values()))
-    for skill, term in zip(skills, expression.terms, strict=True):
-        _refuse_other_base(session, expression, term, skill, bases[deltas[skill.id].base_version_id], base)
-    return skills
-
-
-def _skill(
-    session: Session, expression: Expression, term: Term, found: Mapping[Reference, ModelVersion]
-) -> ModelVersion:
-    reference = parse_reference(term.reference)
-    skill = found.get(reference)
-    if skill is not None and skill.kind == "skill":
-        return skill
-    # Asked again, and alone, it says what is wrong.
-    return _at(expression.text, term.position, lambda: resolve(session, reference, kinds=("skill",)))
-
-
-def _refuse_other_base(
-    session: Session, expression: Expression, term: Term, skill: ModelVersion, own: ModelVersion, base: ModelVersion
-) -> None:
-    if own.digest == base.digest:
-        return
-    differing = _differing(session, own, base)
-    message = (
-        f"{skill.reference} is a skill of {own.reference}, not of {base.reference}: "
-        f"the two differ in {listed(differing)}"
-    )
-    raise Conflict(
-        _pointing(message, expression, term),
-        hint=f"a delta only fits its own base: begin the expression with {own.reference}",
-        details={"tensors": differing},
-    )
-
-
-def _differing(session: Session, one: ModelVersion, other: ModelVersion) -> list[str]:
-    """Names of the tensors that two bases do not share."""
-    ours, theirs = (
-        {tensor.name: (tensor.dtype, tensor.shape, tensor.digest) for tensor in load_tensors(session, version.id)}
-        for version in (one, other)
-    )
-    return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-
-
-def _refuse_twice(expression: Expression, skills: list[ModelVersion]) -> None:
-    seen: dict[str, ModelVersion] = {}
-    for skill, term in zip(skills, expression.terms, strict=True):
-        if skill.digest in seen:
-            first = seen[skill.digest]
-            same = "stands here twice" if first.id == skill.id else f"is the same content as {first.reference}"
-            raise pointed(expression.text, term.position, f"{skill.reference} {same}", "add the weights up in one term")
-        seen[skill.digest] = skill
-
-
-def _resolved(
-    session: Session,
-    base: ModelVersion,
-    skills: list[ModelVersion],
-    weights: dict[str, float],
-    choices: Choices,
-    text: str,
-) -> ResolvedMerge:
+def _resolved(session: Session, found: Resolved, choices: Choices, text: str) -> ResolvedMerge:
+    base, skills = found.base, list(found.skills)
     head = _choose_head(session, base, skills, choices.head)
     method = method_named(choices.method or "task_arithmetic")
     stored_sparse = _stored_sparse(session, skills)
@@ -213,7 +154,7 @@ def _resolved(
     recipe = make_recipe(
         method.name,
         base.digest,
-        weights,
+        found.chosen,
         choices.parameters or {},
         stored_sparse=stored_sparse,
         head=head.digest if head else None,
@@ -221,7 +162,8 @@ def _resolved(
         files=base.attributes.get("files"),
     )
     by_digest = {skill.digest: skill for skill in skills}
-    return ResolvedMerge(recipe, base, tuple(by_digest[term.skill] for term in recipe.terms), head, text)
+    ordered = tuple(by_digest[term.skill] for term in recipe.terms)
+    return ResolvedMerge(recipe, base, ordered, head, text, others=found.others)
 
 
 def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> ResolvedMerge:
@@ -230,11 +172,10 @@ def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> Resolved
     same_method = choices.method in (None, recipe.method)
     given = {**(recipe.parameters if same_method else {}), **(choices.parameters or {})}
     head = choices.head or (stored.head.reference if stored.head else NO_HEAD)
+    chosen = {term.skill: Chosen(term.weight, term.parameters, term.base) for term in recipe.terms}
     varied = _resolved(
         session,
-        stored.base,
-        list(stored.skills),
-        {term.skill: term.weight for term in recipe.terms},
+        Resolved(stored.base, stored.skills, chosen, stored.others),
         Choices(choices.method or recipe.method, given, head, choices.dtype or recipe.dtype),
         stored.expression,
     )
@@ -296,14 +237,6 @@ def _dtype(dtype: str | None) -> str | None:
     return names.get(dtype.upper(), dtype.upper()) if dtype else None
 
 
-def _at(text: str, position: int, find: Callable[[], ModelVersion]) -> ModelVersion:
-    """Run ``find`` and show where in the expression the name stands that it did not find."""
-    try:
-        return find()
-    except (NotFound, Conflict) as error:
-        message = f"{error.message}\n  {text}\n  {' ' * position}^"
-        raise type(error)(message, hint=error.hint, details=error.details) from error
-
-
-def _pointing(message: str, expression: Expression, term: Term) -> str:
-    return f"{message}\n  {expression.text}\n  {' ' * term.position}^"
+def _number(weight: Setting) -> float | None:
+    """A weight as its column has it: none where it differs from tensor to tensor, which the recipe tells."""
+    return None if varies(weight) else float(constant(weight))

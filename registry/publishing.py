@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from merging.methods import method_named
+from merging.setting_text import spelled
+from merging.settings import Setting
 from registry.home import Home
 from registry.merges import ResolvedMerge
 from registry.opening import place
@@ -147,6 +149,7 @@ def _request(sources: Sources) -> dict[str, Any]:
         "base": _version(resolved.base),
         "skills": [_skill(sources, skill, weight) for skill, weight in _weighted(resolved)],
         "head": _version(resolved.head) if resolved.head else None,
+        **({"other_bases": [_version(each) for each in resolved.others]} if resolved.others else {}),
         "lineage": sources.lineage.to_dict(),
     }
 
@@ -156,7 +159,7 @@ def manifest_digest(document: Mapping[str, Any]) -> str:
     return json_digest({key: value for key, value in document.items() if key != "digest"})
 
 
-def _weighted(resolved: ResolvedMerge) -> list[tuple[ModelVersion, float]]:
+def _weighted(resolved: ResolvedMerge) -> list[tuple[ModelVersion, Setting]]:
     return [(skill, term.weight) for skill, term in zip(resolved.skills, resolved.recipe.terms, strict=True)]
 
 
@@ -175,7 +178,7 @@ def _public(source: str | None) -> str | None:
     return source if source and source.startswith("hf:") else None
 
 
-def _skill(sources: Sources, skill: ModelVersion, weight: float) -> dict[str, Any]:
+def _skill(sources: Sources, skill: ModelVersion, weight: Setting) -> dict[str, Any]:
     delta, content = sources.deltas[skill.digest], sources.manifests[skill.digest]
     reasons: dict[str, list[str]] = {}
     for name, tensor in content.tensors.items():
@@ -244,7 +247,7 @@ def _card_body(
         seed = "" if skill["seed"] is None else skill["seed"]
         density = "" if skill["density"] is None else f", density {skill['density']:g}"
         lines.append(
-            f"| skill `{skill['name']}@{skill['version']}` | {skill['weight']:g} | {skill['encoding']}{density} "
+            f"| skill `{skill['name']}@{skill['version']}` | {spelled(skill['weight'])} | {skill['encoding']}{density} "
             f"| {rate} | {seed} | {skill['licence'] or 'not stated'} | `{skill['digest']}` |"
         )
     lines += ["", f"- recipe digest: `{document['recipe_digest']}`", f"- output digest: `{document['output_digest']}`"]

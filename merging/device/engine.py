@@ -16,7 +16,8 @@ from merging.device.index import Raw, index
 from merging.device.launch import Arena, Term, Work, launch, pack
 from merging.device.layout import lay_out
 from merging.device.memory import on_device
-from merging.torch_engine import told_out_of_memory, torch_device
+from merging.torch_engine import TorchEngine, told_out_of_memory, torch_device
+from storage.encodings.chunks import DenseChunk
 from storage.encodings.numeric import Bits
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class TritonEngine:
         out: Bits,
     ) -> Change:
         """Write the merged chunk's bit patterns in ``out_dtype`` to ``out``."""
+        if any(isinstance(contribution.term, DenseChunk) for contribution in contributions):
+            # Values found on the host are no kind that the kernel decodes: torch's operations give the same bits.
+            return TorchEngine(self.device).merge(base, dtype, contributions, combine, out_dtype, out)
         with told_out_of_memory(self.device), on_device(self._place), self._on_own_stream():
             there, terms = self._bring(base, contributions)
             made = torch.empty(out.nbytes, dtype=torch.uint8, device=self._place)

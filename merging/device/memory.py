@@ -15,7 +15,6 @@ from merging.combination import Combine, Contribution
 from merging.device.index import Raw
 from merging.device.launch import ALIGNED, Arena, Launches, Term, Work, launch
 from merging.holding import HeldBase, HeldDelta, HeldTerm
-from merging.methods import Fused
 from merging.plan import OutputTensor, Plan, SkillTerm
 from merging.products import Matrix
 from merging.targets import Targets
@@ -81,13 +80,14 @@ class DeviceMemory:
         Raises InputRefused where a result is not finite, but only when all are written.
         """
         landings = {name: _Landing(target) for name, target in targets.items()}
-        _refuse_unfused(plan)
+        _refuse_unlike(plan)
         with told_out_of_memory(self.device), on_device(self._place):
             course = self._course(plan, landings)
             for name, source in course.carried:
                 landings[name].raw.copy_(source)
             shares = np.array(_shares(plan), np.float64)
-            flags = course.launches.start([landings[output.name].raw for output in course.merged], plan.combine, shares)
+            raws = [landings[output.name].raw for output in course.merged]
+            flags = course.launches.start(raws, plan.combine_of(""), shares)
             for landing in landings.values():
                 landing.finish()
             bad = torch.nonzero(flags).reshape(-1).tolist()  # waits for the device
@@ -103,7 +103,8 @@ class DeviceMemory:
         recipe = plan.recipe
         # Beside the weights' own effect, weights of 1 may make the result the fine-tune, and leave a tensor the base's.
         settings = tuple((name, value) for name, value in sorted(recipe.parameters.items()) if name != "lambda")
-        ones = tuple(each == 1.0 for each in (plan.combine.base_scale, plan.combine.scale, *_shares(plan)))
+        combine = plan.combine_of("")
+        ones = tuple(each == 1.0 for each in (combine.base_scale, combine.scale, *_shares(plan)))
         alignment = tuple((name, landing.raw.data_ptr() % ALIGNED) for name, landing in landings.items())
         key = (
             recipe.method,
@@ -159,7 +160,7 @@ class DeviceMemory:
 
     def products(self, plan: Plan) -> Mapping[str, Matrix]:
         """Refused: no method that needs inner products is computed here."""
-        raise _unfused(plan)
+        raise _unlike(plan)
 
     def base_size(self) -> int:
         """Bytes that the base takes on the device."""
@@ -205,7 +206,7 @@ class DeviceMemory:
             out_dtype=origin.output.dtype,
             elements=origin.output.elements,
             terms=tuple(zip(terms, given, strict=True)),
-            rebuilds=bool(given) and plan.is_identity(tuple(given), plan.combine),
+            rebuilds=bool(given) and plan.is_identity(tuple(given), plan.combine_of(name)),
             scaled=origin.output.base is not None,
             skills=tuple(numbers[skill.digest] for skill, _ in origin.terms),
         )
@@ -262,20 +263,20 @@ class _Landing:
         return not_finite(output, start, as_bits(raw.data, output.dtype))
 
 
-def _refuse_unfused(plan: Plan) -> None:
-    if not isinstance(plan.method.how, Fused):
-        raise _unfused(plan)
+def _refuse_unlike(plan: Plan) -> None:
+    if not plan.alike:
+        raise _unlike(plan)
 
 
-def _unfused(plan: Plan) -> UsageError:
+def _unlike(plan: Plan) -> UsageError:
     return UsageError(
-        f"{plan.method.name} works on whole tensors, and in a device's memory a model is merged element by element",
+        f"this merge ({plan.method.name}) does not treat all tensors alike, and a device's memory cannot do otherwise",
         hint="open the resident store with device='cpu', or use store.load(…, device='cuda')",
     )
 
 
 def _shares(plan: Plan) -> list[float]:
-    return [skill.share for skill in plan.skills]
+    return [plan.share("", skill) for skill in plan.skills]
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:

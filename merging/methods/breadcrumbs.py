@@ -9,8 +9,10 @@ from merging.methods.method import Computed, Inputs, Method
 from merging.methods.parameters import DIVISOR, LAMBDA, Parameter, ParameterValue
 from storage.encodings.numeric import Floats
 
-_DENSITY = Parameter("density", 0.9, "share of each tensor's values that stays", 0.0, 1.0, open_low=True)
-_GAMMA = Parameter("gamma", 0.01, "γ, share of each tensor's values that goes as the largest", 0.0, 1.0, open_high=True)
+_DENSITY = Parameter("density", 0.9, "share of each tensor's values that stays", 0.0, 1.0, open_low=True, each=True)
+_GAMMA = Parameter(
+    "gamma", 0.01, "γ, share of each tensor's values that goes as the largest", 0.0, 1.0, open_high=True, each=True
+)
 
 
 def _masked(given: Inputs) -> list[Floats]:

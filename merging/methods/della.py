@@ -12,8 +12,8 @@ from storage.encodings.numeric import Floats
 from storage.encodings.philox import FULL, lanes
 from storage.errors import UsageError
 
-_DROP_RATE = Parameter("drop_rate", 0.7, "p, mean drop rate", 0.0, 1.0, open_high=True)
-_EPSILON = Parameter("epsilon", 0.15, "ε, how far drop rates lie above and below p", 0.0, 0.5)
+_DROP_RATE = Parameter("drop_rate", 0.7, "p, mean drop rate", 0.0, 1.0, open_high=True, each=True)
+_EPSILON = Parameter("epsilon", 0.15, "ε, how far drop rates lie above and below p", 0.0, 0.5, each=True)
 
 
 def _pruned(given: Inputs) -> list[Floats]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.methods.parameters import Parameter, ParameterValue
+from merging.settings import Setting, checked, constant, mapped, varies
 from storage.encodings.numeric import Floats
 from storage.encodings.philox import keep_threshold, quantized_drop_rate
 from storage.errors import UsageError
@@ -134,31 +135,48 @@ class Method:
         """How the fused pass combines; of a method computed otherwise, that it just adds up."""
         return self.how if isinstance(self.how, Fused) else Fused()
 
-    def check(self, given: Mapping[str, object], *, draws: bool) -> dict[str, ParameterValue]:
+    def check(self, given: Mapping[str, object], *, draws: bool) -> dict[str, Setting]:
         """All parameters that have an effect, defaults filled in. Raises UsageError for any other.
 
         ``draws``: whether any skill is stored unsparsified, so that DARE's own parameters have an effect.
         """
-        known = {parameter.name: parameter for parameter in self.parameters}
         for name in given:
-            if name not in known:
-                raise self._unknown(name, tuple(known))
-            if known[name].draws and not draws:
+            if self._known(name).draws and not draws:
                 raise UsageError(
                     f"parameter {name} has no effect: every skill here was sparsified when it was registered",
                     hint="leave it out, or register the skills with --encoding exact",
                 )
         checked = {
-            name: parameter.check(given.get(name, parameter.default))
-            for name, parameter in known.items()
+            parameter.name: _setting(parameter, given.get(parameter.name, parameter.default))
+            for parameter in self.parameters
             if draws or not parameter.draws
         }
-        if "drop_rate" in checked and known["drop_rate"].draws:
-            # What the 16-bit mask really drops is what is recorded and rescaled by.
-            checked["drop_rate"] = quantized_drop_rate(keep_threshold(float(checked["drop_rate"])))
-        if self.consistent is not None:
-            self.consistent(checked)
+        self.agree(checked)
         return checked
+
+    def check_each(self, given: Mapping[str, object], skill: str, *, draws: bool) -> dict[str, Setting]:
+        """The parameters of one skill alone, of those that may be given so. Raises UsageError for any other.
+
+        ``draws``: whether the skill is stored unsparsified.
+        """
+        for name in given:
+            known = self._known(name)
+            if not known.each:
+                able = ", ".join(parameter.name for parameter in self.parameters if parameter.each)
+                raise UsageError(
+                    f"parameter {name} of {self.name} is one for all skills, not for {skill} alone",
+                    hint=f"for one skill there are: {able}" if able else "give it once, beside the skills",
+                )
+            if known.draws and not draws:
+                raise UsageError(
+                    f"parameter {name} has no effect on {skill}, which was sparsified when it was registered"
+                )
+        return {name: _setting(self._known(name), value) for name, value in sorted(given.items())}
+
+    def agree(self, parameters: Mapping[str, Setting]) -> None:
+        """Raise UsageError for parameters that do not go together, where they are the same for every tensor."""
+        if self.consistent is not None and not any(map(varies, parameters.values())):
+            self.consistent({name: constant(value) for name, value in parameters.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """What the method is, takes and needs, as plain values."""
@@ -176,7 +194,7 @@ class Method:
             "parameters": [parameter.to_dict() for parameter in self.parameters],
         }
 
-    def sums(self, parameters: Mapping[str, ParameterValue], skills: int) -> bool:
+    def sums(self, parameters: Mapping[str, Setting], skills: int) -> bool:
         """Whether weights are divided by their sum, which then must not be zero."""
         if isinstance(self.how, Fused):
             return self.how.normalizes and bool(parameters["normalize"])
@@ -184,7 +202,7 @@ class Method:
             return self.how.sums and skills > 1
         return self.how.averages
 
-    def check_skills(self, weights: Sequence[float]) -> None:
+    def check_skills(self, weights: Sequence[Setting]) -> None:
         """Raise UsageError where the method cannot take so many skills, or none with such weights."""
         least, most = self.skills
         if len(weights) < least or (most is not None and len(weights) > most):
@@ -200,8 +218,24 @@ class Method:
                 hint="write the skills without weights: base + one + two",
             )
 
-    def _unknown(self, name: str, known: tuple[str, ...]) -> UsageError:
+    def _known(self, name: str) -> Parameter:
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        known = [parameter.name for parameter in self.parameters]
         near = difflib.get_close_matches(name, known, n=1)
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
         hint = f"did you mean {near[0]!r}? {takes}" if near else takes
-        return UsageError(f"method {self.name} has no parameter {name!r}", hint=hint)
+        raise UsageError(f"method {self.name} has no parameter {name!r}", hint=hint)
+
+
+def _setting(parameter: Parameter, given: object) -> Setting:
+    setting = checked(given, parameter.check, parameter.name)
+    if varies(setting) and not parameter.varies:
+        raise UsageError(
+            f"parameter {parameter.name} is one for the whole model, found {given!r}", hint=parameter.summary
+        )
+    # What the 16-bit mask really drops is what is recorded and rescaled by.
+    if parameter.name == "drop_rate" and parameter.draws:
+        return mapped(setting, lambda rate: quantized_drop_rate(keep_threshold(float(rate))))
+    return setting

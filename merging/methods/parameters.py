@@ -6,14 +6,19 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from merging.settings import Value
 from storage.errors import UsageError
 
-ParameterValue = float | int | bool | str
+ParameterValue = Value
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a method: its type, default and range (``low`` ≤ value < or ≤ ``high``)."""
+    """One parameter of a method: its type, default and range (``low`` ≤ value < or ≤ ``high``).
+
+    ``draws``: it only has an effect on skills that are stored unsparsified. ``each``: it may be given for each skill on
+    its own. A parameter that is a real number may differ from tensor to tensor (``merging.settings``).
+    """
 
     name: str
     default: ParameterValue
@@ -23,7 +28,8 @@ class Parameter:
     open_low: bool = False
     open_high: bool = False
     choices: tuple[str, ...] = ()
-    draws: bool = False  # only has an effect on skills that are stored unsparsified
+    draws: bool = False
+    each: bool = False
 
     def check(self, value: object) -> ParameterValue:
         """The value in its type, or UsageError saying what is allowed."""
@@ -37,7 +43,19 @@ class Parameter:
 
     def to_dict(self) -> dict[str, Any]:
         """What it is and may be, as plain values."""
-        return {"name": self.name, "default": self.default, "allowed": self.allowed, "summary": self.summary}
+        return {
+            "name": self.name,
+            "default": self.default,
+            "allowed": self.allowed,
+            "summary": self.summary,
+            "varies": self.varies,
+            "each": self.each,
+        }
+
+    @property
+    def varies(self) -> bool:
+        """Whether it may differ from tensor to tensor."""
+        return isinstance(self.default, float)
 
     @property
     def allowed(self) -> str:
@@ -80,10 +98,19 @@ class Parameter:
 
 LAMBDA = Parameter("lambda", 1.0, "λ, scale of the merged delta", -1e30, 1e30)
 DROP_RATE = Parameter(
-    "drop_rate", 0.9, "p, drop rate of DARE for skills stored unsparsified", 0.0, 1.0, open_high=True, draws=True
+    "drop_rate",
+    0.9,
+    "p, drop rate of DARE for skills stored unsparsified",
+    0.0,
+    1.0,
+    open_high=True,
+    draws=True,
+    each=True,
 )
 SEED = Parameter("seed", 0, "seed of DARE's masks for skills stored unsparsified", 0, (1 << 53) - 1, draws=True)
-DENSITY = Parameter("density", 0.2, "share of each skill's values that trimming keeps", 0.0, 1.0, open_low=True)
+DENSITY = Parameter(
+    "density", 0.2, "share of each skill's values that trimming keeps", 0.0, 1.0, open_low=True, each=True
+)
 TRIM = Parameter(
     "trim",
     "model",

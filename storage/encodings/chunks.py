@@ -54,7 +54,20 @@ class LowRankChunk:
         return np.ascontiguousarray(factors[0]), np.ascontiguousarray(factors[1])
 
 
-ChunkTerm = KeptChunk | LowRankChunk
+@dataclass(frozen=True)
+class DenseChunk:
+    """A delta's values as they are, fp32, from element ``start`` on."""
+
+    values: Floats
+    start: int
+
+    @property
+    def count(self) -> int:
+        """Elements of the chunk."""
+        return self.values.size
+
+
+ChunkTerm = KeptChunk | LowRankChunk | DenseChunk
 
 
 def dense(term: ChunkTerm, base: Bits) -> Floats:
@@ -63,6 +76,8 @@ def dense(term: ChunkTerm, base: Bits) -> Floats:
         out = np.empty(term.count, np.float32)
         kernels.low_rank(*term.product(), np.float32(term.scaling), term.start, out)
         return out
+    if isinstance(term, DenseChunk):
+        return term.values
     if not term.data and not _means_rounding(term):
         return np.zeros(term.count, np.float32)
     places, data = _kept(term)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from storage.dtypes import DTYPES
 from storage.encodings import int4
-from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk, dense, split_stored, stored_mask
+from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, LowRankChunk, dense, split_stored, stored_mask
 from storage.encodings.numeric import Bits, Floats, read_only
 from storage.encodings.numeric_kernels import DTYPE
 from storage.encodings.philox import FULL
@@ -91,7 +91,7 @@ def pack(terms: Sequence[ChunkTerm], base: Bits) -> Packed:
         record["start"], record["count"] = term.start, term.count
         if isinstance(term, LowRankChunk):
             _low_rank(packing, record, term)
-        elif _rare(term):
+        elif isinstance(term, DenseChunk) or _rare(term):
             record["values"] = DENSE
             packing.add_floats(record, dense(term, base))
         else:

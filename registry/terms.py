@@ -1,0 +1,180 @@
+"""From the names of an expression to the versions behind them: the target base, and what is added to it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from merging.expression import Expression, Term, pointed
+from merging.recipe import Chosen
+from registry.records.catalog import resolve
+from registry.records.contents import load_deltas, load_tensors
+from registry.records.lookup import find_versions, versions_by_id
+from registry.records.names import Reference, parse_reference
+from registry.records.tables import ModelVersion
+from storage.checkpoints.tensors import listed
+from storage.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The versions of an expression. ``others``: bases, beside its own, that skills were made against."""
+
+    base: ModelVersion
+    skills: tuple[ModelVersion, ...]
+    chosen: Mapping[str, Chosen]  # by skill digest
+    others: tuple[ModelVersion, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A term and the version that it names."""
+
+    term: Term
+    version: ModelVersion
+
+
+def resolve_terms(session: Session, expression: Expression) -> Resolved:
+    """Look every name up. Raises UsageError, NotFound or Conflict pointing at the term."""
+    first = _at(expression, 0, lambda: resolve(session, parse_reference(expression.base), kinds=("base", "skill")))
+    base = first if first.kind == "base" else _base_of(session, [first])[first.id]
+    found = find_versions(session, [parse_reference(term.reference) for term in expression.terms])
+    parts = [_Part(term, _version(session, expression, term, found)) for term in expression.terms]
+    if first.kind == "skill":
+        target = Term(expression.base, 1.0, expression.text.index(expression.base))
+        parts = [_Part(target, first), *parts]
+    skills = [part for part in parts if part.version.kind == "skill"]
+    if not skills:
+        raise pointed(expression.text, len(expression.text), "no skill is added to the base")
+    _refuse_twice(expression, skills)
+    own = _base_of(session, (part.version for part in skills))
+    groups = _groups(expression, parts, own)
+    for part in skills:
+        _refuse_other_base(session, expression, part, own[part.version.id], base, groups.get(part.term.group, []))
+    others = {each.digest: each for each in (own[part.version.id] for part in skills) if each.digest != base.digest}
+    return Resolved(
+        base,
+        tuple(part.version for part in skills),
+        {part.version.digest: _chosen(part.term, own[part.version.id]) for part in skills},
+        tuple(others.values()),
+    )
+
+
+def _chosen(term: Term, own: ModelVersion) -> Chosen:
+    return Chosen(term.weight, term.parameters, own.digest)
+
+
+def _base_of(session: Session, skills: Iterable[ModelVersion]) -> dict[int, ModelVersion]:
+    """The base that each skill was made against, by the skill's id."""
+    deltas = load_deltas(session, [skill.id for skill in skills])
+    bases = versions_by_id(session, (delta.base_version_id for delta in deltas.values()))
+    return {skill: bases[delta.base_version_id] for skill, delta in deltas.items()}
+
+
+def _version(
+    session: Session, expression: Expression, term: Term, found: Mapping[Reference, ModelVersion]
+) -> ModelVersion:
+    reference, kinds = parse_reference(term.reference), ("skill",) if term.group is None else ("skill", "base")
+    version = found.get(reference)
+    if version is not None and version.kind in kinds:
+        return version
+    # Asked again, and alone, it says what is wrong.
+    return _at(expression, term.position, lambda: resolve(session, reference, kinds=kinds))
+
+
+def _groups(
+    expression: Expression, parts: list[_Part], own: Mapping[int, ModelVersion]
+) -> dict[int | None, list[ModelVersion]]:
+    """The bases that parentheses name, which must be what their skills are deltas from."""
+    groups: dict[int, list[_Part]] = defaultdict(list)
+    for part in parts:
+        if part.term.group is not None:
+            groups[part.term.group].append(part)
+    named: dict[int | None, list[ModelVersion]] = {}
+    for group, members in groups.items():
+        bases = [part for part in members if part.version.kind == "base"]
+        if bases:
+            _check_group(expression, members, bases, own)
+        named[group] = [part.version for part in bases]
+    return named
+
+
+def _check_group(
+    expression: Expression, members: list[_Part], bases: list[_Part], own: Mapping[int, ModelVersion]
+) -> None:
+    """Models minus models are a delta where their factors cancel, and each base is that of some skill."""
+    stands = {own[part.version.id].digest for part in members if part.version.kind == "skill"}
+    for part in bases:
+        if part.version.digest not in stands:
+            raise pointed(
+                expression.text,
+                part.term.position,
+                f"no skill within these parentheses is a fine-tune of {part.version.reference}",
+                "write for instance general + 0.4*(math - pretrained), where math is a skill of pretrained",
+            )
+        if part.term.parameters:
+            raise pointed(expression.text, part.term.position, "a base has no parameters of a method")
+    if abs(sum(part.term.factor for part in members)) > 1e-9:
+        raise pointed(
+            expression.text,
+            bases[0].term.position,
+            "within these parentheses models do not cancel, so what is left is no delta",
+            "subtract the base as often as fine-tunes are added: 0.5*math + 0.5*code - pretrained",
+        )
+
+
+def _refuse_other_base(
+    session: Session,
+    expression: Expression,
+    part: _Part,
+    own: ModelVersion,
+    base: ModelVersion,
+    named: list[ModelVersion],
+) -> None:
+    if own.digest == base.digest or any(own.digest == each.digest for each in named):
+        return
+    differing = _differing(session, own, base)
+    skill, text = part.version, expression.text
+    raise Conflict(
+        f"{skill.reference} is a skill of {own.reference}, not of {base.reference}: the two differ in "
+        f"{listed(differing)}\n  {text}\n  {' ' * part.term.position}^",
+        hint=f"a delta fits its own base: begin the expression with {own.reference}; or, to add it to another base on "
+        f"purpose, write ({part.term.reference} - {own.name})",
+        details={"tensors": differing},
+    )
+
+
+def _differing(session: Session, one: ModelVersion, other: ModelVersion) -> list[str]:
+    """Names of the tensors that two bases do not share."""
+    ours, theirs = (
+        {tensor.name: (tensor.dtype, tensor.shape, tensor.digest) for tensor in load_tensors(session, version.id)}
+        for version in (one, other)
+    )
+    return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+
+
+def _refuse_twice(expression: Expression, parts: list[_Part]) -> None:
+    seen: dict[str, ModelVersion] = {}
+    for part in parts:
+        skill = part.version
+        if skill.digest in seen:
+            first = seen[skill.digest]
+            same = "stands here twice" if first.id == skill.id else f"is the same content as {first.reference}"
+            raise pointed(
+                expression.text, part.term.position, f"{skill.reference} {same}", "add the weights up in one term"
+            )
+        seen[skill.digest] = skill
+
+
+def _at(expression: Expression, position: int, find: Callable[[], ModelVersion]) -> ModelVersion:
+    """Run ``find`` and show where in the expression the name stands that it did not find."""
+    text = expression.text
+    position = position or text.index(expression.base)
+    try:
+        return find()
+    except (NotFound, Conflict) as error:
+        message = f"{error.message}\n  {text}\n  {' ' * position}^"
+        raise type(error)(message, hint=error.hint, details=error.details) from error
