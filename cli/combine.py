@@ -9,7 +9,15 @@ import typer
 
 from cli import report
 from cli.compiled import load_compiler
-from cli.options import DtypeOption, HeadOption, MethodOption, ParameterOption, parse_parameters
+from cli.options import (
+    DtypeOption,
+    HeadOption,
+    MethodOption,
+    ParameterOption,
+    RecipeOption,
+    one_target,
+    parse_parameters,
+)
 from cli.units import parse_size
 from cli.verb import Invocation, verb
 
@@ -19,9 +27,12 @@ def merge(
     invocation: Invocation,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the merge; its next version is made.")],
     expression: Annotated[
-        str,
-        typer.Argument(metavar="EXPRESSION", help='What to combine, as in "llama + 0.6*math - 0.2*toxic@prod".'),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="EXPRESSION", help='What to combine, as in "llama + 0.6*math - 0.2*toxic@prod".', show_default=False
+        ),
+    ] = None,
+    recipe: RecipeOption = None,
     method: MethodOption = None,
     param: ParameterOption = None,
     head: HeadOption = None,
@@ -31,8 +42,8 @@ def merge(
     with invocation.open() as store:
         merged = store.merge(
             name,
-            expression,
-            method=method or "task_arithmetic",
+            one_target(expression, recipe, "an expression"),
+            method=method,
             parameters=parse_parameters(param),
             head=head,
             dtype=dtype,
@@ -44,8 +55,12 @@ def merge(
 def materialize(
     invocation: Invocation,
     target: Annotated[
-        str, typer.Argument(metavar="MERGE|EXPRESSION", help="A merge, NAME[@VERSION|@ALIAS], or an expression.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="MERGE|EXPRESSION", help="A merge, NAME[@VERSION|@ALIAS], or an expression.", show_default=False
+        ),
+    ] = None,
+    recipe: RecipeOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder to write; else the store's cache, path printed."),
@@ -74,7 +89,7 @@ def materialize(
     load_compiler()
     with invocation.open() as store:
         materialized = store.materialize(
-            target,
+            one_target(target, recipe, "a merge or an expression"),
             output=output,
             device=device,
             method=method,

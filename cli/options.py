@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mergestore import UsageError
+from merging.setting_text import parse_setting
 
 MethodOption = Annotated[
     str | None,
@@ -33,6 +35,10 @@ DtypeOption = Annotated[
     str | None,
     typer.Option("--dtype", metavar="DTYPE", help="Type of the result: BF16, F16 or F32; else the base's own."),
 ]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option("--recipe", "-r", metavar="FILE", help="Read what to combine, and how, from a YAML or JSON file."),
+]
 LicenceOption = Annotated[
     str | None,
     typer.Option("--licence", metavar="SPDX", help="Licence of the weights, as an SPDX id or any short text."),
@@ -48,18 +54,15 @@ def parse_parameters(given: Sequence[str] | None) -> dict[str, object] | None:
             raise UsageError(f"--param {word!r} is not NAME=VALUE", hint="Write for instance: --param density=0.2")
         if name in parameters:
             raise UsageError(f"--param {name} is given twice", hint="Give each parameter once.")
-        parameters[name] = _value(text)
+        parameters[name] = parse_setting(text, f"--param {name}")
     return parameters or None
 
 
-def _value(text: str) -> object:
-    """A number or truth value where the text spells one, else the text itself."""
-    truths = {"true": True, "false": False}
-    if text.lower() in truths:
-        return truths[text.lower()]
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
+def one_target(given: str | None, recipe: Path | None, what: str) -> str | Path:
+    """What stands on the command line or in a recipe file. Raises UsageError unless it is one of the two."""
+    if (given is None) == (recipe is None):
+        raise UsageError(
+            f"Say what to combine once: {what}, or a recipe file.",
+            hint='For instance "llama + 0.6*math", or --recipe recipe.yml',
+        )
+    return given if given is not None else recipe  # type: ignore[return-value]  # one of them is not None

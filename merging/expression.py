@@ -3,7 +3,7 @@
     expression = name { (" + " | " - ") term }
     term       = [weight "*"] ( name [own] | "(" term { (" + " | " - ") term } ")" )
     weight     = number | "[" number {"," number} "]" | "{" pattern ":" value {"," pattern ":" value} "}"
-    own        = "{" parameter ":" value {"," parameter ":" value} "}"
+    own        = "{" parameter ":" setting {"," parameter ":" setting} "}"
     name       = [namespace "/"] word ["@" (version | alias)]
 
 Operators stand between spaces, because names may hold hyphens and dots. The first name is the target. A weight is a
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from merging.recipe import MAX_WEIGHT
-from merging.setting_text import Trouble, read_pairs, read_setting, skip
+from merging.setting_text import Trouble, read_parameters, read_setting, skip
 from merging.settings import Setting, constant, mapped, values, varies
 from storage.errors import UsageError
 
@@ -152,7 +152,7 @@ def _own(text: str, position: int) -> tuple[dict[str, Any], int]:
     """The parameters in braces after a name."""
     if not text.startswith("{", position):
         return {}, position
-    pairs, end = _read(text, position, read_pairs)
+    pairs, end = _read(text, position, read_parameters)
     parameters = dict(pairs)
     if len(parameters) < len(pairs):
         raise pointed(text, position, "a parameter is given twice")

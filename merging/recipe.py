@@ -197,7 +197,7 @@ def read_recipe(document: Any) -> Recipe:
             method=document["method"],
             base=document["base"],
             terms=tuple(_read_term(term) for term in document["terms"]),
-            parameters=document["parameters"],
+            parameters=_table(document["parameters"]),
             head=document["head"],
             dtype=document["dtype"],
             files=document["files"],
@@ -213,8 +213,14 @@ def read_recipe(document: Any) -> Recipe:
 def _read_term(term: Mapping[str, Any]) -> RecipeTerm:
     weight = term["weight"]
     return RecipeTerm(
-        term["skill"], weight if varies(weight) else float(weight), term.get("parameters", {}), term.get("base")
+        term["skill"], weight if varies(weight) else float(weight), _table(term.get("parameters", {})), term.get("base")
     )
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no table of parameters")
+    return value
 
 
 def _sound(recipe: Recipe) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from merging.settings import Setting, varies
@@ -10,8 +11,10 @@ from storage.errors import UsageError
 
 _SPACE = re.compile(r"\s*")
 _WORD = re.compile(r"[^\s,\[\]{}:()]+")
-_PATTERN = re.compile(r"[^,{}:]*[^,{}:\s]")
+_KEY = re.compile(r"[^\s,{}:\"](?:[^,{}:\"]*[^\s,{}:\"])?")
+_QUOTED = re.compile(r'"([^"]*)"')
 _TRUTHS = {"true": True, "false": False}
+Reading = Callable[[str, int], tuple[Any, int]]
 
 
 class Trouble(Exception):
@@ -39,22 +42,26 @@ def parse_setting(text: str, name: str) -> Any:
 def read_setting(text: str, position: int) -> tuple[Any, int]:
     """A setting at a position of a text, and where it ends. Raises Trouble."""
     if text.startswith("{", position):
-        pairs, end = read_pairs(text, position)
+        pairs, end = _read_pairs(text, position, _read_value)
         return [{"value": value} if key == "*" else {"filter": key, "value": value} for key, value in pairs], end
     return _read_value(text, position)
 
 
-def read_pairs(text: str, position: int) -> tuple[list[tuple[str, Any]], int]:
-    """``{key: value, key: value}`` at a position, and where it ends. Raises Trouble."""
+def read_parameters(text: str, position: int) -> tuple[list[tuple[str, Any]], int]:
+    """``{name: setting, name: setting}`` at a position, and where it ends. Raises Trouble."""
+    return _read_pairs(text, position, read_setting)
+
+
+def _read_pairs(text: str, position: int, read: Reading) -> tuple[list[tuple[str, Any]], int]:
     pairs: list[tuple[str, Any]] = []
     position = skip(text, position + 1)
     while True:
-        key = _PATTERN.match(text, position)
+        key = _QUOTED.match(text, position) or _KEY.match(text, position)
         if key is None:
             raise Trouble(position, f"expected a name, found {_found(text, position)}")
         position = _expect(text, key.end(), ":")
-        value, position = _read_value(text, position)
-        pairs.append((key[0], value))
+        value, position = read(text, position)
+        pairs.append((key[key.lastindex or 0], value))
         position = skip(text, position)
         if text.startswith("}", position):
             return pairs, position + 1
@@ -67,8 +74,16 @@ def spelled(setting: Setting) -> str:
         return _number(setting) if isinstance(setting, float) else str(setting).lower()
     if not isinstance(setting[0], dict):
         return f"[{', '.join(map(spelled, setting))}]"
-    choices = (f"{each.get('filter', '*')}: {spelled(each['value'])}" for each in setting)
-    return f"{{{', '.join(choices)}}}"
+    return spelled_pairs({each.get("filter", "*"): each["value"] for each in setting})
+
+
+def spelled_pairs(pairs: Mapping[str, Setting]) -> str:
+    """Values by name, as they are written."""
+    return f"{{{', '.join(f'{_key(name)}: {spelled(value)}' for name, value in pairs.items())}}}"
+
+
+def _key(name: str) -> str:
+    return name if _KEY.fullmatch(name) else f'"{name}"'
 
 
 def _number(value: float) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,6 +13,7 @@ from sqlalchemy.orm import Session
 from merging.expression import parse_expression
 from merging.methods import Method, method_named
 from merging.recipe import Chosen, Recipe, make_recipe, read_recipe
+from merging.recipe_file import read_document, read_file
 from merging.settings import Setting, constant, varies
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
@@ -25,6 +28,8 @@ from storage.digests import parse_json
 from storage.errors import Conflict, IntegrityFailure, NotFound, UsageError
 
 Parameters = Mapping[str, Any]
+Target = str | os.PathLike[str] | Mapping[str, Any]
+"""An expression or a merge's reference; a recipe file; or what stands in one."""
 NO_HEAD = "none"
 
 
@@ -66,6 +71,17 @@ class ResolvedMerge:
         """Every skill that is read, each once: the terms', and the one whose head the result carries."""
         found = {version.id: version for version in (*self.skills, *([self.head] if self.head else []))}
         return tuple(found.values())
+
+
+def asked_for(target: Target, choices: Choices) -> tuple[str, Choices]:
+    """A target as text, and the choices: what a recipe file or document says, under what is chosen beside it."""
+    if isinstance(target, str):
+        return target, choices
+    said = read_document(target, "the recipe") if isinstance(target, Mapping) else read_file(Path(target))
+    parameters = {**(said.parameters or {}), **(choices.parameters or {})}
+    return said.expression, Choices(
+        choices.method or said.method, parameters, choices.head or said.head, choices.dtype or said.dtype
+    )
 
 
 def resolve_expression(session: Session, text: str, choices: Choices) -> ResolvedMerge:

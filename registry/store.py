@@ -33,6 +33,7 @@ from storage.progress import Progress, Silent
 if TYPE_CHECKING:
     import torch
 
+    from registry.merges import Target
     from registry.resident import Masks, Place, Resident
 
 HUB = "hf:"
@@ -141,28 +142,30 @@ class Store:
     def merge(
         self,
         name: str,
-        expression: str,
+        expression: Target,
         *,
-        method: str = "task_arithmetic",
+        method: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         head: str | None = None,
         dtype: str | None = None,
     ) -> Merged:
         """Name and version the recipe of an expression such as ``llama + 0.6*math - 0.2*toxic@prod``.
 
-        ``head`` names the skill whose own tensors (a task head) the result carries, or ``none``. ``dtype`` is the
-        output dtype (F32, F16, BF16); by default the base's.
+        Instead of an expression: the path of a recipe file, or a mapping with what stands in one; what is said beside
+        it counts before what stands there. ``method`` is by default task_arithmetic. ``head`` names the skill whose own
+        tensors (a task head) the result carries, or ``none``. ``dtype`` is the output dtype (F32, F16, BF16); by
+        default the base's.
         """
         from registry import merges
 
         with writing(self.engine) as session:
-            choices = merges.Choices(method, parameters, head, dtype)
-            resolved = merges.resolve_expression(session, expression, choices)
+            asked, choices = merges.asked_for(expression, merges.Choices(method, parameters, head, dtype))
+            resolved = merges.resolve_expression(session, asked, choices)
             return merges.record_merge(session, name, resolved, actor=self.actor)
 
     def materialize(
         self,
-        target: str,
+        target: Target,
         *,
         output: str | Path | None = None,
         device: str = "cpu",
@@ -177,7 +180,7 @@ class Store:
         wait: bool = True,
         progress: Progress | None = None,
     ) -> Materialized:
-        """Compute a merge (by reference) or an expression into a model folder that transformers loads.
+        """Compute a merge (by reference), an expression or a recipe file into a model folder that transformers loads.
 
         Without ``output`` the folder lies in the store's cache and is reused. ``shard_size`` is in bytes. With
         ``wait`` False the provenance stays in the outbox for ``sync``.
@@ -186,8 +189,7 @@ class Store:
 
         return materializing.materialize_to_folder(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            target,
-            merges.Choices(method, parameters, head, dtype),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype)),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
@@ -202,7 +204,7 @@ class Store:
 
     def load(
         self,
-        target: str,
+        target: Target,
         *,
         device: str = "cpu",
         method: str | None = None,
@@ -216,8 +218,7 @@ class Store:
 
         return materializing.load_tensors(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            target,
-            merges.Choices(method, parameters, head, dtype),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype)),
             device,
             threads,
         )

@@ -39,6 +39,34 @@ def test_accepted(text, base, terms):
     assert parsed(text) == (base, terms)
 
 
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("general + 0.4*(math - pretrained)", [("math", 0.4, 1.0), ("pretrained", -0.4, -1.0)]),
+        ("general - (math - pretrained)", [("math", -1.0, 1.0), ("pretrained", 1.0, -1.0)]),
+        ("a + 0.5*(b + 0.5*(c - d))", [("b", 0.5, 1.0), ("c", 0.25, 0.5), ("d", -0.25, -0.5)]),
+        ("a + 2*( b )", [("b", 2.0, 1.0)]),
+        ("a + [0, 1]*(b - 0.5*c)", [("b", [0.0, 1.0], 1.0), ("c", [0.0, -0.5], -0.5)]),
+    ],
+)
+def test_parentheses_multiply_out(text, terms):
+    found = parse_expression(text).terms
+    assert [(term.reference, term.weight, term.factor) for term in found] == terms
+    assert {term.group for term in found} == {text.index("(")}
+
+
+def test_weights_by_depth_and_by_name_and_parameters_of_one_skill():
+    text = 'a - [0, .5, 1]*b{density: 0.3, gamma: [0, 0.1]} + {self_attn: 0.3, "x,y": [0, 1], *: 0.5}*c'
+    one, other = parse_expression(text).terms
+    assert one.weight == [0.0, -0.5, -1.0]
+    assert one.parameters == {"density": 0.3, "gamma": [0, 0.1]}
+    assert other.weight == [
+        {"filter": "self_attn", "value": 0.3},
+        {"filter": "x,y", "value": [0, 1]},
+        {"value": 0.5},
+    ]
+
+
 def test_terms_know_where_they_stand():
     expression = parse_expression("llama + 0.6*math - code")
     assert [expression.text[term.position :][:4] for term in expression.terms] == ["0.6*", "code"]
@@ -65,7 +93,18 @@ def test_terms_know_where_they_stand():
         ("llama + 0.5*^0.5*math", "'*' cannot stand in a name"),
         ("llama + ^*math", "expected a name, found '*'"),
         ("llama + math^*0.5", "'*' cannot stand in a name"),
-        ("llama + ^(math - code)", "expected a name, found '('"),
+        ("llama + ^(math - code", "this parenthesis is not closed"),
+        ("llama + math^) - code", "')' closes nothing"),
+        ("llama + (math - code)^)", "')' closes nothing"),
+        ("llama + 0.5*(^)", "expected a name, found ')'"),
+        ("llama + (math ^-code)", "expected ' + ' or ' - ' between spaces"),
+        ("llama + ^[0, true]*math", "True is not a number"),
+        ("llama + [0, 1 ^math", "expected ',', found 'm'"),
+        ("llama + [0, 1]^math", "expected '*' between a weight and what it weighs"),
+        ("llama + {self_attn 0.3^}*math", "expected ':', found '}'"),
+        ("llama + [0, 1]*^([0, 1]*math - code)", "within another such weight"),
+        ("llama + ^[0, 1e31]*math", "too large"),
+        ("llama + math^{density: 0.1, density: 0.2}", "given twice"),
         ("llama + math^@", "'@' cannot stand in a name"),
         ("llama + math@1^@2", "'@' cannot stand in a name"),
         ("llama + a/b^/c", "'/' cannot stand in a name"),

@@ -12,25 +12,9 @@ from storage.encodings.coding import EXACT, Coding, dare_coding
 from storage.encodings.philox import keep_threshold, mask, mask_key
 from storage.errors import InputRefused, UsageError
 from storage.progress import Silent
-from tests.unit.tiny_models import Tiny, raw, stored_sparse, tensor
+from tests.unit.tiny_models import raw, stored_sparse, tensor
 
 RNG = np.random.default_rng(11)
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    """Makes tiny bases; closed at the end."""
-    made = []
-
-    def make(**tensors):
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(Tiny(folder, tensors))
-        return made[-1]
-
-    yield make
-    for base in made:
-        base.close()
 
 
 def zeros(n, dtype="F32"):

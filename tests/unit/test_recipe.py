@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from merging.methods import METHODS
-from merging.recipe import MAX_WEIGHT, make_recipe, read_recipe, weight_sum
+from merging.recipe import MAX_WEIGHT, check_sum, make_recipe, read_recipe
 from storage.digests import canonical_json, parse_json
 from storage.errors import IntegrityFailure, UsageError
 
@@ -127,7 +127,10 @@ def test_parameters_without_effect_are_not_recorded_and_refused_when_given():
         ("linear", {"normalize": "maybe"}, "true or false"),
         ("task_arithmetic", {"lambda": float("inf")}, "at least"),
         ("task_arithmetic", {"lambda": None}, "a number"),
-        ("task_arithmetic", {"lambda": [1]}, "a number"),
+        ("task_arithmetic", {"lambda": [[1]]}, "a number"),
+        ("task_arithmetic", {"lambda": []}, "an empty list"),
+        ("dare_ties", {"seed": [1, 2]}, "one for the whole model"),
+        ("ties", {"density": [0.1, 0.2]}, "one cutoff for all"),
     ],
 )
 def test_parameters_are_checked(method, parameters, says):
@@ -159,11 +162,8 @@ def test_weights_that_cancel_cannot_be_normalized(weights):
 
 def test_the_sum_of_weights_is_rounded_once():
     """Whatever the order of the terms and the version of Python, whose own sum changed in 3.12."""
-    weights = dict(enumerate((1e16, 1.0, -1e16, 0.1, 0.1, 0.1)))
-    recipe = make_recipe("task_arithmetic", BASE, {digest(n): w for n, w in weights.items()}, {})
-    assert weight_sum(recipe) == 1.3
-    recipe = make_recipe("linear", BASE, {digest(n): 0.1 for n in range(10)}, {})
-    assert weight_sum(recipe) == 1.0
+    assert check_sum("linear", (1e9, 1.0, -1e9, 0.1, 0.1, 0.1), can_choose=True) == 1.3
+    assert check_sum("linear", [0.1] * 10, can_choose=True) == 1.0
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), -float("inf"), 2 * MAX_WEIGHT])

@@ -11,7 +11,7 @@ from merging import reference
 from merging.materializer import materialize
 from merging.plan import make_plan
 from merging.preparing import prepared
-from merging.recipe import make_recipe
+from merging.recipe import Chosen, make_recipe
 from merging.sinks import MemorySink
 from storage.checkpoints.checkpoint import TensorSource, open_checkpoint
 from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
@@ -148,13 +148,16 @@ class Tiny:
         self.opened.append(DeltaFile.open(path))
         return self.opened[-1]
 
-    def plan(self, method: str, skills: list[tuple[DeltaFile, float]], dtype: str | None = None, **parameters):
-        """The plan of a recipe, with trimming cutoffs where the method trims. ``lambda_`` stands for lambda."""
+    def plan(self, method: str, skills: list[tuple], dtype: str | None = None, **parameters):
+        """The plan of a recipe, with what its first passes find. ``lambda_`` stands for lambda.
+
+        ``skills``: deltas with weights, and perhaps parameters of their own.
+        """
         given = {name.rstrip("_"): value for name, value in parameters.items()}
-        deltas = {delta.manifest.digest: delta for delta, _ in skills}
+        deltas = {delta.manifest.digest: delta for delta, *_ in skills}
         sparse = frozenset(digest for digest, delta in deltas.items() if stored_sparse(delta))
-        weights = {delta.manifest.digest: weight for delta, weight in skills}
-        recipe = make_recipe(method, digest_of(self.tensors), weights, given, stored_sparse=sparse, dtype=dtype)
+        chosen = {delta.manifest.digest: Chosen(*said) for delta, *said in skills}
+        recipe = make_recipe(method, digest_of(self.tensors), chosen, given, stored_sparse=sparse, dtype=dtype)
         plan = make_plan(recipe, self.source, self.digests, deltas)
         return prepared(plan, 1, Silent())
 

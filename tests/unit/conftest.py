@@ -1,4 +1,4 @@
-"""Tiny bases whose fine-tunes are merged by one method or another."""
+"""Tiny bases whose fine-tunes are merged one way or another."""
 
 import pytest
 
