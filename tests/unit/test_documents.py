@@ -74,7 +74,7 @@ def test_command_lines_parse(page, line):
         if isinstance(reference, str):
             parse_reference(reference)
     expression = given.get("expression") or given.get("target")
-    if verb in ("merge", "materialize") and " " in expression:
+    if verb in ("merge", "materialize") and " " in (expression or ""):
         parse_expression(expression)
 
 
