@@ -39,10 +39,11 @@ def merge(
     dtype: DtypeOption = None,
 ) -> None:
     """Name and version a recipe over a base model and its skills."""
+    target = one_target(expression, recipe, "an expression")
     with invocation.open() as store:
         merged = store.merge(
             name,
-            one_target(expression, recipe, "an expression"),
+            target,
             method=method,
             parameters=parse_parameters(param),
             head=head,
@@ -86,10 +87,11 @@ def materialize(
 ) -> None:
     """Compute a merge into a model folder, ready for transformers."""
     parameters, largest = parse_parameters(param), parse_size(shard_size)
+    asked = one_target(target, recipe, "a merge or an expression")
     load_compiler()
     with invocation.open() as store:
         materialized = store.materialize(
-            one_target(target, recipe, "a merge or an expression"),
+            asked,
             output=output,
             device=device,
             method=method,

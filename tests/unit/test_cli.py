@@ -131,7 +131,7 @@ def _cpu_seconds(words):
         (["audi"], "Did you mean 'audit'?"),
         (["register"], "Missing command"),
         (["register", "skil"], "Did you mean 'skill'?"),
-        (["merge", "assistant"], "Missing argument 'EXPRESSION'"),
+        (["merge", "assistant"], "Say what to combine once"),
         (["register", "skill", "math", "somewhere"], "Missing option '--base'"),
         (["list", "--jsn"], "No such option"),
         (["register", "skill", "math", "x", "--base", "b", "--drop-rate", "much"], "--drop-rate"),
