@@ -31,7 +31,7 @@ def merge(
 def dense(term: ChunkTerm, base: Bits) -> Floats:
     """The fp32 delta values of a chunk, zero where dropped."""
     if isinstance(term, LowRankChunk):
-        return _low_rank(term)
+        return _low_rank(term) if term.gains is None else _rescaled(term, widen(base, term.base_dtype))
     if isinstance(term, DenseChunk):
         return term.values
     kept, data = _kept(term)
@@ -69,6 +69,13 @@ def _low_rank(term: LowRankChunk) -> Floats:
     product *= np.float32(term.scaling)
     flat = (product.T if term.transposed else product).reshape(-1)
     return flat[term.start : term.start + term.count].copy()
+
+
+def _rescaled(term: LowRankChunk, own: Floats) -> Floats:
+    assert term.gains is not None
+    shape = (term.a.shape[1], term.b.shape[0]) if term.transposed else (term.b.shape[0], term.a.shape[1])
+    gains = np.broadcast_to(term.gains if term.transposed else term.gains[:, None], shape).reshape(-1)
+    return gains[term.start : term.start + term.count] * (own + _low_rank(term)) - own
 
 
 def _values(contribution: Contribution, base: Bits) -> Floats:

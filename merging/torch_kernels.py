@@ -106,7 +106,7 @@ def mask(key: int, threshold: int, start: int, count: int, device: torch.device)
 def dense(term: ChunkTerm, base: Tensor) -> Tensor:
     """The chunk's delta values as fp32, zero where dropped. Raises IntegrityFailure when its bytes do not fit."""
     if isinstance(term, LowRankChunk):
-        return _low_rank(term, base.device)
+        return _low_rank(term, base.device) if term.gains is None else _rescaled(term, base)
     if isinstance(term, DenseChunk):
         return torch.from_numpy(term.values).to(base.device)
     device = base.device
@@ -222,6 +222,14 @@ def _low_rank(term: LowRankChunk, device: torch.device) -> Tensor:
     product *= _fp32(term.scaling)
     offset = term.start - first * width
     return product.reshape(-1)[offset : offset + term.count]
+
+
+def _rescaled(term: LowRankChunk, base: Tensor) -> Tensor:
+    own = widen(base, term.base_dtype)
+    place = torch.arange(term.start, term.start + term.count, device=base.device)
+    row = place % term.width if term.transposed else place // term.width
+    gains = torch.tensor(term.gains, device=base.device)[row]
+    return gains * (own + _low_rank(term, base.device)) - own
 
 
 def _values(contribution: Contribution, base: Tensor, device: torch.device) -> Tensor:

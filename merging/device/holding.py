@@ -149,11 +149,12 @@ def _part(term: HeldTerm, layout: Layout, *, pinned: bool, gathers: bool) -> _Pa
 
 
 def _chunks(term: TensorTerm) -> list[ChunkTerm]:
-    count = 1 if term.factors is not None else chunk_count(term.tensor.elements)
+    plain = term.factors is not None and len(term.factors) == 2  # which tell of all chunks
+    count = 1 if plain else chunk_count(term.tensor.elements)
     return [term.chunk(index) for index in range(count)]
 
 
-def _bits(raw: Bits, dtype: str, chunk: KeptChunk) -> Bits:
+def _bits(raw: Bits, dtype: str, chunk: ChunkTerm) -> Bits:
     itemsize = DTYPES[dtype].itemsize
     piece = raw[chunk.start * itemsize : (chunk.start + chunk.count) * itemsize]
     return as_bits(piece.data, dtype)

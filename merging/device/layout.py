@@ -19,7 +19,7 @@ from merging.device import tables
 from merging.device.tables import SPAN
 from storage.dtypes import DTYPES
 from storage.encodings import int4, magnitude, sign
-from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk, kept_places, rebuild
+from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk, kept_places, rebuild, rescaled
 from storage.encodings.frames import CHUNK
 from storage.encodings.numeric import Bits, join_planes
 from storage.encodings.numeric_kernels import DTYPE
@@ -61,13 +61,13 @@ class Layout:
         return (self.kind & 7, self.select != tables.ALL.value) == (tables.INT4.value, True)
 
 
-def lay_out(chunks: Sequence[ChunkTerm], base: Callable[[KeptChunk], Bits]) -> Layout:
+def lay_out(chunks: Sequence[ChunkTerm], base: Callable[[ChunkTerm], Bits]) -> Layout:
     """Lay out one tensor's term, or one chunk of it. ``base``: the base's bit patterns of a chunk, if asked for.
 
     Raises IntegrityFailure where a chunk's bytes cannot be what they should.
     """
     if isinstance(chunks[0], LowRankChunk):
-        return _factors(chunks[0])
+        return _factors(chunks[0]) if chunks[0].gains is None else _rescaled(chunks, base)
     kept = tuple(chunk for chunk in chunks if isinstance(chunk, KeptChunk))
     pieces = [_piece(chunk, base) for chunk in kept]
     first, coding = kept[0], kept[0].coding
@@ -111,7 +111,7 @@ class _Piece:
     places: Array | None = None
 
 
-def _piece(chunk: KeptChunk, base: Callable[[KeptChunk], Bits]) -> _Piece:
+def _piece(chunk: KeptChunk, base: Callable[[ChunkTerm], Bits]) -> _Piece:
     places, data = _stored(chunk)
     if chunk.coding.values == "exact":
         chosen = kept_places(chunk)
@@ -204,6 +204,17 @@ def _factors(chunk: LowRankChunk) -> Layout:
     }
     arrays = {tables.LINES.value: np.ravel(lines), tables.ACROSS.value: np.ravel(across)}
     return Layout(tables.LOW_RANK.value, arrays, numbers, chunk.scaling)
+
+
+def _rescaled(chunks: Sequence[ChunkTerm], base: Callable[[ChunkTerm], Bits]) -> Layout:
+    """Products with gains: the fine-tuned values themselves, which the kernel takes the base from."""
+    values = [rescaled(chunk, base(chunk)) for chunk in chunks if isinstance(chunk, LowRankChunk)]
+    pieces = [_plain(each.view(np.uint32), None) for each in values]
+    return Layout(
+        kind=tables.EXACT.value | tables.ALL.value << 3 | DTYPE["F32"] << DTYPE_SHIFT,
+        arrays={tables.VALUES.value: _joined([piece.values for piece in pieces])},
+        numbers={tables.THRESHOLD.value: FULL},
+    )
 
 
 def _joined(arrays: Sequence[Array]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,9 @@ _FACTORS = {
     ".lora_embedding_A": ("A", True),
     ".lora_embedding_B": ("B", True),
 }
+_MAGNITUDES = (".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 _FOREIGN = ("trainable_tokens", "token_adapter", "modules_to_save", "original_module", "prompt_embeddings")
+_WRAPPED = re.compile(r"\.(modules_to_save\.[^.]+|original_module)\.")
 _SAVE_AGAIN = "save the adapter with PEFT's save_pretrained"
 
 Kind = Literal["linear", "embedding", "conv"]
@@ -44,6 +47,10 @@ class LoraModule:
     A is (rank, …) and B (…, rank), both taken as matrices: the trailing axes of a convolution's A are one. With
     ``transposed`` the product is transposed before it is added (embeddings always, linear layers by
     fan_in_fan_out); a convolution's product is reshaped. ``a`` and ``b`` name tensors of the adapter's source.
+
+    With DoRA ``magnitude`` names a third: the length that each row of base + product is brought to (Liu et al. 2024,
+    *DoRA: weight-decomposed low-rank adaptation*, arXiv 2402.09353), a row being that of the product before any
+    transposing, so an output of a linear layer.
     """
 
     a: str
@@ -54,6 +61,7 @@ class LoraModule:
     kind: Kind
     transposed: bool
     shape: tuple[int, ...]
+    magnitude: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,11 +119,17 @@ def _sort_tensors(
     entries: Mapping[str, TensorEntry], settings: LoraSettings, where: str
 ) -> tuple[dict[str, LoraModule], dict[str, TensorEntry]]:
     factors: dict[tuple[str, bool], dict[str, TensorEntry]] = {}
+    magnitudes: dict[str, TensorEntry] = {}
     replaced: dict[str, TensorEntry] = {}
+    names = {entry.name: _bare_name(entry.name, where) for entry in entries.values()}
     for entry in entries.values():
-        name = _bare_name(entry.name, where)
+        name = names[entry.name]
+        if _is_shadow(name) and _WRAPPED.sub(".", name) in names.values():
+            continue
         suffix = next((suffix for suffix in _FACTORS if name.endswith(suffix)), None)
-        if suffix is None:
+        if length := next((length for length in _MAGNITUDES if name.endswith(length)), None):
+            magnitudes[name.removesuffix(length)] = entry
+        elif suffix is None:
             _refuse_foreign(name, where)
             if name in replaced:
                 raise InputRefused(
@@ -132,6 +146,7 @@ def _sort_tensors(
     if len(modules) < len(factors):
         twice = sorted(module for module, embedded in factors if embedded and (module, False) in factors)
         raise InputRefused(f"{where}: {listed(twice)}: factors both of an embedding and of another layer")
+    modules = _with_magnitudes(modules, magnitudes, entries, settings, where)
     if not modules and not replaced:
         raise InputRefused(f"{where}: the adapter holds no tensors", hint=_SAVE_AGAIN)
     return modules, replaced
@@ -144,13 +159,16 @@ def _bare_name(name: str, where: str) -> str:
     return name.removeprefix(_PREFIX).replace(".base_layer.", ".")
 
 
+def _is_shadow(name: str) -> bool:
+    """Whether it is a bias that PEFT saves once more (bias: all), as it lies in the wrapping of a saved module.
+
+    When loading, PEFT takes the one under the plain name; the original one takes no part.
+    """
+    return name.endswith(".bias") and _WRAPPED.search(name) is not None
+
+
 def _refuse_foreign(name: str, where: str) -> None:
     parts = name.split(".")
-    if "lora_magnitude_vector" in parts:
-        raise InputRefused(
-            f"{where}: tensor {quoted(name)} is a DoRA magnitude, which is not supported",
-            hint="merge the adapter with PEFT's merge_and_unload and register the saved model",
-        )
     if any(part.startswith("lora_") or part in _FOREIGN for part in parts):
         raise InputRefused(f"{where}: unknown adapter tensor {quoted(name)}", hint=_SAVE_AGAIN)
 
@@ -179,6 +197,36 @@ def _module(
     rows, columns = b.shape[0], a.shape[1:]
     shape = (*columns, rows) if transposed else (rows, *columns)
     return LoraModule(a.name, b.name, rank, alpha, settings.scaling(rank, alpha), kind, transposed, shape)
+
+
+def _with_magnitudes(
+    modules: Mapping[str, LoraModule],
+    magnitudes: Mapping[str, TensorEntry],
+    entries: Mapping[str, TensorEntry],
+    settings: LoraSettings,
+    where: str,
+) -> dict[str, LoraModule]:
+    """Every module with its DoRA magnitude, if the settings say DoRA; else none may have one."""
+    if magnitudes and not settings.decomposed:
+        name = quoted(next(iter(magnitudes.values())).name)
+        raise InputRefused(f"{where}: {name} is a DoRA magnitude, but {CONFIG} does not say use_dora", hint=_SAVE_AGAIN)
+    if not settings.decomposed:
+        return dict(modules)
+    names = {f"{module}.weight": entry for module, entry in magnitudes.items()}
+    if odd := sorted(names.keys() ^ modules.keys()):
+        raise InputRefused(
+            f"{where}: with use_dora every module has two factors and a magnitude, but not {listed(odd)}",
+            hint=_SAVE_AGAIN,
+        )
+    for name, module in modules.items():
+        magnitude, rows = names[name], entries[module.b].shape[0]
+        if magnitude.dtype not in MERGEABLE or magnitude.elements != rows:
+            raise InputRefused(
+                f"{where}: {quoted(magnitude.name)} is {magnitude.dtype} {list(magnitude.shape)}; "
+                f"expected are {rows} values of F32, F16 or BF16",
+                hint=_SAVE_AGAIN,
+            )
+    return {name: replace(module, magnitude=names[name].name) for name, module in modules.items()}
 
 
 def _kind(at: str, a: TensorEntry, b: TensorEntry, embedded: bool) -> Kind:

@@ -16,6 +16,7 @@ from storage.errors import InputRefused
 
 _READ = frozenset(
     {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "fan_in_fan_out", "bias"}
+    | {"use_dora"}
     | {"modules_to_save", "init_lora_weights", "base_model_name_or_path"}
 )
 # Where, when and how it was trained: no part of the forward result once the factors are known.
@@ -27,7 +28,6 @@ _HARMLESS = frozenset(
 _MERGE_FIRST = "merge it into its base with PEFT's merge_and_unload, save that, and register the saved model"
 _CANNOT_MERGE = "this adapter is no fixed change of the base's weights, so it cannot become a skill"
 _REFUSED = {
-    "use_dora": ("DoRA (use_dora)", _MERGE_FIRST),
     "use_qalora": ("QALoRA (use_qalora)", _MERGE_FIRST),
     "use_bdlora": ("BD-LoRA (use_bdlora)", _MERGE_FIRST),
     "kasa_config": ("KaSA (kasa_config), which alters the base's weights", _MERGE_FIRST),
@@ -63,6 +63,7 @@ class LoraSettings:
     alphas: tuple[tuple[re.Pattern[str], float], ...]
     rank_stabilized: bool
     fan_in_fan_out: bool
+    decomposed: bool  # DoRA
     base_model_name: str | None
 
     def of(self, module: str) -> tuple[int, float]:
@@ -88,6 +89,7 @@ def read_settings(config: Mapping[str, Any], where: str) -> LoraSettings:
         ),
         rank_stabilized=_truth(config, "use_rslora", where),
         fan_in_fan_out=_truth(config, "fan_in_fan_out", where),
+        decomposed=_truth(config, "use_dora", where),
         base_model_name=_base_name(config),
     )
 

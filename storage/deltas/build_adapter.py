@@ -1,4 +1,7 @@
-"""Making a skill from a PEFT adapter: its own factors, stored exactly; what it replaces, as exact deltas."""
+"""Making a skill from a PEFT adapter: its own factors, stored exactly; what it replaces, as exact deltas.
+
+Of DoRA the gains are stored, and not the magnitudes that they are computed from (``storage.deltas.gains``).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.checkpoints.adapter import Adapter, LoraModule
-from storage.checkpoints.inputs import read_chunk, refuse_not_finite, source_digest
+from storage.checkpoints.inputs import read_chunk, refuse_not_finite, source_digest, tensor_digests
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.align import Alignment, MissingTensor
 from storage.deltas.align_adapter import AdapterAlignment, align_adapter
@@ -17,6 +20,7 @@ from storage.deltas.base_model import BaseModel
 from storage.deltas.build import Built, head_config, summarize
 from storage.deltas.delta import ContentHash, DeltaWriter
 from storage.deltas.encoder import refuse_overflow
+from storage.deltas.gains import find_gains
 from storage.deltas.manifest import LowRank, Manifest, TensorDelta
 from storage.deltas.tensor_builder import TensorBuilder
 from storage.digests import blake3_digest
@@ -49,11 +53,13 @@ def build_adapter_delta(base: BaseModel, adapter: Adapter, path: Path, *, thread
         tensors = builder.tensors(as_alignment)
         tensors = {name: dataclasses.replace(tensor, reason=None) for name, tensor in tensors.items()}
         tensors |= factors.tensors
-        own = {entry.name: builder.digests[name] for name, entry in adapter.replaced.items()}
+        digests = factors.digests | {entry.name: builder.digests[name] for name, entry in adapter.replaced.items()}
+        idle = sorted(adapter.source.entries.keys() - digests.keys())  # saved twice: part of the adapter's digest only
+        digests |= tensor_digests(adapter.source, threads, progress, "read adapter", where, idle) if idle else {}
         manifest = Manifest(
             encoding="lora",
             base=base.digest,
-            fine_tuned=source_digest(adapter.source.entries, factors.digests | own),
+            fine_tuned=source_digest(adapter.source.entries, digests),
             tensors={name: tensors[name] for name in sorted(tensors)},
             prefix=alignment.prefix_added,
             dropped_prefix=alignment.prefix_removed,
@@ -126,8 +132,8 @@ class _Factors:
         self.digests: dict[str, str] = {}
         self.tensors: dict[str, TensorDelta] = {}
 
-    def store(self, name: str, module: LoraModule) -> tuple[Floats, Floats]:
-        """Store one module's factors as they are. They come back in fp32: A (rank, columns), B (rows, rank)."""
+    def store(self, name: str, module: LoraModule) -> LowRankChunk:
+        """Store one module's factors as they are, and its gains; they come back in fp32, as all of the tensor."""
         a, b = self.source.entries[module.a], self.source.entries[module.b]
         content = ContentHash()
         matrices = []
@@ -138,8 +144,22 @@ class _Factors:
             self.writer.add_raw(f"lora/{name}/{side}", entry.dtype, matrix.shape, [raw])
             content.update(bytes(raw))
             matrices.append(matrix)
+        base = self.base.source.entries[name]
+        a_matrix, b_matrix = matrices
+        place = (module.scaling, module.transposed, 0, base.elements)
+        term = LowRankChunk(a_matrix, b_matrix, *place, base_dtype=base.dtype)
+        if module.magnitude is not None:
+            gains = self._gains(name, self.source.entries[module.magnitude], term)
+            self.writer.add_raw(f"lora/{name}/gains", "F32", gains.shape, [gains.tobytes()])
+            content.update(gains.tobytes())
+            term = dataclasses.replace(term, gains=gains)
         self.tensors[name] = self._entry(name, module, content.digest(), a.dtype, matrices)
-        return matrices[0], matrices[1]
+        return term
+
+    def _gains(self, name: str, magnitude: TensorEntry, term: LowRankChunk) -> Floats:
+        raw = self._read(magnitude)
+        lengths = widen(as_bits(raw, magnitude.dtype), magnitude.dtype).reshape(-1)
+        return find_gains(self.base, name, term, lengths)
 
     def _read(self, entry: TensorEntry) -> memoryview:
         raw = read_chunk(self.source, entry.name, 0, entry.elements)
@@ -167,6 +187,7 @@ class _Factors:
                 columns=matrices[0].shape[1],
                 scaling=module.scaling,
                 transposed=module.transposed,
+                gains=f"lora/{name}/gains" if module.magnitude else None,
             ),
         )
 
@@ -181,7 +202,8 @@ def _measure_products(
 
     def measure(chunk: tuple[str, LowRankChunk]) -> tuple[str, Measured]:
         name, term = chunk
-        return name, measure_delta(dense(term, as_bits(b"", "F32")))
+        own = b"" if term.gains is None else read_chunk(factors.base.source, name, term.start, term.count)
+        return name, measure_delta(dense(term, as_bits(own, term.base_dtype)))
 
     try:
         with closing(in_order(measure, _products(factors, modules), threads)) as found_in_order:
@@ -196,10 +218,10 @@ def _measure_products(
 
 def _products(factors: _Factors, modules: Mapping[str, LoraModule]) -> Iterator[tuple[str, LowRankChunk]]:
     for name, module in modules.items():
-        a, b = factors.store(name, module)
-        elements = factors.base.source.entries[name].elements
-        for index in range(chunk_count(elements)):
-            yield name, LowRankChunk(a, b, module.scaling, module.transposed, *chunk_span(index, elements))
+        whole = factors.store(name, module)
+        for index in range(chunk_count(whole.count)):
+            start, count = chunk_span(index, whole.count)
+            yield name, dataclasses.replace(whole, start=start, count=count)
 
 
 def _head_notes(head: Mapping[str, object]) -> tuple[str, ...]:

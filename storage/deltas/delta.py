@@ -141,14 +141,16 @@ class TensorTerm:
     where: str
     fd: int
     frames: FrameTable | None = None
-    factors: tuple[Floats, Floats] | None = None
+    factors: tuple[Floats, ...] | None = None  # A and B, and the gains where there are any
 
     def chunk(self, index: int) -> ChunkTerm:
         """The ``index``-th chunk of ``frames.CHUNK`` elements. Raises IntegrityFailure when it is damaged."""
         start, count = chunk_span(index, self.tensor.elements)
         if self.factors is not None and self.tensor.low_rank is not None:
             low_rank = self.tensor.low_rank
-            return LowRankChunk(*self.factors, low_rank.scaling, low_rank.transposed, start, count)
+            a, b, *gains = self.factors
+            place = (low_rank.scaling, low_rank.transposed, start, count)
+            return LowRankChunk(a, b, *place, gains[0] if gains else None, self.tensor.dtype)
         assert self.frames is not None
         assert self.tensor.coding is not None
         return KeptChunk(
@@ -179,7 +181,7 @@ class DeltaFile:
         self.manifest = Manifest.from_dict(_json(metadata, MANIFEST_KEY, path), str(path))
         if canonical_json(self.manifest.to_dict()).decode() != metadata[MANIFEST_KEY]:
             raise IntegrityFailure(
-                f"{path}: its manifest has fields that format 1 does not have, or is not canonical JSON",
+                f"{path}: its manifest has fields that its format does not have, or is not canonical JSON",
                 hint="import the skill again from where it came from, with the version that wrote it",
             )
         self.statistics: dict[str, Any] = _json(metadata, STATISTICS_KEY, path)
@@ -238,7 +240,7 @@ class DeltaFile:
                 content.update(read_frame(self._fd, frame, where))
         elif tensor.form == "lora" and tensor.low_rank is not None:
             content = ContentHash()
-            for payload in (tensor.low_rank.a, tensor.low_rank.b):
+            for payload in tensor.low_rank.payloads:
                 content.update(self._raw(payload))
         else:
             return
@@ -252,13 +254,12 @@ class DeltaFile:
         largest = tensor.coding.largest_frame(min(CHUNK, tensor.elements), itemsize)
         return read_table(self._fd, entry.offset, entry.nbytes, tensor.elements, largest, where)
 
-    def _factors(self, tensor: TensorDelta) -> tuple[Floats, Floats]:
+    def _factors(self, tensor: TensorDelta) -> tuple[Floats, ...]:
         low_rank = tensor.low_rank
         assert low_rank is not None
-        return (
-            self._matrix(low_rank.a).reshape(low_rank.rank, low_rank.columns),
-            self._matrix(low_rank.b).reshape(low_rank.rows, low_rank.rank),
-        )
+        a = self._matrix(low_rank.a).reshape(low_rank.rank, low_rank.columns)
+        b = self._matrix(low_rank.b).reshape(low_rank.rows, low_rank.rank)
+        return (a, b) if low_rank.gains is None else (a, b, self._matrix(low_rank.gains))
 
     def _matrix(self, payload: str) -> Floats:
         entry = self._entries[payload]
@@ -275,8 +276,7 @@ class DeltaFile:
             if tensor.form == "kept":
                 expected[f"delta/{name}"] = ("U8", None)
             elif tensor.low_rank is not None:
-                expected[tensor.low_rank.a] = (None, None)
-                expected[tensor.low_rank.b] = (None, None)
+                expected |= dict.fromkeys(tensor.low_rank.payloads, (None, None))
             elif tensor.form == "tied":
                 self._check_tie(name, tensor)
         for name, head in self.manifest.head.items():
@@ -306,6 +306,9 @@ class DeltaFile:
                 raise IntegrityFailure(f"{self.path}: tensor {name!r}: factors {a.shape}, {b.shape} do not fit")
             if not {a.dtype, b.dtype} <= {"F32", "F16", "BF16"}:
                 raise IntegrityFailure(f"{self.path}: tensor {name!r}: factors of dtype {a.dtype}, {b.dtype}")
+            gains = self._entries[low_rank.gains] if low_rank.gains else None
+            if gains is not None and (gains.dtype, gains.shape) != ("F32", (low_rank.rows,)):
+                raise IntegrityFailure(f"{self.path}: tensor {name!r}: gains of {gains.dtype} {gains.shape} do not fit")
 
 
 def _json(metadata: Mapping[str, str], key: str, path: Path) -> Any:

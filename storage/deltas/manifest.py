@@ -17,6 +17,8 @@ from storage.encodings.philox import FULL, MAX_SEED
 from storage.errors import InputRefused, IntegrityFailure
 
 FORMAT = 1
+GAINS_FORMAT = 2
+"""Of deltas that have gains, for which format 1 has no word; all others keep format 1, and so their digests."""
 
 Form = Literal["kept", "lora", "same", "tied"]
 _FORMS = ("kept", "lora", "same", "tied")
@@ -27,7 +29,10 @@ _MAX_NUMBER = 3.4e38  # what fp32 holds
 
 @dataclass(frozen=True)
 class LowRank:
-    """How a tensor's delta is made of LoRA factors: names of their payloads, shapes and scaling."""
+    """How a tensor's delta is made of LoRA factors: names of their payloads, shapes and scaling.
+
+    ``gains`` names the payload of DoRA's: what each row of base + product is multiplied by.
+    """
 
     a: str
     b: str
@@ -36,6 +41,12 @@ class LowRank:
     columns: int
     scaling: float
     transposed: bool
+    gains: str | None = None
+
+    @property
+    def payloads(self) -> tuple[str, ...]:
+        """The names of all payloads, in the order in which they are hashed."""
+        return (self.a, self.b) if self.gains is None else (self.a, self.b, self.gains)
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,12 @@ class Manifest:
     head: Mapping[str, HeadTensor] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
 
+    @property
+    def format(self) -> int:
+        """The lowest format that has words for all of it."""
+        low_ranks = (tensor.low_rank for tensor in self.tensors.values())
+        return GAINS_FORMAT if any(each and each.gains is not None for each in low_ranks) else FORMAT
+
     @cached_property
     def digest(self) -> str:
         """The skill's digest: BLAKE3 of the canonical JSON."""
@@ -100,7 +117,7 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """The JSON of docs/format.md."""
         return {
-            "format": FORMAT,
+            "format": self.format,
             "encoding": self.encoding,
             "coding": _coding_to_dict(self.coding),
             "base": self.base,
@@ -120,9 +137,10 @@ class Manifest:
         """Read a manifest, checking every field. Raises IntegrityFailure naming the field."""
         reader = _Reader(document, where)
         version = reader.integer("format", 1, 1 << 31)
-        if version != FORMAT:
+        if version not in (FORMAT, GAINS_FORMAT):
             raise IntegrityFailure(
-                f"{where}: delta format {version} is not known to this version, which reads format {FORMAT}",
+                f"{where}: delta format {version} is not known to this version, which reads formats {FORMAT} and "
+                f"{GAINS_FORMAT}",
                 hint="upgrade mergestore",
             )
         tensors = reader.mapping("tensors")
@@ -139,6 +157,8 @@ class Manifest:
             config=reader.config(),
         )
         _check_codings(reader, manifest)
+        if version != manifest.format:
+            raise reader.fail("format", f"{manifest.format}, that of what is said here")
         return manifest
 
 
@@ -162,7 +182,8 @@ def _tensor_to_dict(tensor: TensorDelta) -> dict[str, Any]:
     if tensor.coding is not None:
         document["coding"] = _coding_to_dict(tensor.coding)
     if tensor.low_rank is not None:
-        document["low_rank"] = dict(vars(tensor.low_rank))
+        facts = vars(tensor.low_rank).items()
+        document["low_rank"] = {key: value for key, value in facts if value is not None}
     for key in ("content", "tied_to", "reason"):
         if getattr(tensor, key) is not None:
             document[key] = getattr(tensor, key)
@@ -348,6 +369,7 @@ def _low_rank(reader: _Reader) -> LowRank:
         columns=inner.integer("columns", 1, 1 << 40),
         scaling=inner.number("scaling"),
         transposed=inner.boolean("transposed"),
+        gains=inner.text("gains") if "gains" in inner.document else None,
     )
 
 

@@ -39,6 +39,8 @@ class KeptChunk:
 class LowRankChunk:
     """A LoRA product: scaling · Σₗ B[i, l]·A[l, j], for ``count`` elements from ``start`` of the (rows, columns)
     delta, or of its transpose. A is fp32 (rank, columns), B is fp32 (rows, rank).
+
+    With ``gains`` (fp32, one a row: DoRA) the product is no delta yet: the fine-tuned value is gain · (base + product).
     """
 
     a: Floats
@@ -47,11 +49,18 @@ class LowRankChunk:
     transposed: bool
     start: int
     count: int
+    gains: Floats | None = None
+    base_dtype: str = "F32"  # matters to gains
 
     def product(self) -> tuple[Floats, Floats]:
         """The factors in the order of the tensor's elements: (lines, rank) and (rank, elements of a line)."""
         factors = (self.a.T, self.b.T) if self.transposed else (self.b, self.a)
         return np.ascontiguousarray(factors[0]), np.ascontiguousarray(factors[1])
+
+    @property
+    def width(self) -> int:
+        """Elements of a line of the tensor."""
+        return int(self.b.shape[0] if self.transposed else self.a.shape[1])
 
 
 @dataclass(frozen=True)
@@ -73,9 +82,7 @@ ChunkTerm = KeptChunk | LowRankChunk | DenseChunk
 def dense(term: ChunkTerm, base: Bits) -> Floats:
     """The chunk's delta values as fp32, zero where dropped, not rescaled. ``base``: the base's bit patterns."""
     if isinstance(term, LowRankChunk):
-        out = np.empty(term.count, np.float32)
-        kernels.low_rank(*term.product(), np.float32(term.scaling), term.start, out)
-        return out
+        return _product(term) if term.gains is None else rescaled(term, base) - widen(base, term.base_dtype)
     if isinstance(term, DenseChunk):
         return term.values
     if not term.data and not _means_rounding(term):
@@ -86,6 +93,27 @@ def dense(term: ChunkTerm, base: Bits) -> Floats:
     out = np.zeros(term.count, np.float32)
     out[places] = _values(term, data, places.size, base[places])
     return out
+
+
+def _product(term: LowRankChunk) -> Floats:
+    out = np.empty(term.count, np.float32)
+    kernels.low_rank(*term.product(), np.float32(term.scaling), term.start, out)
+    return out
+
+
+def rescaled(term: LowRankChunk, base: Bits) -> Floats:
+    """The fine-tuned values, in fp32, of a term that has gains."""
+    assert term.gains is not None
+    out = _product(term)
+    own = read_only(widen(base, term.base_dtype))
+    kernels.rescale(read_only(term.gains), own, not term.transposed, term.start, term.width, out)
+    return out
+
+
+def add_row_squares(term: LowRankChunk, base: Bits, sums: NDArray[np.float64]) -> None:
+    """Add the squares of base + product to the sums of the rows that gains are of."""
+    own = read_only(widen(base, term.base_dtype))
+    kernels.add_squares(own, read_only(_product(term)), not term.transposed, term.start, term.width, sums)
 
 
 def rebuild(term: KeptChunk, base: Bits) -> Bits:

@@ -95,6 +95,30 @@ def low_rank(lines, across, scaling, start, out):
 
 
 @jit
+def rescale(gains, own, lines, start, width, out):
+    """Turn products into fine-tuned values: ``out[e] = gains[row] · (own[e] + out[e])``, each step rounded to fp32.
+
+    Elements from ``start`` on of a tensor whose lines are ``width`` long; the row is the line that an element is on,
+    or, if not ``lines``, its place on it.
+    """
+    for i in range(out.size):
+        row = (start + i) // width if lines else (start + i) % width
+        out[i] = gains[row] * (own[i] + out[i])
+
+
+@jit
+def add_squares(own, product, lines, start, width, sums):
+    """Add each (own[e] + product[e])², the sum in fp32 and its square in fp64, to its row's of ``sums``, in order.
+
+    Rows as in ``rescale``.
+    """
+    for i in range(product.size):
+        value = np.float64(own[i] + product[i])
+        row = (start + i) // width if lines else (start + i) % width
+        sums[row] += value * value
+
+
+@jit
 def _add_scaled(factor, values, out):
     for i in range(out.size):
         out[i] += factor * values[i]

@@ -89,11 +89,11 @@ def pack(terms: Sequence[ChunkTerm], base: Bits) -> Packed:
         if term.count != base.size:
             raise ValueError(f"a term of {term.count} elements cannot change {base.size}")
         record["start"], record["count"] = term.start, term.count
-        if isinstance(term, LowRankChunk):
-            _low_rank(packing, record, term)
-        elif isinstance(term, DenseChunk) or _rare(term):
+        if isinstance(term, DenseChunk) or _rare(term):
             record["values"] = DENSE
             packing.add_floats(record, dense(term, base))
+        elif isinstance(term, LowRankChunk):
+            _low_rank(packing, record, term)
         else:
             _kept(packing, record, term)
     return Packed(
@@ -121,8 +121,10 @@ def _fits(term: KeptChunk, used: int) -> bool:
     return not counted or term.coding.frame_size(used, 2) == len(term.data)
 
 
-def _rare(term: KeptChunk) -> bool:
+def _rare(term: ChunkTerm) -> bool:
     """What is decoded whole, before the blocks: values whose place or meaning hangs on more than the block."""
+    if isinstance(term, LowRankChunk):
+        return term.gains is not None
     if term.coding.values == "exact":
         return term.coding.sparsified or term.dtype != term.base_dtype
     return term.coding.values == "int4" and term.coding.sparsified and _negative_scales(term)

@@ -1,5 +1,7 @@
 """Laws of the engines, over any combination of skills: one result to the bit, whoever computes it."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,7 +64,7 @@ def kept_chunks(draw, base, base_dtype, start, values=KEPT_VALUES):
 
 
 @st.composite
-def low_rank_chunks(draw, n, start):
+def low_rank_chunks(draw, n, start, base_dtype):
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     rank, width, transposed = draw(st.integers(1, 4)), draw(st.integers(1, 60)), draw(st.booleans())
     lines = -(-(start + n) // width)
@@ -70,7 +72,8 @@ def low_rank_chunks(draw, n, start):
     if transposed:
         a, b = b.T, a.T
     matrices = (np.ascontiguousarray(matrix, np.float32) for matrix in (a, b))
-    return LowRankChunk(*matrices, draw(st.floats(0.1, 4)), transposed, start, n)
+    gains = rng.uniform(0.5, 2, b.shape[0]).astype(np.float32) if draw(st.booleans()) else None
+    return LowRankChunk(*matrices, draw(st.floats(0.1, 4)), transposed, start, n, gains, base_dtype)
 
 
 @st.composite
@@ -99,7 +102,7 @@ def chunks(draw):
     base_dtype = draw(DTYPES)
     base = draw(patterns(base_dtype, n))
     terms = [
-        draw(low_rank_chunks(n, start))
+        draw(low_rank_chunks(n, start, base_dtype))
         if draw(st.integers(0, 3)) == 0
         else draw(kept_chunks(base, base_dtype, start))[0]
         for _ in range(draw(st.integers(1, 4)))
@@ -141,11 +144,8 @@ def cut_chunks(draw):
     whole, left, right = [], [], []
     for _ in range(draw(st.integers(1, 3))):
         if draw(st.booleans()):
-            term = draw(low_rank_chunks(n, 0))
-            parts = [
-                LowRankChunk(term.a, term.b, term.scaling, term.transposed, start, count)
-                for start, count in ((0, cut), (cut, n - cut))
-            ]
+            term = draw(low_rank_chunks(n, 0, base_dtype))
+            parts = [replace(term, start=start, count=count) for start, count in ((0, cut), (cut, n - cut))]
         else:
             term, fine_tuned = draw(kept_chunks(base, base_dtype, 0, ("bf16", "exact")))
             parts = [part(term, base, fine_tuned, piece) for piece in (slice(0, cut), slice(cut, n))]

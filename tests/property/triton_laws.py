@@ -5,6 +5,7 @@ interpreted is settled when Triton is imported.
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,7 +81,8 @@ def chunks(draw):
     terms = []
     for _ in range(draw(st.integers(1, 4))):
         factors = draw(st.integers(0, 3)) == 0 and start < 1 << 16
-        terms.append(draw(low_rank_chunks(n, start)) if factors else draw(kept_chunks(base, base_dtype, start)))
+        kind = low_rank_chunks(n, start, base_dtype) if factors else kept_chunks(base, base_dtype, start)
+        terms.append(draw(kind))
     return base, base_dtype, tuple(draw(contributions(term)) for term in terms), draw(combines), draw(DTYPES)
 
 
@@ -120,7 +122,7 @@ def at_the_beginning(chunk):
     for each in given_terms:
         term = each.term
         if isinstance(term, LowRankChunk):
-            term = LowRankChunk(term.a, term.b, term.scaling, term.transposed, 0, term.count)
+            term = replace(term, start=0)
         elif term.coding.threshold != philox.FULL:
             fine_tuned = np.roll(base, 1)
             data = encode_chunk(base, dtype, fine_tuned, dtype, term.coding, term.key, 0).data

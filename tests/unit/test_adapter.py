@@ -208,11 +208,12 @@ def test_converted_pissa_is_accepted(tmp_path):
         torch.testing.assert_close(merged[name].double(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_dora_written_by_peft_is_refused(tmp_path):
+def test_dora_written_by_peft_brings_its_magnitudes(tmp_path):
     train_only(bert(), LoraConfig(r=2, target_modules=["query"], use_dora=True), tmp_path)
-    with pytest.raises(InputRefused, match=r"adapter_config\.json: DoRA \(use_dora\)") as caught:
-        open_adapter(tmp_path)
-    assert "merge_and_unload" in caught.value.hint
+    modules = open_adapter(tmp_path).modules
+    assert {name: module.magnitude for name, module in modules.items()} == {
+        name: f"base_model.model.{name.removesuffix('weight')}lora_magnitude_vector" for name in modules
+    }
     document = json.loads((tmp_path / "adapter_config.json").read_text())
     (tmp_path / "adapter_config.json").write_text(json.dumps(document | {"use_dora": False}))
     with pytest.raises(InputRefused, match="is a DoRA magnitude"):

@@ -123,9 +123,21 @@ def test_something_that_is_no_object(document):
         read(document)
 
 
-def test_a_newer_format_says_so():
-    with pytest.raises(IntegrityFailure, match="format 2 is not known") as caught:
+def test_gains_make_it_format_2_and_nothing_else_does():
+    gained = changed(("tensors", "proj", "low_rank", "gains"), "lora/proj/gains")
+    with pytest.raises(IntegrityFailure, match="format must be 2, that of what is said here, found 1"):
+        read(gained)
+    with pytest.raises(IntegrityFailure, match="format must be 1, that of what is said here, found 2"):
         read(changed(("format",), 2))
+    manifest = read(gained | {"format": 2})
+    assert manifest.to_dict() == gained | {"format": 2}
+    assert manifest.tensors["proj"].low_rank.payloads == ("lora/proj/A", "lora/proj/B", "lora/proj/gains")
+    assert manifest.digest != read(changed(("format",), 1)).digest
+
+
+def test_a_newer_format_says_so():
+    with pytest.raises(IntegrityFailure, match="format 3 is not known") as caught:
+        read(changed(("format",), 3))
     assert "upgrade" in caught.value.hint
 
 
