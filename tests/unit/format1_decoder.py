@@ -245,7 +245,8 @@ class DeltaFile:
     def __init__(self, data):
         self.payloads, self.metadata = read_safetensors(data)
         self.manifest = json.loads(self.metadata["mergestore.delta"], object_pairs_hook=_unique)
-        if self.manifest["format"] != 1:
+        gains = any("gains" in entry.get("low_rank", {}) for entry in self.manifest["tensors"].values())
+        if self.manifest["format"] != (2 if gains else 1):
             raise Refused(f"format {self.manifest['format']}")
         self.tensors = self.manifest["tensors"]
         self._check_payloads()
@@ -293,16 +294,19 @@ class DeltaFile:
         """The content digest, from the payload."""
         form = self.tensors[name]["form"]
         low_rank = self.tensors[name].get("low_rank")
-        pieces = self.frames(name) if form == "kept" else [self.payloads[low_rank[side]][2] for side in "ab"]
+        sides = [side for side in ("a", "b", "gains") if low_rank and side in low_rank]
+        pieces = self.frames(name) if form == "kept" else [self.payloads[low_rank[side]][2] for side in sides]
         return blake3_digest(b"".join(struct.pack("<I", len(piece)) + piece for piece in pieces))
 
     def values(self, name, base):
         """The fp32 delta values of a tensor from the base's raw bytes, not rescaled; and the rebuilt patterns."""
         name = self.resolve(name)
         entry = self.tensors[name]
+        bits = np.frombuffer(base, PATTERN[entry["dtype"]])
+        if entry["form"] == "lora" and "gains" in entry["low_rank"]:
+            return self._with_gains(entry, widen(bits, entry["dtype"])), None
         if entry["form"] == "lora":
             return self._product(entry).reshape(-1), None
-        bits = np.frombuffer(base, PATTERN[entry["dtype"]])
         parts = [
             self._chunk(name, entry, frame, index * CHUNK, bits[index * CHUNK : (index + 1) * CHUNK])
             for index, frame in enumerate(self.frames(name))
@@ -352,6 +356,14 @@ class DeltaFile:
         product = product * np.float32(facts["scaling"])
         return np.ascontiguousarray(product.T) if facts["transposed"] else product
 
+    def _with_gains(self, entry, own):
+        facts, product = entry["low_rank"], self._product(entry)
+        gains = self._factor(facts["gains"])[:, None]
+        if facts["transposed"]:
+            gains = gains.T
+        whole = own.reshape(product.shape)
+        return (gains * (whole + product) - whole).reshape(-1)
+
     def _factor(self, payload):
         dtype, shape, raw = self.payloads[payload]
         return widen(np.frombuffer(raw, PATTERN[dtype]), dtype).reshape(shape)
@@ -362,6 +374,6 @@ class DeltaFile:
             if entry["form"] == "kept":
                 named.add(f"delta/{name}")
             elif entry["form"] == "lora":
-                named |= {entry["low_rank"]["a"], entry["low_rank"]["b"]}
+                named |= {entry["low_rank"][side] for side in ("a", "b", "gains") if side in entry["low_rank"]}
         if named != set(self.payloads):
             raise Refused("the payloads are not those that the manifest names")
