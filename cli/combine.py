@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli import report
 from cli.compiled import load_compiler
 from cli.options import (
+    AsOption,
     DtypeOption,
+    EnergyOption,
     HeadOption,
+    IterationsOption,
     MethodOption,
+    OversamplingOption,
     ParameterOption,
+    RankOption,
     RecipeOption,
+    RestOption,
     one_target,
+    parse_form,
     parse_parameters,
 )
 from cli.units import parse_size
@@ -72,8 +79,15 @@ def materialize(
     head: HeadOption = None,
     dtype: DtypeOption = None,
     shard_size: Annotated[
-        str, typer.Option("--shard-size", metavar="SIZE", help="Largest size of one weight file.")
-    ] = "5GB",
+        str | None,
+        typer.Option("--shard-size", metavar="SIZE", help="Largest size of one weight file, 5GB by default."),
+    ] = None,
+    as_: AsOption = "model",
+    rank: RankOption = None,
+    energy: EnergyOption = None,
+    rest: RestOption = None,
+    oversampling: OversamplingOption = None,
+    iterations: IterationsOption = None,
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", min=1, help="Threads to compute with; else all cores.")
     ] = None,
@@ -85,24 +99,28 @@ def materialize(
         bool, typer.Option("--no-wait", help="Leave the provenance for 'mergestore sync' to deliver.")
     ] = False,
 ) -> None:
-    """Compute a merge into a model folder, ready for transformers."""
-    parameters, largest = parse_parameters(param), parse_size(shard_size)
+    """Compute a merge into a model folder, ready for transformers, or into a LoRA adapter, ready for PEFT."""
+    model = {"--dtype": dtype, "--shard-size": shard_size}
+    adapter = {"rank": rank, "energy": energy, "rest": rest, "oversampling": oversampling, "iterations": iterations}
+    own = parse_form(as_, model, adapter)
+    given: dict[str, Any] = {
+        "output": output,
+        "device": device,
+        "method": method,
+        "parameters": parse_parameters(param),
+        "head": head,
+        "force": force,
+        "cache": not no_cache,
+        "threads": threads,
+        "wait": not no_wait,
+        "progress": invocation.progress(),
+    }
+    largest = parse_size(shard_size or "5GB")
     asked = one_target(target, recipe, "a merge or an expression")
     load_compiler()
     with invocation.open() as store:
-        materialized = store.materialize(
-            asked,
-            output=output,
-            device=device,
-            method=method,
-            parameters=parameters,
-            head=head,
-            dtype=dtype,
-            shard_size=largest,
-            force=force,
-            cache=not no_cache,
-            threads=threads,
-            wait=not no_wait,
-            progress=invocation.progress(),
-        )
+        if own is not None:
+            invocation.answer(store.materialize_adapter(asked, **own, **given), report.materialized_adapter)
+            return
+        materialized = store.materialize(asked, dtype=dtype, shard_size=largest, **given)
     invocation.answer(materialized, report.materialized)

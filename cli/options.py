@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +43,46 @@ LicenceOption = Annotated[
     str | None,
     typer.Option("--licence", metavar="SPDX", help="Licence of the weights, as an SPDX id or any short text."),
 ]
+AsOption = Annotated[
+    str,
+    typer.Option("--as", metavar="model|lora", help="What to make: the whole model, or a LoRA adapter of its delta."),
+]
+RankOption = Annotated[
+    int | None,
+    typer.Option("--rank", metavar="N", help="Of an adapter: rank of every layer; with --energy, the largest."),
+]
+EnergyOption = Annotated[
+    float | None,
+    typer.Option("--energy", metavar="SHARE", help="Of an adapter: the smallest ranks that keep this share, as 0.99."),
+]
+RestOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rest",
+        metavar="save|drop|refuse",
+        help="Of an adapter: what becomes of changed tensors that are no linear weights; by default saved whole.",
+    ),
+]
+OversamplingOption = Annotated[
+    int | None,
+    typer.Option("--oversampling", metavar="N", help="Of an adapter: columns that are drawn beyond the rank, 16."),
+]
+IterationsOption = Annotated[
+    int | None,
+    typer.Option("--iterations", metavar="N", help="Of an adapter: power iterations of the random projection, 3."),
+]
+
+
+def parse_form(form: str, model: Mapping[str, object], adapter: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What was chosen for an adapter, None where a whole model is asked for; options of the other form are refused."""
+    if form not in ("model", "lora"):
+        raise UsageError(f"--as {form!r} is unknown", hint="Choose model or lora.")
+    chosen = {name: value for name, value in adapter.items() if value is not None}
+    if form == "model" and chosen:
+        raise UsageError(f"--{next(iter(chosen))} is an adapter's", hint="Add --as lora, or leave it out.")
+    if form == "lora" and (wrong := next((name for name, value in model.items() if value is not None), None)):
+        raise UsageError(f"{wrong} is a whole model's", hint="Leave it out: factors are written in F32, in one file.")
+    return chosen if form == "lora" else None
 
 
 def parse_parameters(given: Sequence[str] | None) -> dict[str, object] | None:

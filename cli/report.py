@@ -9,7 +9,10 @@ from cli.console import remark, say
 from cli.units import count_text, seconds_text, size_text
 
 if TYPE_CHECKING:
-    from mergestore import Materialized, Merged, RegisteredBase, RegisteredSkill, Verification
+    from mergestore import Materialized, MaterializedAdapter, Merged, RegisteredBase, RegisteredSkill, Verification
+
+_SHOWN = 5
+_WHOLE = {"modules_to_save": "saved whole", "biases": "biases", "dropped": "LEFT OUT"}
 
 
 def initialized(answer: Mapping[str, Any]) -> None:
@@ -68,6 +71,23 @@ def materialized(answer: Materialized) -> None:
     remark(f"  output {answer.output_digest}")
     for note in answer.notes:
         remark(f"  note: {note}")
+
+
+def materialized_adapter(answer: MaterializedAdapter) -> None:
+    """The folder on stdout; on stderr how near the factors come, and what is not in them."""
+    materialized(answer)
+    told = answer.adapter
+    ranks = sorted({layer["rank"] for layer in told["layers"].values()})
+    span = f"{ranks[0]}" if len(ranks) == 1 else f"{ranks[0]} to {ranks[-1]}"
+    remark(f"  rank {span} for {len(told['layers'])} layers, {count_text(told['parameters'])} numbers")
+    remark(f"  left of the delta: {told['error']:.3g} of its norm ({told['energy']:.2%} of its energy kept)")
+    for name, layer in sorted(told["layers"].items(), key=lambda each: -float(each[1]["error"]))[:_SHOWN]:
+        remark(f"    {layer['error']:.3g} of {name}, rank {layer['rank']}")
+    for what in ("modules_to_save", "biases", "dropped"):
+        if told[what]:
+            names = sorted(told[what])
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            remark(f"  {_WHOLE[what]}: {', '.join(names[:_SHOWN])}{more}")
 
 
 def verification(answer: Verification) -> None:

@@ -16,7 +16,7 @@ from merging.tensor_settings import TensorSettings
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
-from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, dense
+from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, LowRankChunk, dense
 from storage.encodings.coding import EXACT, Coding
 from storage.encodings.numeric import as_bits
 from storage.encodings.philox import FULL, keep_threshold, quantized_drop_rate
@@ -242,15 +242,23 @@ def _skills(recipe: Recipe, deltas: Mapping[str, DeltaFile], foreign: Mapping[st
     )
 
 
+def _needs_base(chunk: ChunkTerm) -> bool:
+    """Whether a delta's values are told relative to the base's own."""
+    if isinstance(chunk, KeptChunk):
+        return chunk.coding.values == "exact"
+    return isinstance(chunk, LowRankChunk) and chunk.gains is not None
+
+
 def _on_own_base(base: TensorSource, term: TensorTerm, index: int) -> ChunkTerm:
     """A chunk of a delta, its values found against the base that it was made against, which may be another one."""
     chunk = term.chunk(index)
-    if not isinstance(chunk, KeptChunk) or chunk.coding.values != "exact":
+    if not _needs_base(chunk):
         return chunk
-    raw = bytearray(chunk.count * DTYPES[chunk.base_dtype].itemsize)
-    base.read_into(term.name, chunk.start * DTYPES[chunk.base_dtype].itemsize, memoryview(raw))
+    dtype = term.tensor.dtype
+    raw = bytearray(chunk.count * DTYPES[dtype].itemsize)
+    base.read_into(term.name, chunk.start * DTYPES[dtype].itemsize, memoryview(raw))
     # Adding zero makes minus zeros plain ones: which of the two a sum keeps is not every engine's business.
-    return DenseChunk(dense(chunk, as_bits(memoryview(raw), chunk.base_dtype)) + np.float32(0), chunk.start)
+    return DenseChunk(dense(chunk, as_bits(memoryview(raw), dtype)) + np.float32(0), chunk.start)
 
 
 def _check_fit(delta: DeltaFile, entries: Mapping[str, TensorEntry]) -> None:

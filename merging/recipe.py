@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from merging.adapters.settings import Extraction, read_extraction
 from merging.methods import Method, method_named
 from merging.settings import Setting, checked, constant, varies
 from storage.digests import canonical_json, is_digest, json_digest
@@ -54,6 +55,7 @@ class Recipe:
     Two recipes of the same digest give the same output bytes. ``head``: digest of the skill whose extra tensors
     (a task head) the result carries. ``dtype``: the output dtype of merged tensors, None for the base's own.
     ``files``: digest of the base's companion files (config, tokenizer), which the result is published with.
+    ``adapter``: the result is not the merged model but a LoRA adapter of its delta, and how it is extracted.
     """
 
     method: str
@@ -63,6 +65,7 @@ class Recipe:
     head: str | None = None
     dtype: str | None = None
     files: str | None = None
+    adapter: Extraction | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that is digested."""
@@ -82,7 +85,7 @@ class Recipe:
 
     def _added(self) -> dict[str, Any]:
         """The fields that format 2 added: those that say something."""
-        return {}
+        return {"adapter": self.adapter.to_dict()} if self.adapter else {}
 
     @property
     def varies(self) -> bool:
@@ -201,6 +204,7 @@ def read_recipe(document: Any) -> Recipe:
             head=document["head"],
             dtype=document["dtype"],
             files=document["files"],
+            adapter=read_extraction(document["adapter"]) if "adapter" in document else None,
         )
         sound = recipe.to_dict() == document and _sound(recipe)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -235,6 +239,7 @@ def _sound(recipe: Recipe) -> bool:
         and all(_sound_term(definition, recipe.base, term, draws=draws) for term in recipe.terms)
         and definition.check(recipe.parameters, draws=draws) == recipe.parameters
         and (recipe.dtype is None or recipe.dtype in MERGEABLE)
+        and (recipe.adapter is None or recipe.dtype == "F32")
     )
 
 

@@ -33,7 +33,8 @@ def is_usable(
 
     A damaged copy is told in ``notes``, and replaced by what is computed again.
     """
-    return wish.cache and _is_sharded_as_asked(cached, outputs, wish) and _is_sound(cached, notes, progress)
+    shards = wish.adapter is not None or _is_sharded_as_asked(cached, outputs, wish)  # an adapter has none
+    return wish.cache and shards and _is_sound(cached, notes, progress)
 
 
 def _is_sharded_as_asked(cached: Path, outputs: tuple[OutputTensor, ...], wish: Wish) -> bool:

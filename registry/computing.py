@@ -40,7 +40,7 @@ def publish_computed(
 ) -> Published:
     """Compute a merge into the folder ``target``, with its companions, manifest and model card."""
     started, clock = datetime.now(UTC), time.perf_counter()
-    require_space(plan.outputs, target)
+    require_space(sum(output.nbytes for output in plan.outputs), target)
     replaces = wish.output is None and target.is_dir()
     with staged_directory(target) as staging:
         with ShardSink(staging, wish.shard_size, publishing.WEIGHTS_METADATA) as sink:
@@ -48,11 +48,12 @@ def publish_computed(
         files = [*sink.files, *publishing.copy_companions(home, sources, staging)]
         document = publishing.manifest(sources, merged, files, package_version("mergestore") or "unknown")
         publishing.write_papers(staging, document, publishing.model_card(sources, document))
-        _put_in_place(staging, target, document, replace=wish.force or replaces)
+        put_in_place(staging, target, document, replace=wish.force or replaces)
     return Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
 
 
-def _put_in_place(staging: Path, target: Path, document: Mapping[str, Any], *, replace: bool) -> None:
+def put_in_place(staging: Path, target: Path, document: Mapping[str, Any], *, replace: bool) -> None:
+    """Publish a finished folder; one that another process published meanwhile stays, if it has the same content."""
     try:
         publish_directory(staging, target, replace=replace)
     except Conflict:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.publishing import MANIFEST, WEIGHTS_METADATA, manifest_digest, strange_files
+from storage.checkpoints.adapter import open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.checkpoints.companions import is_read_by_loaders
 from storage.checkpoints.inputs import tensor_digests
@@ -44,7 +45,7 @@ def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], l
         return {"manifests": 1}, [_problem(error.message, str(folder))]
     problems = _manifest_problems(folder, document) + _file_problems(folder, document)
     try:
-        checkpoint = open_checkpoint(folder)
+        checkpoint = open_adapter(folder) if "adapter" in document else open_checkpoint(folder)
     except MergestoreError as error:
         return {"manifests": 1}, [*problems, _problem(f"the weights cannot be read: {error.message}", str(folder))]
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from merging.adapters.settings import Extraction
 from merging.engines import load_onto, open_engine
 from merging.plan import OtherBase, Plan, make_plan
 from merging.sinks import MemorySink
 from merging.tensors import import_torch, to_torch
+from registry.adapters import as_adapter, publish_adapter
 from registry.cache import cache_path, find_record, is_usable, publish_copy
 from registry.computing import compute, publish_computed
+from registry.directories import read_manifest
 from registry.merges import Choices, ResolvedMerge, resolve_target
 from registry.opening import open_base, open_skill, refuse_unready
 from registry.outputs import refuse_output
@@ -26,7 +29,7 @@ from registry.records.contents import load_deltas, load_files
 from registry.records.database import reading
 from registry.records.lineage import Lineage, ancestors
 from registry.records.tables import Materialization
-from registry.results import Materialized
+from registry.results import Materialized, MaterializedAdapter
 from registry.wish import Context, Wish
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
@@ -36,6 +39,15 @@ from storage.progress import Progress, Silent
 class _Opened:
     sources: Sources
     plan: Plan
+    config: Mapping[str, Any] | None  # the base's config.json
+
+
+def materialize_adapter(
+    context: Context, target: str, choices: Choices, wish: Wish, progress: Progress
+) -> MaterializedAdapter:
+    """``materialize_to_folder`` of a wish for an adapter, with what its manifest tells of it."""
+    made = materialize_to_folder(context, target, choices, wish, progress)
+    return MaterializedAdapter(**vars(made), adapter=read_manifest(Path(made.path))["adapter"])
 
 
 def materialize_to_folder(
@@ -47,7 +59,7 @@ def materialize_to_folder(
         refuse_output(context.home, output, force=wish.force)
     open_engine(wish.device)  # a device that is not there is told before anything is computed or found
     notes: list[str] = []
-    with _opened(context, target, choices) as opened:
+    with _opened(context, target, choices, wish.adapter) as opened:
         resolved = opened.sources.resolved
         cached = cache_path(context.home, resolved.recipe.digest)
         place = output or cached
@@ -74,6 +86,8 @@ def _make(
     fresh = wish.output is not None and not place.exists()
     if found is not None:
         published = publish_copy(opened.sources, found, place, wish)
+    elif wish.adapter is not None:
+        published = publish_adapter(opened.sources, opened.plan, opened.config, place, wish, progress)
     else:
         published = publish_computed(context.home, opened.sources, opened.plan, place, wish, progress)
     return record_or_retract(context, opened.sources, published, wish, fresh=fresh)
@@ -120,11 +134,12 @@ def load_tensors(context: Context, target: str, choices: Choices, device: str, t
 
 
 @contextmanager
-def _opened(context: Context, target: str, choices: Choices) -> Iterator[_Opened]:
+def _opened(context: Context, target: str, choices: Choices, adapter: Extraction | None = None) -> Iterator[_Opened]:
     """The target resolved, its base and deltas open, everything checked to fit together."""
     with ExitStack() as stack:
         with reading(context.engine) as session:
             resolved = resolve_target(session, target, choices)
+            resolved = resolved if adapter is None else as_adapter(resolved, adapter)
             for each in resolved.inputs:
                 refuse_unready(each)
             base = open_base(session, context.home, resolved.base)
@@ -145,7 +160,8 @@ def _opened(context: Context, target: str, choices: Choices) -> Iterator[_Opened
                 lineage=_lineage(session, resolved),
                 base_files=load_files(session, resolved.base.id),
             )
-        yield _Opened(sources, make_plan(resolved.recipe, base.source, base.digests, deltas, others))
+        plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
+        yield _Opened(sources, plan, base.config)
 
 
 def _lineage(session: Session, resolved: ResolvedMerge) -> Lineage:

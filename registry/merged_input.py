@@ -30,6 +30,8 @@ def link_merge(session: Session, version: ModelVersion, folder: Path, content: s
     if document["output_digest"] != content:
         return
     named = _known(session, document["recipe_digest"])
+    if named is None and isinstance(adapter := document.get("adapter"), dict):
+        named = _known(session, str(adapter.get("merge_recipe_digest")))
     parents = {(named.id, "merge"): named} if named else _inputs(session, document["recipe"])
     older = [(parent, role) for (id_, role), parent in sorted(parents.items()) if id_ < version.id]
     if older:

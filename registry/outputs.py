@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from merging.plan import OutputTensor
 from registry import publishing
 from registry.directories import read_manifest
 from registry.home import Home
@@ -54,9 +53,9 @@ def _foreign(folder: Path) -> list[str]:
         return [publishing.MANIFEST]
 
 
-def require_space(outputs: tuple[OutputTensor, ...], target: Path) -> None:
-    """Raise EnvironmentFailure where the disk of ``target`` has no room for the tensors."""
-    needed, free = sum(output.nbytes for output in outputs), publishing.free_space(target.parent)
+def require_space(needed: int, target: Path) -> None:
+    """Raise EnvironmentFailure where the disk of ``target`` has no room for so many bytes."""
+    free = publishing.free_space(target.parent)
     if needed > free:
         raise EnvironmentFailure(
             f"no space left for {target}: {needed:,} bytes are needed, {free:,} are free",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from merging.methods import method_named
 from merging.setting_text import spelled
 from merging.settings import Setting
+from registry.adapter_card import adapter_lines
 from registry.home import Home
 from registry.merges import ResolvedMerge
 from registry.opening import place
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "mergestore.json"
 CARD = "README.md"
+MODEL_FORMAT, ADAPTER_FORMAT = 1, 2
+"""Formats of manifests: an adapter's tells of its factors, for which format 1 has no word."""
 WEIGHTS_METADATA = {"format": "pt"}
 """What the header of every weight file says; transformers asks for it."""
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -121,7 +124,7 @@ def manifest(
 ) -> dict[str, Any]:
     """The content of mergestore.json: the recipe, every input and every output by digest. No times, no paths."""
     document = {
-        "format": 1,
+        "format": MODEL_FORMAT,
         "generator": f"mergestore {version}",
         "output_digest": output_digest(merged),
         "tensors": {
@@ -207,9 +210,12 @@ def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
     resolved = sources.resolved
     licences = _licences(resolved)
     unknown = [version.reference for version in resolved.inputs if not version.licence]
-    front = ["---", "library_name: transformers", "base_model:"]
-    front += [f"- {_quoted(_hub_name(version))}" for version in resolved.inputs]
-    front += ["base_model_relation: merge", "tags:", "- merge", "- mergestore", f"- {resolved.recipe.method}"]
+    adapter = "adapter" in document
+    front = ["---", f"library_name: {'peft' if adapter else 'transformers'}", "base_model:"]
+    bases = (resolved.base,) if adapter else resolved.inputs
+    front += [f"- {_quoted(_hub_name(version))}" for version in bases]
+    front += [f"base_model_relation: {'adapter' if adapter else 'merge'}", "tags:", *(["- lora"] if adapter else [])]
+    front += ["- merge", "- mergestore", f"- {resolved.recipe.method}"]
     if len(licences) == 1 and not unknown:
         front.append(f"license: {_quoted(licences[0])}")
     elif len(licences) > 1 and not unknown:
@@ -234,7 +240,8 @@ def _card_body(
     lines = [f"# {resolved.merge.name if resolved.merge else resolved.expression}", ""]
     count = len(resolved.skills)
     skills = "one skill" if count == 1 else f"{count} skills"
-    lines += [f"A merge of {skills} of `{resolved.base.reference}`, made by mergestore:", ""]
+    what = "A LoRA adapter of a merge" if "adapter" in document else "A merge"
+    lines += [f"{what} of {skills} of `{resolved.base.reference}`, made by mergestore:", ""]
     lines += [f"    {resolved.expression}", ""]
     lines += [f"Method: `{method.name}`, {method.summary}: {method.formula} ({method.source})", ""]
     if resolved.recipe.parameters:
@@ -251,6 +258,8 @@ def _card_body(
             f"| {rate} | {seed} | {skill['licence'] or 'not stated'} | `{skill['digest']}` |"
         )
     lines += ["", f"- recipe digest: `{document['recipe_digest']}`", f"- output digest: `{document['output_digest']}`"]
+    if "adapter" in document:
+        lines += adapter_lines(document["adapter"])
     if resolved.head:
         lines.append(f"- head (tensors that the base lacks): from `{resolved.head.reference}`")
     if unknown:
@@ -261,9 +270,18 @@ def _card_body(
     return lines
 
 
-def _hub_name(version: ModelVersion) -> str:
+def hub_source(version: ModelVersion) -> tuple[str, str | None] | None:
+    """Repository and revision on the Hub that a version came from, if it did."""
     public = _public(version.source)
-    return public.removeprefix("hf:").split("@")[0] if public else version.name
+    if public is None:
+        return None
+    name, _, revision = public.removeprefix("hf:").partition("@")
+    return name, revision or None
+
+
+def _hub_name(version: ModelVersion) -> str:
+    hub = hub_source(version)
+    return hub[0] if hub else version.name
 
 
 def _quoted(text: str) -> str:

@@ -96,6 +96,17 @@ class Materialized(Result):
 
 
 @dataclass(frozen=True)
+class MaterializedAdapter(Materialized):
+    """Answer of ``materialize --as lora``; ``adapter`` is what the folder's manifest tells of it.
+
+    ``error`` and ``energy`` of the whole and of each of ``layers``: ‖what is left‖/‖delta‖ in the Frobenius norm, and
+    the share of ‖delta‖² that is kept; ``modules_to_save``, ``saved``, ``biases`` and ``dropped`` tensors.
+    """
+
+    adapter: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Loaded(Result):
     """What resident mode loaded: by its recipe digest it can be traced, and materialized again."""
 

@@ -12,6 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Engine
 
+from merging.adapters.settings import (
+    DEFAULT_ITERATIONS,
+    DEFAULT_OVERSAMPLING,
+    Extraction,
+    Rest,
+    check_extraction,
+)
 from registry import auditing
 from registry.home import Home
 from registry.records import aliases as alias_records
@@ -22,6 +29,7 @@ from registry.results import (
     Audit,
     Listing,
     Materialized,
+    MaterializedAdapter,
     Merged,
     RegisteredBase,
     RegisteredSkill,
@@ -198,6 +206,51 @@ class Store:
                 cache=cache,
                 threads=threads,
                 wait=wait,
+            ),
+            progress or Silent(),
+        )
+
+    def materialize_adapter(
+        self,
+        target: str,
+        *,
+        rank: int | None = None,
+        energy: float | None = None,
+        rest: Rest = "save",
+        oversampling: int = DEFAULT_OVERSAMPLING,
+        iterations: int = DEFAULT_ITERATIONS,
+        output: str | Path | None = None,
+        device: str = "cpu",
+        method: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        head: str | None = None,
+        force: bool = False,
+        cache: bool = True,
+        threads: int | None = None,
+        wait: bool = True,
+        progress: Progress | None = None,
+    ) -> MaterializedAdapter:
+        """Compute a merge in fp32, and extract a LoRA adapter of its delta: a folder that PEFT loads onto the base.
+
+        Each changed linear layer has factors of ``rank``; with ``energy``, of the smallest rank that keeps this share
+        of the layer's ‖delta‖², ``rank`` being the largest allowed. ``rest``: other changed tensors are saved whole
+        ("save"), left out ("drop"), or refused ("refuse"). ``oversampling`` and ``iterations`` are those of the random
+        projection that finds the factors of large layers. The other arguments are those of ``materialize``.
+        """
+        from registry import materializing, merges, wish
+
+        return materializing.materialize_adapter(
+            wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
+            target,
+            merges.Choices(method, parameters, head),
+            wish.Wish(
+                output=Path(output) if output is not None else None,
+                device=device,
+                force=force,
+                cache=cache,
+                threads=threads,
+                wait=wait,
+                adapter=check_extraction(Extraction(rank, energy, rest, oversampling, iterations)),
             ),
             progress or Silent(),
         )

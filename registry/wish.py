@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from merging.adapters.settings import Extraction
 from registry.home import Home
 
 
@@ -21,6 +22,7 @@ class Wish:
     cache: bool = True
     threads: int | None = None
     wait: bool = True
+    adapter: Extraction | None = None  # instead of the whole model
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from storage.dtypes import MERGEABLE
 from storage.errors import InputRefused
 
 CONFIG = "adapter_config.json"
-_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+WEIGHTS = "adapter_model.safetensors"
+_PICKLED = "adapter_model.bin"
 _WHOLE_MODELS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -105,14 +106,13 @@ def open_adapter(path: Path) -> Adapter:
 
 
 def _open_source(root: Path) -> TensorSource:
-    safetensors, pickled = _WEIGHTS
-    if (root / safetensors).exists():
-        stamps = {safetensors: stamp_of(root / safetensors)}
-        entries, _ = read_header(root / safetensors)
+    if (root / WEIGHTS).exists():
+        stamps = {WEIGHTS: stamp_of(root / WEIGHTS)}
+        entries, _ = read_header(root / WEIGHTS)
         return SafetensorsSource(root, entries.values(), stamps)
-    if (root / pickled).exists():
-        return PickleSource(root, [pickled])
-    raise InputRefused(f"{root}: no weights beside {CONFIG}; looked for {', '.join(_WEIGHTS)}", hint=_SAVE_AGAIN)
+    if (root / _PICKLED).exists():
+        return PickleSource(root, [_PICKLED])
+    raise InputRefused(f"{root}: no weights beside {CONFIG}; looked for {WEIGHTS}, {_PICKLED}", hint=_SAVE_AGAIN)
 
 
 def _sort_tensors(

@@ -21,7 +21,8 @@ from blake3 import blake3
 
 from storage.blobs import open_blob
 from storage.checkpoints.checkpoint import TensorEntry
-from storage.checkpoints.safetensors_file import SafetensorsWriter, layout, read_header
+from storage.checkpoints.safetensors_header import read_header
+from storage.checkpoints.spool import Spool
 from storage.deltas.manifest import Manifest, TensorDelta
 from storage.digests import canonical_json, parse_json
 from storage.dtypes import DTYPES
@@ -38,11 +39,9 @@ from storage.encodings.frames import (
 from storage.encodings.numeric import Floats, as_bits, widen
 from storage.encodings.philox import mask_key
 from storage.errors import InputRefused, IntegrityFailure
-from storage.files import disk_errors, write_all
 
 MANIFEST_KEY = "mergestore.delta"
 STATISTICS_KEY = "mergestore.statistics"
-_COPY = 8 << 20
 
 
 class ContentHash:
@@ -61,75 +60,29 @@ class ContentHash:
         return "blake3:" + self._hasher.hexdigest()
 
 
-@dataclass(frozen=True)
-class _Spooled:
-    """A payload in the spool file: its dtype, shape and the (offset, bytes) of its pieces in order."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    segments: tuple[tuple[int, int], ...]
-
-
-class DeltaWriter:
-    """Collects payloads in a spool file, then writes the delta file in one stream.
-
-    Sizes stand in a safetensors header, before the data, and are only known at the end.
-    """
-
-    def __init__(self, spool: Path):
-        self._spool = spool
-        self._entries: dict[str, _Spooled] = {}
-        self._end = 0
-        with disk_errors(f"cannot write {spool}"):
-            self._fd = os.open(spool, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        os.close(self._fd)
-        self._spool.unlink(missing_ok=True)
+class DeltaWriter(Spool):
+    """Collects payloads in a spool file, then writes the delta file in one stream."""
 
     def add_frames(self, tensor: str, chunks: Iterable[tuple[bytes, bytes]]) -> str:
         """Store one tensor's chunks, in order, as (content, compressed frame); the content's digest comes back."""
-        content, sizes, start = ContentHash(), [], self._end
+        content, sizes, frames = ContentHash(), [], []
         for data, frame in chunks:
             content.update(data)
             sizes.append((len(frame), len(data)))
-            self._append(frame)
-        frames = (start, self._end - start)
+            frames.append(self.append(frame))
         # The table stands first in the payload but is only known now.
-        head = table(sizes)
-        self._append(head)
-        nbytes = len(head) + frames[1]
-        self._entries[f"delta/{tensor}"] = _Spooled("U8", (nbytes,), ((frames[0] + frames[1], len(head)), frames))
+        head = self.append(table(sizes))
+        start, nbytes = frames[0][0] if frames else 0, sum(size for _, size in frames)
+        self.add(f"delta/{tensor}", "U8", (head[1] + nbytes,), (head, (start, nbytes)))
         return content.digest()
-
-    def add_raw(self, name: str, dtype: str, shape: tuple[int, ...], pieces: Iterable[bytes | memoryview]) -> None:
-        """Store a tensor as it is, from consecutive pieces of its raw bytes."""
-        start = self._end
-        for piece in pieces:
-            self._append(piece)
-        self._entries[name] = _Spooled(dtype, shape, ((start, self._end - start),))
 
     def finish(self, path: Path, manifest: Manifest, statistics: Mapping[str, Any]) -> None:
         """Write the delta file to ``path``, a new file that the caller publishes."""
-        entries = [(name, spooled.dtype, spooled.shape) for name, spooled in sorted(self._entries.items())]
         metadata = {
             MANIFEST_KEY: canonical_json(manifest.to_dict()).decode(),
             STATISTICS_KEY: canonical_json(dict(statistics)).decode(),
         }
-        with SafetensorsWriter(path, entries, metadata) as writer:
-            for name, _, _ in layout(entries):
-                for offset, nbytes in self._entries[name].segments:
-                    for start in range(0, nbytes, _COPY):
-                        count = min(_COPY, nbytes - start)
-                        writer.write(name, read_exactly(self._fd, count, offset + start, str(self._spool)))
-
-    def _append(self, data: bytes | memoryview) -> None:
-        with disk_errors(f"cannot write {self._spool}"):
-            write_all(self._fd, data)
-        self._end += len(data)
+        self.write(path, metadata)
 
 
 @dataclass(frozen=True)
