@@ -212,7 +212,7 @@ class Store:
 
     def materialize_adapter(
         self,
-        target: str,
+        target: Target,
         *,
         rank: int | None = None,
         energy: float | None = None,
@@ -241,8 +241,7 @@ class Store:
 
         return materializing.materialize_adapter(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            target,
-            merges.Choices(method, parameters, head),
+            *merges.asked_for(target, merges.Choices(method, parameters, head)),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,

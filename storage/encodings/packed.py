@@ -121,7 +121,7 @@ def _fits(term: KeptChunk, used: int) -> bool:
     return not counted or term.coding.frame_size(used, 2) == len(term.data)
 
 
-def _rare(term: ChunkTerm) -> bool:
+def _rare(term: KeptChunk | LowRankChunk) -> bool:
     """What is decoded whole, before the blocks: values whose place or meaning hangs on more than the block."""
     if isinstance(term, LowRankChunk):
         return term.gains is not None
