@@ -68,17 +68,27 @@ from storage.errors import (  # noqa: E402
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from merging.methods import Coefficients, Computed, Fused, Inputs, Method, Parameter, Part, Products, Spanned
     from registry.resident import Resident
     from registry.store import Store
 
     __version__: str
 
+_METHOD_CONTRACT = (
+    "Coefficients", "Computed", "Fused", "Inputs", "Method", "Parameter", "Part", "Products", "Spanned",
+)  # fmt: skip
+"""What a package needs that adds a merge method."""
+
 __all__ = [
     "Audit",
+    "Coefficients",
+    "Computed",
     "Conflict",
     "EnvironmentFailure",
     "Footprint",
+    "Fused",
     "InputRefused",
+    "Inputs",
     "IntegrityFailure",
     "Listing",
     "Loaded",
@@ -86,11 +96,16 @@ __all__ = [
     "MaterializedAdapter",
     "Merged",
     "MergestoreError",
+    "Method",
     "NotFound",
+    "Parameter",
+    "Part",
+    "Products",
     "RegisteredBase",
     "RegisteredSkill",
     "Resident",
     "Result",
+    "Spanned",
     "Store",
     "UsageError",
     "Verification",
@@ -235,6 +250,10 @@ def __getattr__(name: str) -> Any:
         from registry.resident import Resident
 
         return Resident
+    if name in _METHOD_CONTRACT:
+        import merging.methods
+
+        return getattr(merging.methods, name)
     if name == "__version__":
         return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

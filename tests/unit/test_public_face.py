@@ -20,7 +20,7 @@ def test_exports_are_what_all_says():
         for name, value in vars(mergestore).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType) and _is_ours(value)
     }
-    assert public | {"Resident", "Store", "__version__"} == set(mergestore.__all__)
+    assert public | {"Resident", "Store", "__version__", *mergestore._METHOD_CONTRACT} == set(mergestore.__all__)
     assert list(mergestore.__all__) == sorted(mergestore.__all__)
 
 

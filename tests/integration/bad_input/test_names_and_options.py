@@ -80,7 +80,7 @@ def test_the_same_content_under_another_name_is_a_term_twice(alone, tmp_path):
         ("0.5*tiny + math", 0),
         ("tiny + 1e999*math", 7),
         (" tiny", 5),
-        ("tiny + (math - code)", 7),
+        ("tiny + (math - code", 7),
     ],
 )
 def test_an_unparsable_expression_is_pointed_at(shell, text, at):
