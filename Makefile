@@ -8,6 +8,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
+MERGEKIT := .venv-mergekit
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 WORKERS ?= 2
 SIZE ?=
@@ -22,12 +23,12 @@ help:
 	@echo "make lint    ruff, mypy and import-linter alone"
 	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -gpu, -page"
 	@echo "make docs    write docs/cli.md from the code"
-	@echo "make clean   remove everything made here but $(VENV)"
+	@echo "make clean   remove everything made here but $(VENV) and $(MERGEKIT)"
 
 demo: $(VENV)/.for-demo
 	$(BIN)/python -m examples.demo
 
-test: lint
+test: lint $(MERGEKIT)/constraints
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.for-test
@@ -60,7 +61,7 @@ docs: $(VENV)/.for-test
 clean:
 	rm -rf .demo .bench build dist *.egg-info .coverage htmlcov
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 
 # The stamps remember what was installed; a change of the project's requirements installs again.
 
@@ -76,6 +77,11 @@ $(VENV)/.torch: constraints.txt | $(BIN)/python
 
 $(VENV)/.for-demo: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) --editable '.[demo]'
+	@touch $@
+
+# mergekit, for comparing with it, in an environment of its own: its requirements are not ours.
+$(MERGEKIT)/constraints: benchmarks/mergekit-constraints.txt | $(VENV)/.for-test
+	$(BIN)/python -m benchmarks.mergekit $(TORCH_INDEX)
 	@touch $@
 
 $(VENV)/.for-bench: pyproject.toml constraints.txt $(VENV)/.torch

@@ -143,11 +143,14 @@ def open(
     return Store(home=place.home, engine=engine, tracking_uri=tracking, actor=actor or _actor())
 
 
-def methods(name: str | None = None) -> list[dict[str, Any]]:
-    """What each merge method is, takes and needs: of all, or of one. Raises UsageError for a name that none has."""
-    from merging.methods import all_methods, method_named
+def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[str, Any]]:
+    """What each merge method is, takes and needs: of all, or of one. ``semantics`` paper or mergekit.
 
-    found = all_methods().values() if name is None else [method_named(name)]
+    Raises UsageError for a name that none has.
+    """
+    from merging.semantics import method_of, methods_of
+
+    found = methods_of(semantics).values() if name is None else [method_of(semantics, name)]
     return [method.to_dict() for method in found]
 
 

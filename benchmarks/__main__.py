@@ -88,7 +88,7 @@ def _arguments() -> argparse.Namespace:
         verb.set_defaults(act=act)
         verb.add_argument("--size", choices=SHAPES, default=size)
         verb.add_argument("--runs", type=int, default=runs)
-        verb.add_argument("--work", default=".bench", help="folder for models, stores and mergekit's environment")
+        verb.add_argument("--work", default=".bench", help="folder for models and stores")
         verb.add_argument("--output", default=str(results.FOLDER), help="folder for the results file")
     verbs.choices["compare"].add_argument("--torch-index", help="where pip finds a CPU build of torch for mergekit")
     verbs.choices["curves"].add_argument("--upto", choices=SHAPES, default="0.5B", help="largest model")

@@ -35,7 +35,7 @@ class Comparison:
         self.output = self.work / "output"
         self.store = ours.OurStore(self.work / "store")
         self.empty = ours.OurStore(self.work / "empty-store")
-        self.mergekit = mergekit.install(work.absolute() / "mergekit-venv", torch_index)
+        self.mergekit = mergekit.install(mergekit.FOLDER, torch_index)
         self.base = make(self.work / "base", size)
         self.fine_tunes = [self._made("fine-tune", number) for number in range(SKILLS)]
         self.adapters = [self._made("adapter", number) for number in range(SKILLS)]

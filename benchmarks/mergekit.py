@@ -13,6 +13,8 @@ from pathlib import Path
 from benchmarks.measure import plain_environment
 
 VERSION = "0.1.5"
+FOLDER = Path(__file__).parents[1] / ".venv-mergekit"
+"""Where its environment is, for benchmarks and tests."""
 CONSTRAINTS = Path(__file__).with_name("mergekit-constraints.txt")
 
 OPTIONS = ("--no-copy-tokenizer", "--quiet")  # the generated models have no tokenizer
@@ -64,14 +66,23 @@ METHODS = {
 
 def install(folder: Path, torch_index: str | None = None) -> Path:
     """The environment, made if it is not there as CONSTRAINTS wants it; the path of its mergekit-yaml."""
-    stamp, wanted = folder / "constraints", hashlib.sha256(CONSTRAINTS.read_bytes()).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != wanted:
+    if not installed(folder):
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         index = ("--index-url", torch_index) if torch_index else ()
         _pip(folder, *index, "torch")  # first and alone, so that a CPU build is kept
         _pip(folder, f"mergekit=={VERSION}")
-        stamp.write_text(wanted)
+        (folder / "constraints").write_text(_wanted())
     return folder / "bin" / "mergekit-yaml"
+
+
+def installed(folder: Path) -> bool:
+    """Whether the environment is there, with the versions of CONSTRAINTS."""
+    stamp = folder / "constraints"
+    return stamp.is_file() and stamp.read_text() == _wanted()
+
+
+def _wanted() -> str:
+    return hashlib.sha256(CONSTRAINTS.read_bytes()).hexdigest()
 
 
 def _pip(folder: Path, *words: str) -> None:
@@ -111,3 +122,7 @@ def _mapping(name: str, values: Mapping[str, object], indent: str) -> list[str]:
     if not values:
         return []
     return [f"{indent}{name}:", *(f"{indent}  {key}: {str(value).lower()}" for key, value in values.items())]
+
+
+if __name__ == "__main__":
+    install(FOLDER, *filter(None, sys.argv[1:2]))

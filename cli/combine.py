@@ -21,6 +21,7 @@ from cli.options import (
     RankOption,
     RecipeOption,
     RestOption,
+    SemanticsOption,
     one_target,
     parse_form,
     parse_parameters,
@@ -44,6 +45,7 @@ def merge(
     param: ParameterOption = None,
     head: HeadOption = None,
     dtype: DtypeOption = None,
+    semantics: SemanticsOption = None,
 ) -> None:
     """Name and version a recipe over a base model and its skills."""
     target = one_target(expression, recipe, "an expression")
@@ -55,6 +57,7 @@ def merge(
             parameters=parse_parameters(param),
             head=head,
             dtype=dtype,
+            semantics=semantics,
         )
     invocation.answer(merged, report.merged)
 
@@ -78,6 +81,7 @@ def materialize(
     param: ParameterOption = None,
     head: HeadOption = None,
     dtype: DtypeOption = None,
+    semantics: SemanticsOption = None,
     shard_size: Annotated[
         str | None,
         typer.Option("--shard-size", metavar="SIZE", help="Largest size of one weight file, 5GB by default."),
@@ -99,7 +103,7 @@ def materialize(
         bool, typer.Option("--no-wait", help="Leave the provenance for 'mergestore sync' to deliver.")
     ] = False,
 ) -> None:
-    """Compute a merge into a model folder, ready for transformers, or into a LoRA adapter, ready for PEFT."""
+    """Compute a merge into a model folder, or into a LoRA adapter."""
     model = {"--dtype": dtype, "--shard-size": shard_size}
     adapter = {"rank": rank, "energy": energy, "rest": rest, "oversampling": oversampling, "iterations": iterations}
     own = parse_form(as_, model, adapter)
@@ -109,6 +113,7 @@ def materialize(
         "method": method,
         "parameters": parse_parameters(param),
         "head": head,
+        "semantics": semantics,
         "force": force,
         "cache": not no_cache,
         "threads": threads,

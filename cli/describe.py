@@ -10,6 +10,7 @@ import typer
 import mergestore
 from cli.console import say
 from cli.grid import Column, print_grid
+from cli.options import SemanticsOption
 from cli.verb import Invocation, verb
 
 _NEEDS = {
@@ -20,6 +21,7 @@ _NEEDS = {
 _EXACTNESS = {
     "bits": "the same bytes anywhere, on any device",
     "library": "the same bytes wherever the C library computes the same sines and roots",
+    "torch": "the same bytes with the same version of torch on the same kind of processor",
     "close": "the same but for rounding, which depends on the linear algebra library and its threads",
 }
 
@@ -28,9 +30,10 @@ _EXACTNESS = {
 def methods(
     invocation: Invocation,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One method, in full.", show_default=False)] = None,
+    semantics: SemanticsOption = None,
 ) -> None:
     """List the merge methods, or tell all of one."""
-    found = mergestore.methods(name)
+    found = mergestore.methods(name, semantics=semantics or "paper")
     if name is None:
         invocation.answer({"methods": found}, _listing)
     else:

@@ -39,6 +39,14 @@ RecipeOption = Annotated[
     Path | None,
     typer.Option("--recipe", "-r", metavar="FILE", help="Read what to combine, and how, from a YAML or JSON file."),
 ]
+SemanticsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--semantics",
+        metavar="paper|mergekit",
+        help="Compute as the methods' papers say, which is the default, or as mergekit does, bit for bit.",
+    ),
+]
 LicenceOption = Annotated[
     str | None,
     typer.Option("--licence", metavar="SPDX", help="Licence of the weights, as an SPDX id or any short text."),

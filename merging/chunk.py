@@ -8,6 +8,7 @@ import numpy as np
 
 from merging.combination import Change, Combine, Contribution, Engine, measure_change
 from merging.computing import computed
+from merging.mergekit.computing import merged_tensor
 from merging.plan import OutputTensor, Plan, SkillTerm
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
@@ -15,6 +16,8 @@ from storage.encodings.chunks import KeptChunk, rebuild
 from storage.encodings.frames import chunk_count, chunk_span, read_exactly
 from storage.encodings.numeric import Bits, as_bits, convert, finite, narrow, widen
 from storage.errors import InputRefused
+
+_AS_MERGEKIT = "mergekit's result is not finite either: compute in fp32, --param compute_dtype=F32 --dtype DTYPE"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def origin(plan: Plan, output: OutputTensor) -> Origin:
     if dtype not in MERGEABLE:
         return Origin(output, dtype, digest, (), carried=True)
     terms = tuple(plan.terms(output.base))
+    if plan.arithmetic is not None:
+        # mergekit computes what no skill changes too, and rounding can change it.
+        return Origin(output, dtype, digest, terms, carried=False, whole=True)
     own = not terms and dtype == output.dtype and plan.combine_of(output.base).base_scale == 1.0
     whole = bool(terms) and plan.computes is not None and plan.computes.whole
     return Origin(output, dtype, digest, terms, carried=own, whole=whole)
@@ -90,6 +96,9 @@ def merge_chunk(
     if not source:
         return Change()
     base, out = as_bits(source, origin.dtype), as_bits(result, output.dtype)
+    if output.base is not None and plan.arithmetic is not None:
+        out[:] = merged_tensor(plan, plan.arithmetic, origin, base)
+        return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out, _AS_MERGEKIT)
     if origin.terms and plan.computes is not None:
         out[:] = narrow(computed(plan, plan.computes, origin, index, base), output.dtype)
         return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out)
@@ -110,9 +119,9 @@ def merge_chunk(
     return _checked(change, origin, index, out)
 
 
-def _checked(change: Change, origin: Origin, index: int, out: Bits) -> Change:
+def _checked(change: Change, origin: Origin, index: int, out: Bits, hint: str | None = None) -> Change:
     if not change.finite:
-        raise not_finite(origin.output, origin.span(index)[0], out)
+        raise not_finite(origin.output, origin.span(index)[0], out, hint)
     return change
 
 
@@ -129,11 +138,11 @@ def _fine_tuned(contribution: Contribution, base: Bits, out_dtype: str) -> Bits:
     return convert(rebuild(term, base), term.dtype, out_dtype)
 
 
-def not_finite(output: OutputTensor, start: int, out: Bits) -> InputRefused:
+def not_finite(output: OutputTensor, start: int, out: Bits, hint: str | None = None) -> InputRefused:
     """The refusal of elements from ``start`` on of which one is not finite: names the first one."""
     values = widen(out, output.dtype)
     position = int(np.flatnonzero(~np.isfinite(values))[0])
     return InputRefused(
         f"tensor {output.name!r}: element {start + position} of the result is {values[position]}",
-        hint=f"it does not fit {output.dtype}: use smaller weights, or another output dtype (--dtype F32)",
+        hint=hint or f"it does not fit {output.dtype}: use smaller weights, or another output dtype (--dtype F32)",
     )

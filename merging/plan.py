@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from merging.combination import Combine, Contribution, Drop
-from merging.methods import Coefficients, Computed, Fused, Method, method_named
+from merging.mergekit.dtypes import result_dtype
+from merging.methods import Arithmetic, Coefficients, Computed, Fused, Method
 from merging.recipe import Recipe
 from merging.statistics import Array, Statistics
 from merging.tensor_settings import TensorSettings
@@ -139,6 +140,12 @@ class Plan:
         return None if self.statistics is None else self.statistics.read(skill.digest, name, start, count)
 
     @property
+    def arithmetic(self) -> Arithmetic | None:
+        """How mergekit computes the method, if that is how the recipe wants it."""
+        how = self.method.how
+        return how if isinstance(how, Arithmetic) else None
+
+    @property
     def computes(self) -> Computed | None:
         """The function that the method computes with, if it does not combine in the fused pass."""
         how = self.method.how
@@ -193,9 +200,9 @@ def make_plan(
         base=base,
         base_digests=base_digests,
         skills=_skills(recipe, deltas, foreign),
-        method=method_named(recipe.method),
+        method=recipe.definition,
         settings=TensorSettings(recipe, base.entries),
-        outputs=_outputs(recipe, base, head),
+        outputs=_outputs(recipe, base, head, deltas),
         head=head,
     )
 
@@ -205,7 +212,7 @@ def with_recipe(plan: Plan, recipe: Recipe) -> Plan:
     return replace(
         plan,
         recipe=recipe,
-        method=method_named(recipe.method),
+        method=recipe.definition,
         settings=TensorSettings(recipe, plan.base.entries),
         cutoffs={},
         coefficients={},
@@ -276,9 +283,16 @@ def _check_fit(delta: DeltaFile, entries: Mapping[str, TensorEntry]) -> None:
         )
 
 
-def _outputs(recipe: Recipe, base: TensorSource, head: DeltaFile | None) -> tuple[OutputTensor, ...]:
+def _outputs(
+    recipe: Recipe, base: TensorSource, head: DeltaFile | None, deltas: Mapping[str, DeltaFile]
+) -> tuple[OutputTensor, ...]:
+    def dtype(name: str, own: str) -> str:
+        if isinstance(recipe.definition.how, Arithmetic) and own in MERGEABLE:
+            return result_dtype(recipe, name, own, deltas)
+        return _output_dtype(own, recipe)
+
     outputs = [
-        OutputTensor(_output_name(name, head), _output_dtype(entry.dtype, recipe), entry.shape, base=name)
+        OutputTensor(_output_name(name, head), dtype(name, entry.dtype), entry.shape, base=name)
         for name, entry in base.entries.items()
     ]
     if head is not None:

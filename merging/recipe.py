@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from merging.adapters.settings import Extraction, read_extraction
-from merging.methods import Method, method_named
+from merging.mergekit.lineup import check_models, order_of
+from merging.methods import Method
+from merging.semantics import MERGEKIT, PAPER, SEMANTICS, method_of
 from merging.settings import Setting, checked, constant, varies
 from storage.digests import canonical_json, is_digest, json_digest
 from storage.dtypes import MERGEABLE
@@ -17,8 +19,6 @@ from storage.errors import IntegrityFailure, UsageError
 FORMAT = 1
 EXTENDED_FORMAT = 2
 """Of recipes that say something which format 1 has no word for; all others keep format 1, and so their digests."""
-SEMANTICS = "paper"
-"""fp32 arithmetic, rescaling by 1/(1 − p), the papers' definitions."""
 MAX_WEIGHT = 1e30
 """Weights stay well inside fp32, rescaled or not."""
 
@@ -55,6 +55,10 @@ class Recipe:
     Two recipes of the same digest give the same output bytes. ``head``: digest of the skill whose extra tensors
     (a task head) the result carries. ``dtype``: the output dtype of merged tensors, None for the base's own.
     ``files``: digest of the base's companion files (config, tokenizer), which the result is published with.
+
+    With the semantics of mergekit the base may be one of the models, ``base_term``; and sums are in the order of the
+    models: ``order`` has for each in turn its place among the terms, or behind them for the base, where that is not
+    the canonical order.
     ``adapter``: the result is not the merged model but a LoRA adapter of its delta, and how it is extracted.
     """
 
@@ -66,14 +70,17 @@ class Recipe:
     dtype: str | None = None
     files: str | None = None
     adapter: Extraction | None = None
+    semantics: str = PAPER
+    base_term: RecipeTerm | None = None
+    order: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that is digested."""
         added = self._added()
-        extended = bool(added) or self.varies or any(term.extended for term in self.terms)
+        extended = bool(added) or self.varies or self.semantics != PAPER or any(term.extended for term in self.terms)
         return added | {
             "format": EXTENDED_FORMAT if extended else FORMAT,
-            "semantics": SEMANTICS,
+            "semantics": self.semantics,
             "method": self.method,
             "base": self.base,
             "files": self.files,
@@ -85,13 +92,38 @@ class Recipe:
 
     def _added(self) -> dict[str, Any]:
         """The fields that format 2 added: those that say something."""
-        return {"adapter": self.adapter.to_dict()} if self.adapter else {}
+        added: dict[str, Any] = {"adapter": self.adapter.to_dict()} if self.adapter else {}
+        if self.base_term is not None:
+            added["base_term"] = {key: value for key, value in self.base_term.to_dict().items() if key != "skill"}
+        if self.order is not None:
+            added["order"] = list(self.order)
+        return added
+
+    @property
+    def definition(self) -> Method:
+        """What its method is and takes, under its semantics."""
+        return method_of(self.semantics, self.method)
+
+    @property
+    def models(self) -> tuple[RecipeTerm, ...]:
+        """What is combined, in canonical order: the skills, and behind them the base where it is one of the models."""
+        return self.terms if self.base_term is None else (*self.terms, self.base_term)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The places of the models in the order in which they are combined."""
+        return tuple(range(len(self.models))) if self.order is None else self.order
+
+    @property
+    def lineup(self) -> tuple[RecipeTerm, ...]:
+        """The models in the order in which they are combined."""
+        return tuple(self.models[place] for place in self.places)
 
     @property
     def varies(self) -> bool:
         """Whether weights or parameters differ from tensor to tensor."""
-        settings = [*self.parameters.values(), *(term.weight for term in self.terms)]
-        settings += [value for term in self.terms for value in term.parameters.values()]
+        settings = [*self.parameters.values(), *(term.weight for term in self.models)]
+        settings += [value for term in self.models for value in term.parameters.values()]
         return any(map(varies, settings))
 
     @property
@@ -124,32 +156,71 @@ def make_recipe(
     head: str | None = None,
     dtype: str | None = None,
     files: str | None = None,
+    semantics: str = PAPER,
 ) -> Recipe:
     """Build a recipe from digests, checking parameters and putting terms in canonical order.
 
-    ``skills``: what is chosen of each, by digest, or its weight alone. ``stored_sparse`` names the skills that were
-    sparsified when they were stored; a parameter that would then have no effect is not recorded, and refused when
-    given. Raises UsageError.
+    ``skills``: what is chosen of each, by digest, or its weight alone; with the semantics of mergekit, in the order of
+    the models, and the base may be one of them. ``stored_sparse`` names the skills that were sparsified when they were
+    stored; a parameter that would then have no effect is not recorded, and refused when given. Raises UsageError.
     """
-    definition = method_named(method)
+    definition = method_of(semantics, method)
     if not skills:
         raise UsageError("a recipe needs at least one skill")
-    settled = definition.check(parameters, draws=not set(skills) <= stored_sparse)
-    terms = tuple(_term(definition, base, skill, skills[skill], stored_sparse) for skill in sorted(skills))
-    _refuse_uneven_trimming(settled, terms)
-    weights = [term.weight for term in terms]
-    definition.check_skills(weights)
     if "unsparsified" in definition.needs and (sparse := sorted(set(skills) & stored_sparse)):
         raise UsageError(
             f"{method} needs all of each delta, and {len(sparse)} skills were sparsified when they were registered: "
             f"{', '.join(sparse)}",
             hint="register their fine-tunes again with --encoding exact",
         )
-    if definition.sums(settled, len(terms)) and not any(map(varies, weights)):
-        check_sum(method, [float(constant(weight)) for weight in weights], can_choose="normalize" in settled)
     if dtype is not None and dtype not in MERGEABLE:
         raise UsageError(f"unknown output dtype {dtype!r}", hint=f"choose one of {', '.join(sorted(MERGEABLE))}")
-    return Recipe(method, base, terms, settled, head, dtype, files)
+    build = _in_line if semantics == MERGEKIT else _by_paper
+    return replace(build(definition, base, skills, parameters, stored_sparse), head=head, dtype=dtype, files=files)
+
+
+def _by_paper(
+    method: Method,
+    base: str,
+    skills: Mapping[str, Chosen | float],
+    parameters: Mapping[str, object],
+    stored_sparse: frozenset[str],
+) -> Recipe:
+    settled = method.check(parameters, draws=not set(skills) <= stored_sparse)
+    terms = tuple(_term(method, base, skill, skills[skill], settled, stored_sparse) for skill in sorted(skills))
+    _refuse_uneven_trimming(settled, terms)
+    weights = [term.weight for term in terms]
+    method.check_skills(weights)
+    if method.sums(settled, len(terms)) and not any(map(varies, weights)):
+        check_sum(method.name, [float(constant(weight)) for weight in weights], can_choose="normalize" in settled)
+    return Recipe(method.name, base, terms, settled)
+
+
+def _in_line(
+    method: Method,
+    base: str,
+    models: Mapping[str, Chosen | float],
+    parameters: Mapping[str, object],
+    stored_sparse: frozenset[str],
+) -> Recipe:
+    """A recipe with the semantics of mergekit: the models in their order, of which the base may be one."""
+    del stored_sparse  # what was dropped when it was stored is rebuilt, and dropped again if the method drops
+    settled = method.check(parameters, draws=True)
+    terms = {model: _term(method, base, model, models[model], settled, frozenset()) for model in models}
+    if foreign := [model for model, term in terms.items() if term.base is not None]:
+        raise UsageError(f"with the semantics of mergekit every skill is one of the base; not so {', '.join(foreign)}")
+    check_models(method, settled, {model: term.weight for model, term in terms.items()}, base)
+    skills = sorted(set(terms) - {base})
+    canonical = [*skills, *({base} & set(terms))]
+    return Recipe(
+        method.name,
+        base,
+        tuple(terms[skill] for skill in skills),
+        settled,
+        semantics=MERGEKIT,
+        base_term=terms.get(base),
+        order=order_of(list(terms), canonical),
+    )
 
 
 def check_sum(method: str, weights: Sequence[float], *, can_choose: bool, where: str = "") -> float:
@@ -175,10 +246,19 @@ def _refuse_uneven_trimming(parameters: Mapping[str, Setting], terms: Sequence[R
         )
 
 
-def _term(method: Method, base: str, skill: str, chosen: Chosen | float, stored_sparse: frozenset[str]) -> RecipeTerm:
+def _term(
+    method: Method,
+    base: str,
+    skill: str,
+    chosen: Chosen | float,
+    shared: Mapping[str, Setting],
+    stored_sparse: frozenset[str],
+) -> RecipeTerm:
     given = chosen if isinstance(chosen, Chosen) else Chosen(chosen)
     weight = checked(given.weight, lambda value: _weight(skill, value), f"the weight of {skill}")
     own = method.check_each(given.parameters, skill, draws=skill not in stored_sparse)
+    own = {name: value for name, value in own.items() if value != shared[name]}  # said once is said enough
+    method.agree({**shared, **own})
     return RecipeTerm(skill, weight, own, None if given.base == base else given.base)
 
 
@@ -191,7 +271,7 @@ def _weight(skill: str, weight: object) -> float:
 def read_recipe(document: Any) -> Recipe:
     """A recipe from its stored JSON, as ``parse_json`` reads it. Raises IntegrityFailure when it is not one."""
     try:
-        if document["format"] not in (FORMAT, EXTENDED_FORMAT) or document["semantics"] != SEMANTICS:
+        if document["format"] not in (FORMAT, EXTENDED_FORMAT) or document["semantics"] not in SEMANTICS:
             raise IntegrityFailure(
                 f"recipe format {document['format']!r}, semantics {document['semantics']!r} is not known here",
                 hint="upgrade mergestore",
@@ -205,9 +285,12 @@ def read_recipe(document: Any) -> Recipe:
             dtype=document["dtype"],
             files=document["files"],
             adapter=read_extraction(document["adapter"]) if "adapter" in document else None,
+            semantics=document["semantics"],
+            base_term=_read_base_term(document),
+            order=tuple(document["order"]) if "order" in document else None,
         )
         sound = recipe.to_dict() == document and _sound(recipe)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise IntegrityFailure(f"damaged recipe: {error!r}") from error
     if not sound:
         raise IntegrityFailure("damaged recipe: unknown fields, malformed digests or terms out of order")
@@ -221,6 +304,11 @@ def _read_term(term: Mapping[str, Any]) -> RecipeTerm:
     )
 
 
+def _read_base_term(document: Mapping[str, Any]) -> RecipeTerm | None:
+    own = document.get("base_term")
+    return None if own is None else _read_term(own | {"skill": document["base"]})
+
+
 def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"{value!r} is no table of parameters")
@@ -228,21 +316,23 @@ def _table(value: Any) -> dict[str, Any]:
 
 
 def _sound(recipe: Recipe) -> bool:
-    """Whether ``make_recipe`` could have made it; may raise ValueError or TypeError instead."""
-    definition = method_named(recipe.method)
-    draws = any(parameter.draws and parameter.name in recipe.parameters for parameter in definition.parameters)
-    skills = [term.skill for term in recipe.terms]
-    digests = [recipe.base, *skills, *filter(None, (recipe.head, recipe.files, *(term.base for term in recipe.terms)))]
+    """Whether ``make_recipe`` could have made it; may raise ValueError, LookupError or TypeError instead."""
+    able = {parameter.name for parameter in recipe.definition.parameters if parameter.draws}
+    chosen = {model.skill: Chosen(model.weight, model.parameters, model.base) for model in recipe.lineup}
+    again = make_recipe(
+        recipe.method,
+        recipe.base,
+        chosen,
+        recipe.parameters,
+        stored_sparse=frozenset(chosen) if able and not able & set(recipe.parameters) else frozenset(),
+        head=recipe.head,
+        dtype=recipe.dtype,
+        files=recipe.files,
+        semantics=recipe.semantics,
+    )
+    digests = [recipe.base, *chosen, *filter(None, (recipe.head, recipe.files, *(term.base for term in recipe.terms)))]
     return (
-        all(is_digest(digest) for digest in digests)
-        and skills == sorted(set(skills))
-        and all(_sound_term(definition, recipe.base, term, draws=draws) for term in recipe.terms)
-        and definition.check(recipe.parameters, draws=draws) == recipe.parameters
-        and (recipe.dtype is None or recipe.dtype in MERGEABLE)
+        replace(again, adapter=recipe.adapter) == recipe
+        and all(is_digest(digest) for digest in digests)
         and (recipe.adapter is None or recipe.dtype == "F32")
     )
-
-
-def _sound_term(method: Method, base: str, term: RecipeTerm, *, draws: bool) -> bool:
-    sparse = frozenset() if draws else frozenset([term.skill])
-    return _term(method, base, term.skill, Chosen(term.weight, term.parameters, term.base), sparse) == term

@@ -26,7 +26,7 @@ from merging.setting_text import spelled, spelled_pairs, value_of
 from merging.settings import checked, constant, varies
 from storage.errors import EnvironmentFailure, UsageError
 
-_KEYS = ("expression", "base", "skills", "method", "parameters", "head", "dtype")
+_KEYS = ("expression", "base", "skills", "method", "parameters", "head", "dtype", "semantics")
 _SKILL_KEYS = ("skill", "weight", "parameters", "base")
 
 
@@ -39,6 +39,7 @@ class RecipeFile:
     parameters: Mapping[str, Any] | None
     head: str | None
     dtype: str | None
+    semantics: str | None
 
 
 def read_file(path: Path) -> RecipeFile:
@@ -76,6 +77,7 @@ def read_document(document: Any, where: str) -> RecipeFile:
         parameters=_parameters(parameters, f"{where}: parameters") if parameters is not None else None,
         head=_optional(content, where, "head"),
         dtype=_optional(content, where, "dtype"),
+        semantics=_optional(content, where, "semantics"),
     )
 
 

@@ -14,6 +14,7 @@ from merging.methods import Spanned
 from merging.plan import OutputTensor, Plan, make_plan, with_recipe
 from merging.products import Matrix, with_coefficients
 from merging.recipe import Recipe
+from merging.semantics import MERGEKIT
 from merging.targets import Targets, count_as_written, existing_tensors, new_tensors
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ class Resident:
 
     def _plan(self, recipe: Recipe) -> Plan:
         named = tuple(term.skill for term in recipe.terms)
-        key = (named, recipe.head, recipe.dtype)
+        key: tuple[object, ...] = (named, recipe.head, recipe.dtype)
+        if recipe.semantics == MERGEKIT:
+            key = (recipe.digest,)  # the dtypes of its tensors depend on more
         if key not in self._plans:
             make_room(self._plans)
             deltas = {digest: self.memory.deltas[digest] for digest in sorted({*named, *filter(None, [recipe.head])})}

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from merging.methods import Computed, Method, ParameterValue, method_named
+from merging.methods import Computed, Fused, Method, ParameterValue
 from merging.recipe import Recipe, check_sum
 from merging.settings import Depths, Setting, at
 
 
 @dataclass(frozen=True)
 class Local:
-    """What holds for one tensor, skills in the recipe's order.
+    """What holds for one tensor, models in the recipe's canonical order: skills, and perhaps the base behind them.
 
     ``shares``: the weights, divided by their sum where the method does that. ``each``: all parameters of each skill,
     its own before those for all.
@@ -31,7 +31,7 @@ class TensorSettings:
 
     def __init__(self, recipe: Recipe, tensors: Iterable[str]):
         self.varies = recipe.varies
-        self._recipe, self._method = recipe, method_named(recipe.method)
+        self._recipe, self._method = recipe, recipe.definition
         self._depths = Depths(tensors) if recipe.varies else None
         self._found: dict[str, Local] = {}
 
@@ -46,11 +46,11 @@ class TensorSettings:
     def _local(self, tensor: str) -> Local:
         recipe, depth = self._recipe, self._depths.of(tensor) if self._depths else 0.0
         parameters = _at(recipe.parameters, tensor, depth)
-        each = tuple(parameters | _at(term.parameters, tensor, depth) for term in recipe.terms)
+        each = tuple(parameters | _at(term.parameters, tensor, depth) for term in recipe.models)
         if self.varies:
             for own in (parameters, *each):
                 self._method.agree(own)
-        weights = tuple(float(at(term.weight, tensor, depth)) for term in recipe.terms)
+        weights = tuple(float(at(term.weight, tensor, depth)) for term in recipe.models)
         divides = _divides(self._method, parameters)
         total = math.fsum(weights)
         if divides or self._method.sums(parameters, len(weights)):
@@ -62,8 +62,9 @@ class TensorSettings:
 
 def _divides(method: Method, parameters: Mapping[str, ParameterValue]) -> bool:
     """Whether skills have shares: weights divided by their sum before anything is computed."""
-    averages = isinstance(method.how, Computed) and method.how.averages
-    return averages or bool(parameters.get("normalize"))
+    if isinstance(method.how, Computed):
+        return method.how.averages
+    return isinstance(method.how, Fused) and bool(parameters.get("normalize"))
 
 
 def _at(settings: Mapping[str, Setting], tensor: str, depth: float) -> dict[str, ParameterValue]:

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from merging.expression import parse_expression
-from merging.methods import Method, method_named
+from merging.methods import Method
 from merging.recipe import Chosen, Recipe, make_recipe, read_recipe
 from merging.recipe_file import read_document, read_file
+from merging.semantics import PAPER, check_semantics, method_of
 from merging.settings import Setting, constant, varies
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
@@ -41,11 +42,13 @@ class Choices:
     parameters: Parameters | None = None
     head: str | None = None
     dtype: str | None = None
+    semantics: str | None = None
 
     @property
     def any(self) -> bool:
         """Whether anything was chosen."""
-        return any(value is not None for value in (self.method, self.parameters or None, self.head, self.dtype))
+        chosen = (self.method, self.parameters or None, self.head, self.dtype, self.semantics)
+        return any(value is not None for value in chosen)
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,18 @@ def asked_for(target: Target, choices: Choices) -> tuple[str, Choices]:
     said = read_document(target, "the recipe") if isinstance(target, Mapping) else read_file(Path(target))
     parameters = {**(said.parameters or {}), **(choices.parameters or {})}
     return said.expression, Choices(
-        choices.method or said.method, parameters, choices.head or said.head, choices.dtype or said.dtype
+        choices.method or said.method,
+        parameters,
+        choices.head or said.head,
+        choices.dtype or said.dtype,
+        choices.semantics or said.semantics,
     )
 
 
 def resolve_expression(session: Session, text: str, choices: Choices) -> ResolvedMerge:
     """Parse an expression and resolve its names. Raises UsageError, NotFound or Conflict pointing at the term."""
-    found = resolve_terms(session, parse_expression(text))
+    semantics = check_semantics(choices.semantics or PAPER)
+    found = resolve_terms(session, parse_expression(text), semantics)
     return _resolved(session, found, choices, text)
 
 
@@ -164,7 +172,8 @@ def record_merge(session: Session, name: str, resolved: ResolvedMerge, *, actor:
 def _resolved(session: Session, found: Resolved, choices: Choices, text: str) -> ResolvedMerge:
     base, skills = found.base, list(found.skills)
     head = _choose_head(session, base, skills, choices.head)
-    method = method_named(choices.method or "task_arithmetic")
+    semantics = choices.semantics or PAPER
+    method = method_of(semantics, choices.method or "task_arithmetic")
     stored_sparse = _stored_sparse(session, skills)
     _refuse_sparse(method, [skill for skill in skills if skill.digest in stored_sparse])
     recipe = make_recipe(
@@ -176,6 +185,7 @@ def _resolved(session: Session, found: Resolved, choices: Choices, text: str) ->
         head=head.digest if head else None,
         dtype=_dtype(choices.dtype),
         files=base.attributes.get("files"),
+        semantics=semantics,
     )
     by_digest = {skill.digest: skill for skill in skills}
     ordered = tuple(by_digest[term.skill] for term in recipe.terms)
@@ -185,14 +195,15 @@ def _resolved(session: Session, found: Resolved, choices: Choices, text: str) ->
 def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> ResolvedMerge:
     """A named merge with some choices made otherwise: another recipe, which is not that merge any more."""
     recipe = stored.recipe
-    same_method = choices.method in (None, recipe.method)
+    semantics = choices.semantics or recipe.semantics
+    same_method = choices.method in (None, recipe.method) and semantics == recipe.semantics
     given = {**(recipe.parameters if same_method else {}), **(choices.parameters or {})}
     head = choices.head or (stored.head.reference if stored.head else NO_HEAD)
-    chosen = {term.skill: Chosen(term.weight, term.parameters, term.base) for term in recipe.terms}
+    chosen = {model.skill: Chosen(model.weight, model.parameters, model.base) for model in recipe.lineup}
     varied = _resolved(
         session,
         Resolved(stored.base, stored.skills, chosen, stored.others),
-        Choices(choices.method or recipe.method, given, head, choices.dtype or recipe.dtype),
+        Choices(choices.method or recipe.method, given, head, choices.dtype or recipe.dtype, semantics),
         stored.expression,
     )
     return replace(varied, merge=stored.merge) if varied.recipe == recipe else varied

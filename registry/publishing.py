@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from merging.methods import method_named
+from merging.mergekit import VERSION
+from merging.semantics import PAPER
 from merging.setting_text import spelled
 from merging.settings import Setting
 from registry.adapter_card import adapter_lines
@@ -232,11 +233,19 @@ def _licences(resolved: ResolvedMerge) -> list[str]:
     return sorted(spelled.values())
 
 
+def _parameters(resolved: ResolvedMerge) -> list[str]:
+    """The parameters of the recipe, and after them those that one model has for itself."""
+    names = {version.digest: version.reference for version in resolved.inputs}
+    own = [(f"{names[model.skill]}: ", model.parameters) for model in resolved.recipe.models]
+    levels = [("", resolved.recipe.parameters), *own]
+    return [f"`{of}{name}={spelled(value)}`" for of, level in levels for name, value in level.items()]
+
+
 def _card_body(
     sources: Sources, document: Mapping[str, Any], licences: Sequence[str], unknown: Sequence[str]
 ) -> list[str]:
     resolved = sources.resolved
-    method = method_named(resolved.recipe.method)
+    method = resolved.recipe.definition
     lines = [f"# {resolved.merge.name if resolved.merge else resolved.expression}", ""]
     count = len(resolved.skills)
     skills = "one skill" if count == 1 else f"{count} skills"
@@ -244,11 +253,15 @@ def _card_body(
     lines += [f"{what} of {skills} of `{resolved.base.reference}`, made by mergestore:", ""]
     lines += [f"    {resolved.expression}", ""]
     lines += [f"Method: `{method.name}`, {method.summary}: {method.formula} ({method.source})", ""]
-    if resolved.recipe.parameters:
-        lines += ["Parameters: " + ", ".join(f"`{k}={v}`" for k, v in resolved.recipe.parameters.items()), ""]
+    if resolved.recipe.semantics != PAPER:
+        lines += [f"Semantics: `{resolved.recipe.semantics}`, the arithmetic of mergekit {VERSION}", ""]
+    if parameters := _parameters(resolved):
+        lines += ["Parameters: " + ", ".join(parameters), ""]
     lines += ["| input | weight | encoding | drop rate | seed | licence | digest |", "|---|---|---|---|---|---|---|"]
     base = resolved.base
-    lines.append(f"| base `{base.reference}` | | | | | {base.licence or 'not stated'} | `{base.digest}` |")
+    base_term = resolved.recipe.base_term
+    own_weight = "" if base_term is None else f" {spelled(base_term.weight)}"
+    lines.append(f"| base `{base.reference}` |{own_weight} | | | | {base.licence or 'not stated'} | `{base.digest}` |")
     for skill in document["skills"]:
         rate = "" if skill["drop_rate"] is None else f"{skill['drop_rate']:.4g}"
         seed = "" if skill["seed"] is None else skill["seed"]

@@ -73,6 +73,7 @@ class Resident:
         parameters: Mapping[str, Any] | None = None,
         head: str | None = None,
         dtype: str | None = None,
+        semantics: str | None = None,
     ) -> dict[str, Tensor]:
         """Compute an expression, or a merge by its reference, into new torch tensors by name.
 
@@ -80,7 +81,7 @@ class Resident:
         """
         clock, held = time.perf_counter(), self._opened()
         self.last = None
-        resolved = self._resolve(target, Choices(method, parameters, head, dtype))
+        resolved = self._resolve(target, Choices(method, parameters, head, dtype, semantics))
         tensors = held.load(resolved.recipe)
         self.last = self._loaded(resolved, clock)
         return tensors
@@ -94,6 +95,7 @@ class Resident:
         parameters: Mapping[str, Any] | None = None,
         head: str | None = None,
         dtype: str | None = None,
+        semantics: str | None = None,
     ) -> Loaded:
         """Compute an expression, or a merge by its reference, into ``tensors``: a dict by name, or a live module.
 
@@ -102,7 +104,7 @@ class Resident:
         """
         clock, held = time.perf_counter(), self._opened()
         self.last = None
-        resolved = self._resolve(target, Choices(method, parameters, head, dtype))
+        resolved = self._resolve(target, Choices(method, parameters, head, dtype, semantics))
         held.load_into(resolved.recipe, tensors)
         self.last = self._loaded(resolved, clock)
         return self.last

@@ -156,18 +156,19 @@ class Store:
         parameters: Mapping[str, Any] | None = None,
         head: str | None = None,
         dtype: str | None = None,
+        semantics: str | None = None,
     ) -> Merged:
         """Name and version the recipe of an expression such as ``llama + 0.6*math - 0.2*toxic@prod``.
 
         Instead of an expression: the path of a recipe file, or a mapping with what stands in one; what is said beside
         it counts before what stands there. ``method`` is by default task_arithmetic. ``head`` names the skill whose own
         tensors (a task head) the result carries, or ``none``. ``dtype`` is the output dtype (F32, F16, BF16); by
-        default the base's.
+        default the base's. ``semantics`` paper, or mergekit for that tool's arithmetic, bit for bit: docs/mergekit.md.
         """
         from registry import merges
 
         with writing(self.engine) as session:
-            asked, choices = merges.asked_for(expression, merges.Choices(method, parameters, head, dtype))
+            asked, choices = merges.asked_for(expression, merges.Choices(method, parameters, head, dtype, semantics))
             resolved = merges.resolve_expression(session, asked, choices)
             return merges.record_merge(session, name, resolved, actor=self.actor)
 
@@ -181,6 +182,7 @@ class Store:
         parameters: Mapping[str, Any] | None = None,
         head: str | None = None,
         dtype: str | None = None,
+        semantics: str | None = None,
         shard_size: int = 5_000_000_000,
         force: bool = False,
         cache: bool = True,
@@ -197,7 +199,7 @@ class Store:
 
         return materializing.materialize_to_folder(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype)),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics)),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
@@ -263,6 +265,7 @@ class Store:
         parameters: Mapping[str, Any] | None = None,
         head: str | None = None,
         dtype: str | None = None,
+        semantics: str | None = None,
         threads: int | None = None,
     ) -> dict[str, torch.Tensor]:
         """Compute a merge into torch tensors by name, on ``device``; writes and records nothing."""
@@ -270,7 +273,7 @@ class Store:
 
         return materializing.load_tensors(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype)),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics)),
             device,
             threads,
         )

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from merging.expression import Expression, Term, pointed
 from merging.recipe import Chosen
+from merging.semantics import MERGEKIT, PAPER
 from registry.records.catalog import resolve
 from registry.records.contents import load_deltas, load_tensors
 from registry.records.lookup import find_versions, versions_by_id
@@ -37,19 +38,24 @@ class _Part:
     version: ModelVersion
 
 
-def resolve_terms(session: Session, expression: Expression) -> Resolved:
-    """Look every name up. Raises UsageError, NotFound or Conflict pointing at the term."""
+def resolve_terms(session: Session, expression: Expression, semantics: str = PAPER) -> Resolved:
+    """Look every name up. Raises UsageError, NotFound or Conflict pointing at the term.
+
+    With the semantics of mergekit, the base may be one of the terms.
+    """
     first = _at(expression, 0, lambda: resolve(session, parse_reference(expression.base), kinds=("base", "skill")))
     base = first if first.kind == "base" else _base_of(session, [first])[first.id]
     found = find_versions(session, [parse_reference(term.reference) for term in expression.terms])
-    parts = [_Part(term, _version(session, expression, term, found)) for term in expression.terms]
+    own_base = base.digest if semantics == MERGEKIT else None
+    parts = [_Part(term, _version(session, expression, term, found, own_base)) for term in expression.terms]
     if first.kind == "skill":
         target = Term(expression.base, 1.0, expression.text.index(expression.base))
         parts = [_Part(target, first), *parts]
-    skills = [part for part in parts if part.version.kind == "skill"]
-    if not skills:
+    models = [part for part in parts if part.version.kind == "skill" or part.term.group is None]
+    if not models:
         raise pointed(expression.text, len(expression.text), "no skill is added to the base")
-    _refuse_twice(expression, skills)
+    _refuse_twice(expression, models)
+    skills = [part for part in models if part.version.kind == "skill"]
     own = _base_of(session, (part.version for part in skills))
     groups = _groups(expression, parts, own)
     for part in skills:
@@ -58,7 +64,7 @@ def resolve_terms(session: Session, expression: Expression) -> Resolved:
     return Resolved(
         base,
         tuple(part.version for part in skills),
-        {part.version.digest: _chosen(part.term, own[part.version.id]) for part in skills},
+        {part.version.digest: _chosen(part.term, own.get(part.version.id, base)) for part in models},
         tuple(others.values()),
     )
 
@@ -75,11 +81,16 @@ def _base_of(session: Session, skills: Iterable[ModelVersion]) -> dict[int, Mode
 
 
 def _version(
-    session: Session, expression: Expression, term: Term, found: Mapping[Reference, ModelVersion]
+    session: Session,
+    expression: Expression,
+    term: Term,
+    found: Mapping[Reference, ModelVersion],
+    own_base: str | None,
 ) -> ModelVersion:
+    """The version of a term: a skill; within parentheses a base too; and the base ``own_base`` (a digest) anywhere."""
     reference, kinds = parse_reference(term.reference), ("skill",) if term.group is None else ("skill", "base")
     version = found.get(reference)
-    if version is not None and version.kind in kinds:
+    if version is not None and (version.kind in kinds or (version.kind == "base" and version.digest == own_base)):
         return version
     # Asked again, and alone, it says what is wrong.
     return _at(expression, term.position, lambda: resolve(session, reference, kinds=kinds))

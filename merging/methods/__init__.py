@@ -1,6 +1,7 @@
 """Merge methods: the contract that each declares, one file for each, and the table of them all."""
 
 from merging.methods.method import (
+    Arithmetic,
     Coefficients,
     Computed,
     Fused,
@@ -15,6 +16,7 @@ from merging.methods.table import METHODS, all_methods, method_named
 
 __all__ = [
     "METHODS",
+    "Arithmetic",
     "Coefficients",
     "Computed",
     "Fused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,17 @@ from storage.encodings.numeric import Floats
 from storage.encodings.philox import keep_threshold, quantized_drop_rate
 from storage.errors import UsageError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from merging.mergekit.models import Models
+
 Need = Literal["unsparsified", "gram", "fisher"]
 """What a skill must carry: all of its delta, Gram matrices of its layers' inputs, its diagonal Fisher information."""
-Class = Literal["bits", "library", "close"]
+Class = Literal["bits", "library", "torch", "close"]
 """How exactly a result can be repeated: the same bytes anywhere; the same bytes wherever the C library computes the
-same sines and roots; the same values but for rounding, which depends on the linear algebra library and its threads."""
+same sines and roots; the same bytes with the same torch on the same kind of processor; the same values but for
+rounding, which depends on the linear algebra library and its threads."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,20 @@ class Computed:
 
 
 @dataclass(frozen=True)
+class Arithmetic:
+    """As mergekit computes it: by a function of torch tensors, each whole, in the dtype of the inputs.
+
+    ``base``: whether mergekit's ``base_model`` has a part of its own, which is never weighed. ``own``: the parameters
+    that a model can have for itself. ``widens``: the result is fp32, whatever the inputs are.
+    """
+
+    merge: Callable[[Models], Tensor]
+    base: Literal["ignored", "optional", "required"] = "ignored"
+    own: frozenset[str] = frozenset()
+    widens: bool = False
+
+
+@dataclass(frozen=True)
 class Method:
     """One merge method. What it is called, takes and needs stands here and nowhere else.
 
@@ -122,7 +142,7 @@ class Method:
     summary: str
     formula: str
     source: str
-    how: Fused | Spanned | Computed
+    how: Fused | Spanned | Computed | Arithmetic
     parameters: tuple[Parameter, ...] = ()
     needs: frozenset[Need] = frozenset()
     exactness: Class = "bits"
@@ -200,7 +220,7 @@ class Method:
             return self.how.normalizes and bool(parameters["normalize"])
         if isinstance(self.how, Spanned):
             return self.how.sums and skills > 1
-        return self.how.averages
+        return isinstance(self.how, Computed) and self.how.averages
 
     def check_skills(self, weights: Sequence[Setting]) -> None:
         """Raise UsageError where the method cannot take so many skills, or none with such weights."""
@@ -208,9 +228,10 @@ class Method:
         if len(weights) < least or (most is not None and len(weights) > most):
             takes = f"at least {least}" if most is None else f"{least} to {most}"
             takes = f"exactly {least}" if least == most else takes
+            mergekits = " --semantics mergekit" if isinstance(self.how, Arithmetic) else ""
             raise UsageError(
                 f"{self.name} takes {takes} {'skill' if least == most == 1 else 'skills'}, and here are {len(weights)}",
-                hint=f"see `mergestore methods {self.name}`",
+                hint=f"see `mergestore methods {self.name}{mergekits}`",
             )
         if not self.weighted and any(weight != 1 for weight in weights):
             raise UsageError(

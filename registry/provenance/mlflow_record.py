@@ -118,6 +118,7 @@ def _params(payload: Mapping[str, Any]) -> dict[str, str]:
     base = payload["base"]
     facts = {
         "method": payload["method"],
+        "semantics": payload.get("semantics"),  # not in what older versions left in the outbox
         "expression": payload["expression"],
         "merge": _title(payload) if payload["merge"] else None,
         "recipe_digest": payload["recipe_digest"],

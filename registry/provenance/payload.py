@@ -40,6 +40,7 @@ def payload(
         "base": document["base"],
         "skills": [{key: skill[key] for key in _SKILL_FACTS} for skill in document["skills"]],
         "method": recipe.method,
+        "semantics": recipe.semantics,
         "parameters": dict(recipe.parameters),
         "dtype": recipe.dtype,
         "device": made.device,

@@ -51,7 +51,7 @@ def requests(draw):
     return {
         "method": method,
         "base": draw(digests),
-        "weights": draw(st.dictionaries(digests, weight, min_size=row.skills[0], max_size=row.skills[1] or 5)),
+        "skills": draw(st.dictionaries(digests, weight, min_size=row.skills[0], max_size=row.skills[1] or 5)),
         "parameters": {name: draw(values[name]) for name in sorted(chosen)},
         "head": draw(st.none() | digests),
         "dtype": draw(st.sampled_from([None, "F32", "F16", "BF16"])),
@@ -69,7 +69,7 @@ def shuffled(mapping, seed):
 @given(requests(), st.integers())
 def test_order_of_writing_does_not_matter(request_, seed):
     recipe = make_recipe(**request_)
-    other = {**request_, **{key: shuffled(request_[key], seed) for key in ("weights", "parameters")}}
+    other = {**request_, **{key: shuffled(request_[key], seed) for key in ("skills", "parameters")}}
     again = make_recipe(**other)
     assert again.digest == recipe.digest
     assert again.terms == recipe.terms
@@ -88,7 +88,7 @@ def test_a_recipe_survives_its_json(request_):
 def test_making_a_recipe_from_a_recipe_changes_nothing(request_):
     recipe = make_recipe(**request_)
     whole = {"drop_rate", "seed"} & set(recipe.parameters) or "unsparsified" in METHODS[recipe.method].needs
-    sparse = frozenset() if whole else frozenset(request_["weights"])
+    sparse = frozenset() if whole else frozenset(request_["skills"])
     again = make_recipe(
         recipe.method,
         recipe.base,
