@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.measure import plain_environment
+from merging.mergekit import VERSION
 
-VERSION = "0.1.5"
 FOLDER = Path(__file__).parents[1] / ".venv-mergekit"
 """Where its environment is, for benchmarks and tests."""
 CONSTRAINTS = Path(__file__).with_name("mergekit-constraints.txt")

@@ -186,6 +186,10 @@ def _by_paper(
     parameters: Mapping[str, object],
     stored_sparse: frozenset[str],
 ) -> Recipe:
+    if base in skills:
+        raise UsageError(
+            "only with the semantics of mergekit the base is one of the models", hint="choose --semantics mergekit"
+        )
     settled = method.check(parameters, draws=not set(skills) <= stored_sparse)
     terms = tuple(_term(method, base, skill, skills[skill], settled, stored_sparse) for skill in sorted(skills))
     _refuse_uneven_trimming(settled, terms)

@@ -14,7 +14,7 @@ from merging.expression import parse_expression
 from merging.methods import Method
 from merging.recipe import Chosen, Recipe, make_recipe, read_recipe
 from merging.recipe_file import read_document, read_file
-from merging.semantics import PAPER, check_semantics, method_of
+from merging.semantics import MERGEKIT, PAPER, check_semantics, method_of
 from merging.settings import Setting, constant, varies
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
@@ -196,6 +196,11 @@ def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> Resolved
     """A named merge with some choices made otherwise: another recipe, which is not that merge any more."""
     recipe = stored.recipe
     semantics = choices.semantics or recipe.semantics
+    if semantics == MERGEKIT and recipe.semantics != MERGEKIT and len(recipe.terms) > 1:
+        raise UsageError(
+            "with the semantics of mergekit the order of the models counts, and this merge's recipe has none",
+            hint=f'write the expression in the order that is meant: "{stored.expression}"',
+        )
     same_method = choices.method in (None, recipe.method) and semantics == recipe.semantics
     given = {**(recipe.parameters if same_method else {}), **(choices.parameters or {})}
     head = choices.head or (stored.head.reference if stored.head else NO_HEAD)

@@ -29,6 +29,16 @@ def test_models_have_their_order_and_parameters_of_their_own(filled):
     assert made["output_digest"] == again["output_digest"]
 
 
+def test_a_merge_whose_recipe_has_no_order_is_not_given_one(filled):
+    code, _, err = filled("materialize", "assistant", "--semantics", "mergekit")
+    assert code == 2
+    assert '"tiny + 0.6*math + 0.4*code"' in err
+    filled.text("merge", "with-base", "tiny + 0.6*math + 0.4*tiny", "--method", "linear", "--semantics", "mergekit")
+    code, _, err = filled("materialize", "with-base", "--semantics", "paper")
+    assert code == 2
+    assert "the base is one of the models" in err
+
+
 def test_the_methods_of_mergekit_are_listed(filled):
     listed = filled.text("methods", "--semantics", "mergekit")
     assert "arcee_fusion" in listed

@@ -93,6 +93,11 @@ def test_a_skill_that_was_sparsified_is_refused_where_all_of_it_is_needed():
         _make("dare_ties", stored_sparse=frozenset({ONE}))
 
 
+def test_only_here_the_base_is_a_model():
+    with pytest.raises(UsageError, match="the base is one of the models"):
+        make_recipe("linear", BASE, {ONE: 1.0, BASE: 0.5}, {})
+
+
 @pytest.mark.parametrize(
     "change",
     [
