@@ -49,6 +49,8 @@ def merge(
 ) -> None:
     """Name and version a recipe over a base model and its skills."""
     target = one_target(expression, recipe, "an expression")
+    if method == "emr":  # which stores a vector, and so computes
+        load_compiler()
     with invocation.open() as store:
         merged = store.merge(
             name,
@@ -58,6 +60,7 @@ def merge(
             head=head,
             dtype=dtype,
             semantics=semantics,
+            progress=invocation.progress(),
         )
     invocation.answer(merged, report.merged)
 
@@ -82,6 +85,12 @@ def materialize(
     head: HeadOption = None,
     dtype: DtypeOption = None,
     semantics: SemanticsOption = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task", metavar="SKILL", help="Whose model is made, of a merge by emr: it has one of each skill."
+        ),
+    ] = None,
     shard_size: Annotated[
         str | None,
         typer.Option("--shard-size", metavar="SIZE", help="Largest size of one weight file, 5GB by default."),
@@ -114,6 +123,7 @@ def materialize(
         "parameters": parse_parameters(param),
         "head": head,
         "semantics": semantics,
+        "task": task,
         "force": force,
         "cache": not no_cache,
         "threads": threads,

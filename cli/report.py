@@ -60,6 +60,8 @@ def merged(answer: Merged) -> None:
     say(f"{'named' if answer.created else 'exists already:'} {answer.name}@{answer.version}")
     say(f"  {answer.expression}")
     say(f"  {answer.recipe_digest}")
+    if answer.unified is not None:
+        _unified(answer.unified)
 
 
 def materialized(answer: Materialized) -> None:
@@ -116,6 +118,21 @@ def yanked(answer: Mapping[str, Any]) -> None:
 def _registered(answer: RegisteredBase | RegisteredSkill) -> None:
     known = "registered" if answer.created else "registered before, same content:"
     say(f"{known} {answer.name}@{answer.version}")
+
+
+def _unified(stored: Mapping[str, Any]) -> None:
+    """What a merge by EMR stored: all of it against the skills by themselves, then each skill's share."""
+    share = stored["stored_bytes"] / max(1, stored["skills_bytes"])
+    say(
+        f"  {size_text(stored['stored_bytes'])} stored, {share:.1%} of the {size_text(stored['skills_bytes'])} that "
+        f"its skills take; {size_text(stored['vector_bytes'])} of it for all of them"
+    )
+    for skill in stored["skills"]:
+        say(
+            f"  {skill['skill']}: {size_text(skill['stored_bytes'])} of its own instead of "
+            f"{size_text(skill['skill_bytes'])}, scale {skill['scale']:.4g}, "
+            f"{skill['agreeing']:.1%} of its values agree"
+        )
 
 
 def _encoding(answer: RegisteredSkill) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-_SIZES = frozenset({"bytes", "stored_bytes", "size"})
+_SIZES = frozenset({"bytes", "stored_bytes", "size", "vector_bytes", "skill_bytes", "skills_bytes"})
 _COUNTS = frozenset({"parameters", "elements", "kept"})
 _TIMES = frozenset({"at", "created_at"})
 _LISTED = ("name", "version", "digest", "aliases", "licence", "state", "reason", "created_at")

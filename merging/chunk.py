@@ -10,6 +10,7 @@ from merging.combination import Change, Combine, Contribution, Engine, measure_c
 from merging.computing import computed
 from merging.mergekit.computing import merged_tensor
 from merging.plan import OutputTensor, Plan, SkillTerm
+from merging.tasks import TaskTensor, with_delta
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encodings.chunks import KeptChunk, rebuild
@@ -24,7 +25,7 @@ _AS_MERGEKIT = "mergekit's result is not finite either: compute in fp32, --param
 class Origin:
     """What one tensor of the result is made of: bytes of ``dtype``, which are recorded to hash to ``digest``, and
     the skills that change them. ``carried``: the result is the very bytes that are read. ``whole``: it is computed in
-    one piece, not chunk by chunk.
+    one piece, not chunk by chunk. ``task``: of a recipe that has one, what a skill takes of the unified vector.
     """
 
     output: OutputTensor
@@ -33,6 +34,7 @@ class Origin:
     terms: tuple[tuple[SkillTerm, TensorTerm], ...]
     carried: bool
     whole: bool = False
+    task: TaskTensor | None = None
 
     @property
     def pieces(self) -> int:
@@ -66,6 +68,9 @@ def origin(plan: Plan, output: OutputTensor) -> Origin:
     dtype, digest = plan.base.entries[output.base].dtype, plan.base_digests[output.base]
     if dtype not in MERGEABLE:
         return Origin(output, dtype, digest, (), carried=True)
+    if plan.task is not None:
+        task = plan.task.tensor(output.base)
+        return Origin(output, dtype, digest, (), carried=task is None and dtype == output.dtype, task=task)
     terms = tuple(plan.terms(output.base))
     if plan.arithmetic is not None:
         # mergekit computes what no skill changes too, and rounding can change it.
@@ -99,6 +104,9 @@ def merge_chunk(
     if output.base is not None and plan.arithmetic is not None:
         out[:] = merged_tensor(plan, plan.arithmetic, origin, base)
         return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out, _AS_MERGEKIT)
+    if plan.task is not None and origin.task is not None:
+        out[:] = with_delta(base, origin.dtype, plan.task.scale, origin.task.chunk(index, base), output.dtype)
+        return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out)
     if origin.terms and plan.computes is not None:
         out[:] = narrow(computed(plan, plan.computes, origin, index, base), output.dtype)
         return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out)

@@ -127,7 +127,7 @@ class _Tensor:
         self._squares += change.squares
         self._changed += change.changed
         if index == self.chunks - 1:
-            self.origin = dataclasses.replace(self.origin, terms=())
+            self.origin = dataclasses.replace(self.origin, terms=(), task=None)
 
     def merged(self) -> MergedTensor:
         """What became of it; only when all chunks have passed."""

@@ -13,6 +13,7 @@ from merging.mergekit.dtypes import result_dtype
 from merging.methods import Arithmetic, Coefficients, Computed, Fused, Method
 from merging.recipe import Recipe
 from merging.statistics import Array, Statistics
+from merging.tasks import Task
 from merging.tensor_settings import TensorSettings
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
@@ -75,8 +76,8 @@ class OtherBase:
 class Plan:
     """Everything the materializer needs.
 
-    First passes over the skills fill in ``cutoffs``, by skill digest and tensor, and ``coefficients``, by tensor
-    (``merging.preparing``).
+    First passes over the skills fill in ``cutoffs``, by skill digest and tensor, ``coefficients``, by tensor, and the
+    ``task`` of a recipe that has one (``merging.preparing``).
     """
 
     recipe: Recipe
@@ -90,6 +91,7 @@ class Plan:
     cutoffs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     coefficients: Mapping[str, Coefficients] = field(default_factory=dict)
     statistics: Statistics | None = None
+    task: Task | None = None
 
     def terms(self, name: str) -> list[tuple[SkillTerm, TensorTerm]]:
         """The skills that change one base tensor, in canonical order."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from merging.adapters.settings import Extraction, read_extraction
 from merging.mergekit.lineup import check_models, order_of
-from merging.methods import Method
+from merging.methods import Method, Unified
 from merging.semantics import MERGEKIT, PAPER, SEMANTICS, method_of
 from merging.settings import Setting, checked, constant, varies
 from storage.digests import canonical_json, is_digest, json_digest
@@ -60,6 +60,7 @@ class Recipe:
     models: ``order`` has for each in turn its place among the terms, or behind them for the base, where that is not
     the canonical order.
     ``adapter``: the result is not the merged model but a LoRA adapter of its delta, and how it is extracted.
+    ``task``: of a method that keeps one vector for all skills, the skill whose model it is; None for all of them.
     """
 
     method: str
@@ -73,6 +74,7 @@ class Recipe:
     semantics: str = PAPER
     base_term: RecipeTerm | None = None
     order: tuple[int, ...] | None = None
+    task: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that is digested."""
@@ -93,6 +95,8 @@ class Recipe:
     def _added(self) -> dict[str, Any]:
         """The fields that format 2 added: those that say something."""
         added: dict[str, Any] = {"adapter": self.adapter.to_dict()} if self.adapter else {}
+        if self.task is not None:
+            added["task"] = self.task
         if self.base_term is not None:
             added["base_term"] = {key: value for key, value in self.base_term.to_dict().items() if key != "skill"}
         if self.order is not None:
@@ -157,6 +161,7 @@ def make_recipe(
     dtype: str | None = None,
     files: str | None = None,
     semantics: str = PAPER,
+    task: str | None = None,
 ) -> Recipe:
     """Build a recipe from digests, checking parameters and putting terms in canonical order.
 
@@ -175,8 +180,21 @@ def make_recipe(
         )
     if dtype is not None and dtype not in MERGEABLE:
         raise UsageError(f"unknown output dtype {dtype!r}", hint=f"choose one of {', '.join(sorted(MERGEABLE))}")
+    if task is not None:
+        _check_task(definition, task, skills)
     build = _in_line if semantics == MERGEKIT else _by_paper
-    return replace(build(definition, base, skills, parameters, stored_sparse), head=head, dtype=dtype, files=files)
+    built = build(definition, base, skills, parameters, stored_sparse)
+    return replace(built, head=head, dtype=dtype, files=files, task=task)
+
+
+def _check_task(method: Method, task: str, skills: Iterable[str]) -> None:
+    if not isinstance(method.how, Unified):
+        raise UsageError(
+            f"{method.name} has no tasks: it makes one model of all skills",
+            hint="leave the task out; --method emr keeps a model for each skill",
+        )
+    if task not in skills:
+        raise UsageError(f"the task {task} is not one of the merged skills")
 
 
 def _by_paper(
@@ -193,6 +211,8 @@ def _by_paper(
     settled = method.check(parameters, draws=not set(skills) <= stored_sparse)
     terms = tuple(_term(method, base, skill, skills[skill], settled, stored_sparse) for skill in sorted(skills))
     _refuse_uneven_trimming(settled, terms)
+    if isinstance(method.how, Unified) and any(term.base for term in terms):
+        raise UsageError(f"{method.name} keeps one vector for skills of one base, and here is one of another base")
     weights = [term.weight for term in terms]
     method.check_skills(weights)
     if method.sums(settled, len(terms)) and not any(map(varies, weights)):
@@ -292,6 +312,7 @@ def read_recipe(document: Any) -> Recipe:
             semantics=document["semantics"],
             base_term=_read_base_term(document),
             order=tuple(document["order"]) if "order" in document else None,
+            task=document.get("task"),
         )
         sound = recipe.to_dict() == document and _sound(recipe)
     except (LookupError, TypeError, ValueError, OverflowError) as error:
@@ -333,6 +354,7 @@ def _sound(recipe: Recipe) -> bool:
         dtype=recipe.dtype,
         files=recipe.files,
         semantics=recipe.semantics,
+        task=recipe.task,
     )
     digests = [recipe.base, *chosen, *filter(None, (recipe.head, recipe.files, *(term.base for term in recipe.terms)))]
     return (

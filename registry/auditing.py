@@ -14,7 +14,7 @@ from registry.records.contents import load_delta, load_deltas, load_files
 from registry.records.lineage import Lineage, Node, ancestors, count_descendants, newest_descendants
 from registry.records.lookup import find_versions
 from registry.records.names import parse_reference
-from registry.records.recipes import count_materializations, load_recipe, materializations
+from registry.records.recipes import count_materializations, load_recipe, materializations, merge_recipes
 from registry.records.tables import Delta, Materialization, ModelVersion
 from registry.results import Audit, Listing
 from storage.digests import parse_json
@@ -54,8 +54,9 @@ def audit(session: Session, reference: str, newest: int | None = None) -> Audit:
     version = resolve(session, parse_reference(reference))
     graph = ancestors(session, version.id)
     recipe_digest = version.digest if version.kind == "merge" else None
-    made = materializations(session, recipe_digest, newest) if recipe_digest else []
-    subjects = [node.id for node in graph.nodes] + ([recipe_digest] if recipe_digest else [])
+    recipes = merge_recipes(session, version.id, version.digest) if recipe_digest else []
+    made = materializations(session, recipes, newest)
+    subjects = [node.id for node in graph.nodes] + recipes
     return Audit(
         name=version.name,
         version=version.version,
@@ -68,7 +69,7 @@ def audit(session: Session, reference: str, newest: int | None = None) -> Audit:
         descendants=[node.to_dict() for node in newest_descendants(session, version.id, newest)],
         events=events.of(session, subjects, newest),
         counts={
-            "materializations": count_materializations(session, recipe_digest) if recipe_digest else 0,
+            "materializations": count_materializations(session, recipes),
             "descendants": count_descendants(session, version.id),
             "events": events.count(session, subjects),
         },
@@ -114,10 +115,8 @@ def _summary(version: ModelVersion | Listed) -> dict[str, Any]:
 def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
     if version.kind == "merge":
         recipe = load_recipe(session, version.digest)
-        return {
-            "recipe": parse_json(recipe.canonical),
-            "materializations": [_materialization(each) for each in materializations(session, version.digest)],
-        }
+        made = materializations(session, merge_recipes(session, version.id, version.digest))
+        return {"recipe": parse_json(recipe.canonical), "materializations": [_materialization(each) for each in made]}
     delta = load_delta(session, version.id)
     if delta is None:
         return {}

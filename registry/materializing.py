@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from merging.adapters.settings import Extraction
 from merging.engines import load_onto, open_engine
 from merging.plan import OtherBase, Plan, make_plan
 from merging.sinks import MemorySink
+from merging.tasks import Task
 from merging.tensors import import_torch, to_torch
 from registry.adapters import as_adapter, publish_adapter
 from registry.cache import cache_path, find_record, is_usable, publish_copy
@@ -30,7 +31,10 @@ from registry.records.database import reading
 from registry.records.lineage import Lineage, ancestors
 from registry.records.tables import Materialization
 from registry.results import Materialized, MaterializedAdapter
+from registry.tasks import require_task
+from registry.unified import check_recipe, open_unified
 from registry.wish import Context, Wish
+from storage.deltas.delta import DeltaFile
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
 
@@ -139,20 +143,19 @@ def _opened(context: Context, target: str, choices: Choices, adapter: Extraction
     with ExitStack() as stack:
         with reading(context.engine) as session:
             resolved = resolve_target(session, target, choices)
+            require_task(resolved)
             resolved = resolved if adapter is None else as_adapter(resolved, adapter)
             for each in resolved.inputs:
                 refuse_unready(each)
             base = open_base(session, context.home, resolved.base)
             stack.callback(base.source.close)
-            deltas = {}
             others = {}
             for version in resolved.others:
                 other = open_base(session, context.home, version)
                 stack.callback(other.source.close)
                 others[version.digest] = OtherBase(other.source, other.digests)
             records = load_deltas(session, (skill.id for skill in resolved.deltas))
-            for skill in resolved.deltas:
-                deltas[skill.digest] = stack.enter_context(open_skill(session, context.home, skill))
+            deltas, task = _open_skills(session, context, resolved, stack)
             sources = Sources(
                 resolved=resolved,
                 deltas={skill.digest: records[skill.id] for skill in resolved.deltas},
@@ -161,7 +164,24 @@ def _opened(context: Context, target: str, choices: Choices, adapter: Extraction
                 base_files=load_files(session, resolved.base.id),
             )
         plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
-        yield _Opened(sources, plan, base.config)
+        yield _Opened(sources, replace(plan, task=task), base.config)
+
+
+def _open_skills(
+    session: Session, context: Context, resolved: ResolvedMerge, stack: ExitStack
+) -> tuple[dict[str, DeltaFile], Task | None]:
+    """The deltas of a recipe, by digest. A stored vector stands for those of its skills, and gives the task."""
+    deltas: dict[str, DeltaFile] = {}
+    task = None
+    if resolved.unified is not None and resolved.task is not None:
+        file = stack.enter_context(open_unified(session, context.home, resolved.unified))
+        check_recipe(file, resolved)
+        stored = {skill.digest: file.skill(skill.digest) for skill in resolved.skills}
+        deltas, task = dict(stored), stored[resolved.task.digest]
+    for skill in resolved.deltas:
+        if skill.digest not in deltas:
+            deltas[skill.digest] = stack.enter_context(open_skill(session, context.home, skill))
+    return deltas, task
 
 
 def _lineage(session: Session, resolved: ResolvedMerge) -> Lineage:

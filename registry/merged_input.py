@@ -32,6 +32,8 @@ def link_merge(session: Session, version: ModelVersion, folder: Path, content: s
     named = _known(session, document["recipe_digest"])
     if named is None and isinstance(adapter := document.get("adapter"), dict):
         named = _known(session, str(adapter.get("merge_recipe_digest")))
+    if named is None and document.get("merge"):  # one of the tasks of a merge has a recipe of its own
+        named = _known(session, document["merge"]["digest"])
     parents = {(named.id, "merge"): named} if named else _inputs(session, document["recipe"])
     older = [(parent, role) for (id_, role), parent in sorted(parents.items()) if id_ < version.id]
     if older:

@@ -11,27 +11,28 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from merging.expression import parse_expression
-from merging.methods import Method
+from merging.methods import Method, Unified
 from merging.recipe import Chosen, Recipe, make_recipe, read_recipe
 from merging.recipe_file import read_document, read_file
 from merging.semantics import MERGEKIT, PAPER, check_semantics, method_of
 from merging.settings import Setting, constant, varies
+from registry.heads import NO_HEAD, choose_head, head_choice
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
-from registry.records.contents import load_delta, load_deltas
+from registry.records.contents import load_deltas
 from registry.records.lineage import add_lineage, parents
 from registry.records.names import parse_reference
 from registry.records.recipes import InputRow, load_recipe, record_recipe
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Merged
+from registry.tasks import choose_task
 from registry.terms import Resolved, resolve_terms
 from storage.digests import parse_json
-from storage.errors import Conflict, IntegrityFailure, NotFound, UsageError
+from storage.errors import IntegrityFailure, NotFound, UsageError
 
 Parameters = Mapping[str, Any]
 Target = str | os.PathLike[str] | Mapping[str, Any]
 """An expression or a merge's reference; a recipe file; or what stands in one."""
-NO_HEAD = "none"
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,20 @@ class Choices:
     head: str | None = None
     dtype: str | None = None
     semantics: str | None = None
+    task: str | None = None
 
     @property
     def any(self) -> bool:
         """Whether anything was chosen."""
-        chosen = (self.method, self.parameters or None, self.head, self.dtype, self.semantics)
+        chosen = (self.method, self.parameters or None, self.head, self.dtype, self.semantics, self.task)
         return any(value is not None for value in chosen)
 
 
 @dataclass(frozen=True)
 class ResolvedMerge:
-    """A recipe and the registered versions behind its digests. ``merge``: the named merge that it is, if any."""
+    """A recipe and the registered versions behind its digests. ``merge``: the named merge that it is, or a task of, if
+    any. ``unified``: the named merge whose stored vector it can be computed from.
+    """
 
     recipe: Recipe
     base: ModelVersion
@@ -62,6 +66,12 @@ class ResolvedMerge:
     expression: str
     merge: ModelVersion | None = None
     others: tuple[ModelVersion, ...] = ()  # bases, beside its own, that skills were made against
+    unified: ModelVersion | None = None
+
+    @property
+    def task(self) -> ModelVersion | None:
+        """The skill whose model it is, where the recipe names one."""
+        return next((skill for skill in self.skills if skill.digest == self.recipe.task), None)
 
     @property
     def inputs(self) -> tuple[ModelVersion, ...]:
@@ -144,36 +154,44 @@ def record(session: Session, resolved: ResolvedMerge, *, actor: str) -> None:
     record_recipe(session, canonical=resolved.recipe.canonical, method=resolved.recipe.method, inputs=rows, actor=actor)
 
 
-def record_merge(session: Session, name: str, resolved: ResolvedMerge, *, actor: str) -> Merged:
-    """Name and version a recipe. The same recipe under the same name again is recognised."""
+def record_merge(
+    session: Session, name: str, resolved: ResolvedMerge, *, actor: str, unified: Mapping[str, Any] | None = None
+) -> Merged:
+    """Name and version a recipe. The same recipe under the same name again is recognised.
+
+    ``unified``: what is to be told of the vector that was stored for it.
+    """
     recipe = resolved.recipe
     for version in resolved.inputs:
         refuse_unready(version)
     known = find_version_by_digest(session, name, recipe.digest)
     if known is not None and known.kind == "merge":
         refuse_unready(known)
-        return Merged(name, known.version, recipe.digest, recipe.to_dict(), resolved.expression, created=False)
+        told = known.attributes.get("unified")
+        return Merged(name, known.version, recipe.digest, recipe.to_dict(), resolved.expression, False, told)
     version = create_model_version(
         session,
         name=name,
         kind="merge",
         digest=recipe.digest,
         actor=actor,
-        attributes={"expression": resolved.expression},
+        attributes={"expression": resolved.expression} | ({"unified": dict(unified)} if unified else {}),
     )
     record(session, resolved, actor=actor)
     inputs = [(each, "base") for each in (resolved.base, *resolved.others)]
     inputs += [(skill, "skill") for skill in resolved.skills]
     inputs += [(resolved.head, "head")] if resolved.head else []
     add_lineage(session, version, inputs, actor=actor)
-    return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, created=True)
+    told = version.attributes.get("unified")
+    return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, True, told)
 
 
 def _resolved(session: Session, found: Resolved, choices: Choices, text: str) -> ResolvedMerge:
     base, skills = found.base, list(found.skills)
-    head = _choose_head(session, base, skills, choices.head)
     semantics = choices.semantics or PAPER
     method = method_of(semantics, choices.method or "task_arithmetic")
+    task = choose_task(session, method, skills, choices.task)
+    head = choose_head(session, base, [task] if task else skills, head_choice(method, task, choices.head))
     stored_sparse = _stored_sparse(session, skills)
     _refuse_sparse(method, [skill for skill in skills if skill.digest in stored_sparse])
     recipe = make_recipe(
@@ -186,6 +204,7 @@ def _resolved(session: Session, found: Resolved, choices: Choices, text: str) ->
         dtype=_dtype(choices.dtype),
         files=base.attributes.get("files"),
         semantics=semantics,
+        task=task.digest if task else None,
     )
     by_digest = {skill.digest: skill for skill in skills}
     ordered = tuple(by_digest[term.skill] for term in recipe.terms)
@@ -203,15 +222,18 @@ def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> Resolved
         )
     same_method = choices.method in (None, recipe.method) and semantics == recipe.semantics
     given = {**(recipe.parameters if same_method else {}), **(choices.parameters or {})}
-    head = choices.head or (stored.head.reference if stored.head else NO_HEAD)
+    unified = same_method and isinstance(recipe.definition.how, Unified)
+    own_head = stored.head.reference if stored.head else None if unified else NO_HEAD
+    head = choices.head or own_head
     chosen = {model.skill: Chosen(model.weight, model.parameters, model.base) for model in recipe.lineup}
     varied = _resolved(
         session,
         Resolved(stored.base, stored.skills, chosen, stored.others),
-        Choices(choices.method or recipe.method, given, head, choices.dtype or recipe.dtype, semantics),
+        Choices(choices.method or recipe.method, given, head, choices.dtype or recipe.dtype, semantics, choices.task),
         stored.expression,
     )
-    return replace(varied, merge=stored.merge) if varied.recipe == recipe else varied
+    same = varied.recipe == recipe or (unified and choices.head is None and varied.recipe.dtype == recipe.dtype)
+    return replace(varied, merge=stored.merge if same else None, unified=stored.merge if unified else None)
 
 
 def _stored_sparse(session: Session, skills: list[ModelVersion]) -> frozenset[str]:
@@ -232,36 +254,6 @@ def _refuse_sparse(method: Method, sparse: list[ModelVersion]) -> None:
 
 def _is_sparse(delta: Delta) -> bool:
     return bool(delta.drop_rate) or delta.encoding == "magnitude"
-
-
-def _choose_head(
-    session: Session, base: ModelVersion, skills: list[ModelVersion], chosen: str | None
-) -> ModelVersion | None:
-    """The skill whose own tensors the result carries: as chosen, or the only one that has any."""
-    if chosen == NO_HEAD:
-        return None
-    if chosen is not None:
-        return _named_head(session, base, chosen)
-    candidates = [skill for skill in skills if skill.attributes.get("head")]
-    if len({skill.digest for skill in candidates}) > 1:
-        names = ", ".join(skill.reference for skill in candidates)
-        raise UsageError(
-            f"{len(candidates)} skills have tensors of their own (a task head): {names}",
-            hint="choose whose the result carries with --head SKILL, or --head none",
-        )
-    return candidates[0] if candidates else None
-
-
-def _named_head(session: Session, base: ModelVersion, chosen: str) -> ModelVersion:
-    head = resolve(session, parse_reference(chosen), kinds=("skill",))
-    delta = load_delta(session, head.id)
-    if delta is None or session.get_one(ModelVersion, delta.base_version_id).digest != base.digest:
-        raise Conflict(f"--head {chosen}: {head.reference} is a skill of another base than {base.reference}")
-    if not head.attributes.get("head"):
-        raise UsageError(
-            f"--head {chosen}: {head.reference} has no tensors of its own", hint="leave --head out, or name another"
-        )
-    return head
 
 
 def _dtype(dtype: str | None) -> str | None:

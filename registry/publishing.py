@@ -246,7 +246,8 @@ def _card_body(
 ) -> list[str]:
     resolved = sources.resolved
     method = resolved.recipe.definition
-    lines = [f"# {resolved.merge.name if resolved.merge else resolved.expression}", ""]
+    title = resolved.merge.name if resolved.merge else resolved.expression
+    lines = [f"# {title}, task {resolved.task.name}" if resolved.task else f"# {title}", ""]
     count = len(resolved.skills)
     skills = "one skill" if count == 1 else f"{count} skills"
     what = "A LoRA adapter of a merge" if "adapter" in document else "A merge"
@@ -275,6 +276,8 @@ def _card_body(
         lines += adapter_lines(document["adapter"])
     if resolved.head:
         lines.append(f"- head (tensors that the base lacks): from `{resolved.head.reference}`")
+    if resolved.task:
+        lines.append(f"- task (the skill whose model it is): `{resolved.task.reference}`")
     if unknown:
         lines.append(f"- licence not stated for: {', '.join(unknown)}")
     if len(licences) > 1:

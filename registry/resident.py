@@ -25,6 +25,7 @@ from registry.records.contents import load_delta
 from registry.records.database import reading
 from registry.records.tables import ModelVersion
 from registry.results import Footprint, Loaded
+from registry.unified import keeps_vector
 from storage.checkpoints.tensors import listed
 from storage.errors import Conflict, UsageError
 from storage.pipeline import thread_count
@@ -149,6 +150,7 @@ class Resident:
 
     def _resolve_anew(self, session: Session, target: str, choices: Choices) -> ResolvedMerge:
         resolved = resolve_target(session, target, choices)
+        _refuse_unified(resolved)
         for version in resolved.inputs:
             refuse_unready(version)
         absent = [version.reference for version in resolved.inputs if version.digest not in self._references]
@@ -205,6 +207,14 @@ def check_keeping(skills: Iterable[str], deltas: str, masks: str | None) -> None
         raise UsageError(f"deltas={deltas!r} is unknown", hint="choose 'device' or 'host'")
     if masks not in (None, "cached", "drawn"):
         raise UsageError(f"masks={masks!r} is unknown", hint="choose 'cached' or 'drawn', or leave it out")
+
+
+def _refuse_unified(resolved: ResolvedMerge) -> None:
+    if keeps_vector(resolved.recipe.method):
+        raise UsageError(
+            f"{resolved.recipe.method} has a model for each skill, made from a stored vector: that is not resident",
+            hint="use store.load or store.materialize, with a task",
+        )
 
 
 def _ready(session: Session, reference: str, kind: str) -> ModelVersion:

@@ -69,7 +69,7 @@ class RegisteredSkill(Result):
 
 @dataclass(frozen=True)
 class Merged(Result):
-    """Answer of ``merge``: a named, versioned recipe."""
+    """Answer of ``merge``: a named, versioned recipe. ``unified``: what was stored of a merge by ``emr``."""
 
     name: str
     version: int
@@ -77,6 +77,7 @@ class Merged(Result):
     recipe: dict[str, Any]
     expression: str
     created: bool
+    unified: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,7 @@ class Store:
         head: str | None = None,
         dtype: str | None = None,
         semantics: str | None = None,
+        progress: Progress | None = None,
     ) -> Merged:
         """Name and version the recipe of an expression such as ``llama + 0.6*math - 0.2*toxic@prod``.
 
@@ -164,11 +165,14 @@ class Store:
         it counts before what stands there. ``method`` is by default task_arithmetic. ``head`` names the skill whose own
         tensors (a task head) the result carries, or ``none``. ``dtype`` is the output dtype (F32, F16, BF16); by
         default the base's. ``semantics`` paper, or mergekit for that tool's arithmetic, bit for bit: docs/mergekit.md.
+        A merge by ``emr`` also stores a vector, from which the model of each of its skills is materialized.
         """
-        from registry import merges
+        from registry import merges, unified
 
+        asked, choices = merges.asked_for(expression, merges.Choices(method, parameters, head, dtype, semantics))
+        if unified.keeps_vector(choices.method):
+            return unified.merge_unified(self.engine, self.home, name, asked, choices, self.actor, progress or Silent())
         with writing(self.engine) as session:
-            asked, choices = merges.asked_for(expression, merges.Choices(method, parameters, head, dtype, semantics))
             resolved = merges.resolve_expression(session, asked, choices)
             return merges.record_merge(session, name, resolved, actor=self.actor)
 
@@ -183,6 +187,7 @@ class Store:
         head: str | None = None,
         dtype: str | None = None,
         semantics: str | None = None,
+        task: str | None = None,
         shard_size: int = 5_000_000_000,
         force: bool = False,
         cache: bool = True,
@@ -193,13 +198,14 @@ class Store:
         """Compute a merge (by reference), an expression or a recipe file into a model folder that transformers loads.
 
         Without ``output`` the folder lies in the store's cache and is reused. ``shard_size`` is in bytes. With
-        ``wait`` False the provenance stays in the outbox for ``sync``.
+        ``wait`` False the provenance stays in the outbox for ``sync``. ``task`` names the skill whose model it is, of a
+        merge by ``emr``; its head comes along unless another is chosen.
         """
         from registry import materializing, merges, wish
 
         return materializing.materialize_to_folder(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics)),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics, task)),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
@@ -226,6 +232,8 @@ class Store:
         method: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         head: str | None = None,
+        semantics: str | None = None,
+        task: str | None = None,
         force: bool = False,
         cache: bool = True,
         threads: int | None = None,
@@ -243,7 +251,7 @@ class Store:
 
         return materializing.materialize_adapter(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head)),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, semantics=semantics, task=task)),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
@@ -266,14 +274,18 @@ class Store:
         head: str | None = None,
         dtype: str | None = None,
         semantics: str | None = None,
+        task: str | None = None,
         threads: int | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Compute a merge into torch tensors by name, on ``device``; writes and records nothing."""
+        """Compute a merge into torch tensors by name, on ``device``; writes and records nothing.
+
+        ``task`` as for ``materialize``.
+        """
         from registry import materializing, merges, wish
 
         return materializing.load_tensors(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics)),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics, task)),
             device,
             threads,
         )

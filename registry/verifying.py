@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from registry.directories import check_directory
 from registry.home import Home
+from registry.merges import stored_merge
 from registry.opening import open_base, open_skill
 from registry.records.catalog import resolve
 from registry.records.contents import FileRow, load_files, load_tensors
@@ -18,9 +19,10 @@ from registry.records.database import reading
 from registry.records.integrity import verify_records
 from registry.records.lineage import ancestors
 from registry.records.names import parse_reference
-from registry.records.recipes import materializations
+from registry.records.recipes import load_recipe, materializations, merge_recipes
 from registry.records.tables import Materialization, Model, ModelVersion
 from registry.results import Verification
+from registry.unified import check_recipe, keeps_vector, open_unified
 from storage.checkpoints.inputs import tensor_digests
 from storage.digests import model_digest
 from storage.errors import IntegrityFailure, MergestoreError
@@ -61,7 +63,8 @@ def verify_version(engine: Engine, home: Home, reference: str, progress: Progres
         version = resolve(session, parse_reference(reference))
         ids = [resolve(session, parse_reference(node.id)).id for node in ancestors(session, version.id).nodes]
         _check_versions(session, home, [session.get_one(ModelVersion, id_) for id_ in ids], findings, progress)
-        made = materializations(session, version.digest) if version.kind == "merge" else []
+        recipes = merge_recipes(session, version.id, version.digest) if version.kind == "merge" else []
+        made = materializations(session, recipes)
         _check_outputs(made, findings, progress)
     return findings.result()
 
@@ -102,6 +105,8 @@ def _check_versions(
             _check_base(session, home, version, findings, progress)
         elif version.kind == "skill" and whole:
             _check_skill(session, home, version, findings)
+        elif version.kind == "merge" and whole:
+            _check_merge(session, home, version, findings)
 
 
 def _check_blob(home: Home, version: ModelVersion, file: FileRow, findings: _Findings) -> bool:
@@ -149,6 +154,20 @@ def _check_skill(session: Session, home: Home, version: ModelVersion, findings: 
             for name in delta.manifest.tensors:
                 findings.count("deltas")
                 delta.check_content(name)
+    except MergestoreError as error:
+        findings.add(error, version.reference)
+
+
+def _check_merge(session: Session, home: Home, version: ModelVersion, findings: _Findings) -> None:
+    """The vector of a merge that has one; any other is its recipe alone."""
+    try:
+        if not keeps_vector(load_recipe(session, version.digest).method):
+            return
+        with open_unified(session, home, version, verified=True) as file:
+            check_recipe(file, stored_merge(session, version))
+            for name in file.manifest.tensors:
+                findings.count("deltas")
+                file.check_content(name)
     except MergestoreError as error:
         findings.add(error, version.reference)
 

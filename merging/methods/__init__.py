@@ -10,6 +10,7 @@ from merging.methods.method import (
     Part,
     Products,
     Spanned,
+    Unified,
 )
 from merging.methods.parameters import Parameter, ParameterValue
 from merging.methods.table import METHODS, all_methods, method_named
@@ -27,6 +28,7 @@ __all__ = [
     "Part",
     "Products",
     "Spanned",
+    "Unified",
     "all_methods",
     "method_named",
 ]

@@ -130,6 +130,13 @@ class Arithmetic:
     widens: bool = False
 
 
+class Unified:
+    """One vector for all skills, with a mask and a scale for each, kept with a named merge (``merging.unified``).
+
+    The result is the model of one of the skills, the recipe's task.
+    """
+
+
 @dataclass(frozen=True)
 class Method:
     """One merge method. What it is called, takes and needs stands here and nowhere else.
@@ -142,7 +149,7 @@ class Method:
     summary: str
     formula: str
     source: str
-    how: Fused | Spanned | Computed | Arithmetic
+    how: Fused | Spanned | Computed | Unified | Arithmetic
     parameters: tuple[Parameter, ...] = ()
     needs: frozenset[Need] = frozenset()
     exactness: Class = "bits"

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from merging.methods import (
     breadcrumbs,
     della,
+    emr,
     fisher,
     karcher,
     linear,
@@ -49,6 +50,7 @@ _OWN = (
     model_stock.METHOD,
     nearswap.METHOD,
     passthrough.METHOD,
+    emr.METHOD,
 )
 METHODS: dict[str, Method] = {method.name: method for method in _OWN}
 

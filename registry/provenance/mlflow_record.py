@@ -127,6 +127,7 @@ def _params(payload: Mapping[str, Any]) -> dict[str, str]:
         "base.digest": base["digest"],
         "skills": len(payload["skills"]),
         "dtype": payload["dtype"] or "as the base",
+        "task": _task(payload),
         "device": payload["device"],
         "engine": payload["engine"],
     }
@@ -221,9 +222,15 @@ def _output(payload: Mapping[str, Any]) -> ModelFacts:
         **_digests(payload),
         **_merge_tags(payload),
     }
-    params = {name: payload[name] for name in ("method", "dtype", "device", "engine")}
+    params = {name: payload[name] for name in ("method", "dtype", "device", "engine")} | {"task": _task(payload)}
     name = _model_name(merge["name"], merge["version"]) if merge else ad_hoc
     return ModelFacts(name, "merged model", _stated(tags), _stated(params))
+
+
+def _task(payload: Mapping[str, Any]) -> str | None:
+    """The skill whose model it is, where the recipe names one."""
+    digest = payload["recipe"].get("task")
+    return next((f"{each['name']}@{each['version']}" for each in payload["skills"] if each["digest"] == digest), None)
 
 
 def _model_name(name: str, version: int) -> str:

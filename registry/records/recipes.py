@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -109,14 +109,22 @@ def record_materialization(session: Session, made: Materialization) -> Materiali
     return made
 
 
-def materializations(session: Session, recipe_digest: str, limit: int | None = None) -> list[Materialization]:
-    """Every time this recipe was computed, newest first: all, or so many."""
-    return list(session.scalars(_NEWEST_FIRST.where(Materialization.recipe_digest == recipe_digest).limit(limit)))
+def merge_recipes(session: Session, version_id: int, digest: str) -> list[str]:
+    """The recipe of a named merge, and those of its tasks that were computed as that merge."""
+    query = select(Materialization.recipe_digest).where(Materialization.merge_version_id == version_id).distinct()
+    return sorted({digest, *session.scalars(query)})
 
 
-def count_materializations(session: Session, recipe_digest: str) -> int:
-    """How often this recipe was computed."""
-    query = select(func.count()).where(Materialization.recipe_digest == recipe_digest)
+def materializations(
+    session: Session, recipe_digests: Collection[str], limit: int | None = None
+) -> list[Materialization]:
+    """Every time one of these recipes was computed, newest first: all, or so many."""
+    return list(session.scalars(_NEWEST_FIRST.where(Materialization.recipe_digest.in_(recipe_digests)).limit(limit)))
+
+
+def count_materializations(session: Session, recipe_digests: Collection[str]) -> int:
+    """How often these recipes were computed."""
+    query = select(func.count()).where(Materialization.recipe_digest.in_(recipe_digests))
     return session.scalar(query) or 0
 
 

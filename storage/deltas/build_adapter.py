@@ -18,10 +18,11 @@ from storage.deltas.align import Alignment, MissingTensor
 from storage.deltas.align_adapter import AdapterAlignment, align_adapter
 from storage.deltas.base_model import BaseModel
 from storage.deltas.build import Built, head_config, summarize
-from storage.deltas.delta import ContentHash, DeltaWriter
+from storage.deltas.delta import DeltaWriter
 from storage.deltas.encoder import refuse_overflow
 from storage.deltas.gains import find_gains
 from storage.deltas.manifest import LowRank, Manifest, TensorDelta
+from storage.deltas.payloads import ContentHash
 from storage.deltas.tensor_builder import TensorBuilder
 from storage.digests import blake3_digest
 from storage.encodings.chunks import LowRankChunk, dense

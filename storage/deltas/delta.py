@@ -17,13 +17,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from blake3 import blake3
 
 from storage.blobs import open_blob
 from storage.checkpoints.checkpoint import TensorEntry
-from storage.checkpoints.safetensors_header import read_header
+from storage.checkpoints.safetensors_file import read_header
 from storage.checkpoints.spool import Spool
 from storage.deltas.manifest import Manifest, TensorDelta
+from storage.deltas.payloads import ContentHash, FramePayload
 from storage.digests import canonical_json, parse_json
 from storage.dtypes import DTYPES
 from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
@@ -34,7 +34,6 @@ from storage.encodings.frames import (
     read_exactly,
     read_frame,
     read_table,
-    table,
 )
 from storage.encodings.numeric import Floats, as_bits, widen
 from storage.encodings.philox import mask_key
@@ -44,37 +43,15 @@ MANIFEST_KEY = "mergestore.delta"
 STATISTICS_KEY = "mergestore.statistics"
 
 
-class ContentHash:
-    """Digest of a tensor's decoded chunks: BLAKE3 over (length as uint32, bytes) of each, in order."""
-
-    def __init__(self) -> None:
-        self._hasher = blake3()
-
-    def update(self, data: bytes) -> None:
-        """Add the next chunk."""
-        self._hasher.update(len(data).to_bytes(4, "little"))
-        self._hasher.update(data)
-
-    def digest(self) -> str:
-        """``blake3:…``"""
-        return "blake3:" + self._hasher.hexdigest()
-
-
 class DeltaWriter(Spool):
     """Collects payloads in a spool file, then writes the delta file in one stream."""
 
     def add_frames(self, tensor: str, chunks: Iterable[tuple[bytes, bytes]]) -> str:
         """Store one tensor's chunks, in order, as (content, compressed frame); the content's digest comes back."""
-        content, sizes, frames = ContentHash(), [], []
+        payload = FramePayload(self, f"delta/{tensor}")
         for data, frame in chunks:
-            content.update(data)
-            sizes.append((len(frame), len(data)))
-            frames.append(self.append(frame))
-        # The table stands first in the payload but is only known now.
-        head = self.append(table(sizes))
-        start, nbytes = frames[0][0] if frames else 0, sum(size for _, size in frames)
-        self.add(f"delta/{tensor}", "U8", (head[1] + nbytes,), (head, (start, nbytes)))
-        return content.digest()
+            payload.add(data, frame)
+        return payload.finish()[0]
 
     def finish(self, path: Path, manifest: Manifest, statistics: Mapping[str, Any]) -> None:
         """Write the delta file to ``path``, a new file that the caller publishes."""

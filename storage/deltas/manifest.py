@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from storage.digests import blake3_digest, canonical_json, is_digest
+from storage.deltas.fields import Fields
+from storage.digests import blake3_digest, canonical_json
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encodings.coding import EXACT, KEPT_VALUES, SIGN, TRIMS, Coding
 from storage.encodings.philox import FULL, MAX_SEED
-from storage.errors import InputRefused, IntegrityFailure
+from storage.errors import IntegrityFailure
 
 FORMAT = 1
 GAINS_FORMAT = 2
@@ -24,7 +25,6 @@ Form = Literal["kept", "lora", "same", "tied"]
 _FORMS = ("kept", "lora", "same", "tied")
 _ENCODINGS = ("dare", "exact", "lora", "magnitude", "sign")
 _REASONS: dict[str, tuple[str, ...]] = {"same": ("allowed", "buffer"), "tied": ("tied",)}
-_MAX_NUMBER = 3.4e38  # what fp32 holds
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Manifest:
     @classmethod
     def from_dict(cls, document: Any, where: str) -> Manifest:
         """Read a manifest, checking every field. Raises IntegrityFailure naming the field."""
-        reader = _Reader(document, where)
+        reader = Fields(document, where)
         version = reader.integer("format", 1, 1 << 31)
         if version not in (FORMAT, GAINS_FORMAT):
             raise IntegrityFailure(
@@ -149,11 +149,11 @@ class Manifest:
             encoding=reader.choice("encoding", _ENCODINGS),
             base=reader.digest("base"),
             fine_tuned=reader.digest("fine_tuned"),
-            tensors={name: _tensor(_Reader(tensors[name], f"{where}: tensor {name!r}")) for name in sorted(tensors)},
+            tensors={name: _tensor(Fields(tensors[name], f"{where}: tensor {name!r}")) for name in sorted(tensors)},
             coding=_coding(reader),
             prefix=reader.text("prefix"),
             dropped_prefix=reader.text("dropped_prefix"),
-            head={name: _head(_Reader(heads[name], f"{where}: head {name!r}")) for name in sorted(heads)},
+            head={name: _head(Fields(heads[name], f"{where}: head {name!r}")) for name in sorted(heads)},
             config=reader.config(),
         )
         _check_codings(reader, manifest)
@@ -190,108 +190,10 @@ def _tensor_to_dict(tensor: TensorDelta) -> dict[str, Any]:
     return document
 
 
-def _is_unicode(text: str) -> bool:
-    # JSON can spell half a surrogate pair, which no digest or mask key can take in.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-class _Reader:
-    """Typed access to the fields of one untrusted JSON object."""
-
-    def __init__(self, document: Any, where: str):
-        if not isinstance(document, dict):
-            raise IntegrityFailure(f"{where}: expected a JSON object")
-        self.document = document
-        self.where = where
-
-    def fail(self, key: str, expected: str) -> IntegrityFailure:
-        return IntegrityFailure(f"{self.where}: {key} must be {expected}, found {self.document.get(key)!r:.80}")
-
-    def integer(self, key: str, low: int, high: int) -> int:
-        value = self.document.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.fail(key, f"an integer in {low} … {high}")
-        return value
-
-    def text(self, key: str) -> str:
-        value = self.document.get(key)
-        if not isinstance(value, str) or not _is_unicode(value):
-            raise self.fail(key, "a text")
-        return value
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        value = self.text(key)
-        if value not in choices:
-            raise self.fail(key, f"one of {', '.join(choices)}")
-        return value
-
-    def digest(self, key: str) -> str:
-        value = self.text(key)
-        if not is_digest(value) or not value.startswith("blake3:"):
-            raise self.fail(key, "a digest with its prefix, blake3:")
-        return value
-
-    def mapping(self, key: str) -> dict[str, Any]:
-        value = self.document.get(key)
-        if not isinstance(value, dict) or not all(isinstance(name, str) and _is_unicode(name) for name in value):
-            raise self.fail(key, "a JSON object")
-        return value
-
-    def number(self, key: str) -> float:
-        value = self.document.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _MAX_NUMBER:
-            raise self.fail(key, "a finite number")
-        return float(value)
-
-    def share(self, key: str) -> float:
-        value = self.number(key)
-        if not 0 < value < 1:
-            raise self.fail(key, "a number between 0 and 1")
-        return value
-
-    def only(self, *keys: str) -> None:
-        """Refuse any other field: what is not known could mean that the values are read in another way."""
-        if odd := sorted(set(self.document) - set(keys)):
-            raise IntegrityFailure(f"{self.where}: unknown field {odd[0]!r:.80}, expected {', '.join(keys)}")
-
-    def boolean(self, key: str) -> bool:
-        value = self.document.get(key)
-        if not isinstance(value, bool):
-            raise self.fail(key, "true or false")
-        return value
-
-    def config(self) -> dict[str, Any] | None:
-        if self.document.get("config") is None:
-            return None
-        config = self.mapping("config")
-        try:
-            canonical_json(config)
-        except (InputRefused, RecursionError) as error:
-            raise IntegrityFailure(f"{self.where}: config is not canonical JSON: {error}") from error
-        return config
-
-    def shape(self) -> tuple[int, ...]:
-        value = self.document.get("shape")
-        if not isinstance(value, list) or len(value) > 32:
-            raise self.fail("shape", "a list of sizes")
-        total = 1
-        for size in value:
-            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-                raise self.fail("shape", "a list of sizes")
-            total *= size
-        if total >= 1 << 48:
-            raise self.fail("shape", "of fewer than 2^48 elements")
-        return tuple(value)
-
-
-def _coding(reader: _Reader) -> Coding | None:
+def _coding(reader: Fields) -> Coding | None:
     if reader.document.get("coding") is None:
         return None
-    inner = _Reader(reader.document["coding"], f"{reader.where}: coding")
+    inner = Fields(reader.document["coding"], f"{reader.where}: coding")
     if "density" in inner.document:
         inner.only("values", "density", "trim")
         return Coding(
@@ -309,7 +211,7 @@ def _coding(reader: _Reader) -> Coding | None:
     )
 
 
-def _check_codings(reader: _Reader, manifest: Manifest) -> None:
+def _check_codings(reader: Fields, manifest: Manifest) -> None:
     """Every coding is one of the encoding's: no reader then meets values that the encoding does not have."""
     if (manifest.coding is None) != (manifest.encoding == "lora"):
         raise reader.fail("coding", "null with encoding lora, and with no other")
@@ -326,7 +228,7 @@ def _fits(coding: Coding, encoding: str) -> bool:
     return coding == (SIGN if encoding == "sign" else EXACT)
 
 
-def _tensor(reader: _Reader) -> TensorDelta:
+def _tensor(reader: Fields) -> TensorDelta:
     form = reader.choice("form", _FORMS)
     tensor = TensorDelta(
         form=form,  # type: ignore[arg-type]
@@ -350,7 +252,7 @@ def _tensor(reader: _Reader) -> TensorDelta:
     return tensor
 
 
-def _reason(reader: _Reader, form: str) -> str | None:
+def _reason(reader: Fields, form: str) -> str | None:
     if reader.document.get("reason") is None:
         return None
     choices = _REASONS.get(form, ())
@@ -359,8 +261,8 @@ def _reason(reader: _Reader, form: str) -> str | None:
     return reader.choice("reason", choices)
 
 
-def _low_rank(reader: _Reader) -> LowRank:
-    inner = _Reader(reader.document.get("low_rank"), f"{reader.where}: low_rank")
+def _low_rank(reader: Fields) -> LowRank:
+    inner = Fields(reader.document.get("low_rank"), f"{reader.where}: low_rank")
     return LowRank(
         a=inner.text("a"),
         b=inner.text("b"),
@@ -373,5 +275,5 @@ def _low_rank(reader: _Reader) -> LowRank:
     )
 
 
-def _head(reader: _Reader) -> HeadTensor:
+def _head(reader: Fields) -> HeadTensor:
     return HeadTensor(reader.choice("dtype", tuple(DTYPES)), reader.shape(), reader.digest("digest"))

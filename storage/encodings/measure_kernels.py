@@ -84,6 +84,15 @@ def _count(patterns, counts):
 
 
 @jit
+def sum_magnitudes(values):
+    """Σ|x| of fp32 values, in fp64 and in order."""
+    total = 0.0
+    for i in range(values.size):
+        total += abs(np.float64(values[i]))
+    return total
+
+
+@jit
 def add_products(one, other, sums):
     """Add the products of two fp32 arrays, in fp64, to ``ROW`` sums: element i to sum i mod ``ROW``."""
     for begin in range(0, one.size, ROW):

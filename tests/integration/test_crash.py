@@ -110,13 +110,13 @@ def check(target, store, committed):
     assert verified.ok, verified.problems
     for made in committed:
         match made["step"]:
-            case "base" | "skill" | "dare":
+            case "base" | "skill" | "dare" | "twin":
                 assert store.show(f"{made['name']}@{made['version']}")["digest"] == made["digest"]
-            case "merge":
+            case "merge" | "emr":
                 assert store.show(f"{made['name']}@{made['version']}")["digest"] == made["recipe_digest"]
             case "alias":
                 assert store.show(f"{made['name']}@prod")["version"] == made["version"]
-            case "cache" | "out":
+            case "cache" | "out" | "task":
                 found = {each["materialization_id"] for each in store.audit(_merge_of(made)).materializations}
                 assert made["materialization_id"] in found
     left = leftovers(target)
@@ -139,6 +139,7 @@ def finish(target, store, number):
     assert [each["version"] for each in store.show(f"skill-{number}")["versions"]] == [1]
     assert [each["version"] for each in store.show(f"base-{number}")["versions"]] == [1]
     assert [each["version"] for each in store.show(f"merge-{number}")["versions"]] == [1]
+    assert [each["version"] for each in store.show(f"emr-{number}")["versions"]] == [1]
 
 
 def plan(whole, duration, kills):
@@ -235,8 +236,11 @@ def test_bytes_are_on_the_disk_before_the_row_that_names_them(target, tmp_path, 
         for number in range(2):
             store.register_base(f"tiny-{number}", target.models / ("tiny" if number else "base-0"))
         store.register_skill("skill", target.models / "skill-0", base="tiny-1")
+        for encoding in ("exact", "sign"):
+            store.register_skill(encoding, target.models / "skill-0", base="tiny-1", encoding=encoding)
+        store.merge("both", "tiny-1 + exact + sign", method="emr")
         objects = [path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file()]
-        assert len(objects) == 6
+        assert len(objects) == 9
         for path in objects:
             watch.check(path)
         for force in (False, True):

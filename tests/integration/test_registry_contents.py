@@ -172,7 +172,7 @@ def test_materializations_are_newest_first_and_the_cache_is_found(engine: Engine
             at += timedelta(seconds=1)
             recipes.record_materialization(session, made(recipe, f"m{number}", cached=cached, created_at=at))
     with reading(engine) as session:
-        assert [each.id for each in recipes.materializations(session, recipe.digest)] == ["m2", "m1", "m0"]
+        assert [each.id for each in recipes.materializations(session, [recipe.digest])] == ["m2", "m1", "m0"]
         found = recipes.cached_materialization(session, recipe.digest)
         assert found is not None
         assert (found.id, found.bytes, found.versions) == ("m1", 2**40, {"numpy": "2"})

@@ -24,6 +24,8 @@ from merging.combination import Combine, Contribution
 from storage.encodings.chunks import KeptChunk
 from storage.encodings.coding import EXACT, dare_coding
 from storage.encodings.encode import encode_chunk
+from storage.encodings.measure_kernels import sum_magnitudes
+from storage.encodings.numeric import read_only
 
 DISK = frozenset(
     {"open", "write", "pwrite", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "ioctl", "execute"}
@@ -53,12 +55,16 @@ class Trap:
 
 
 def steps(store: Any, number: int, models: Path, out: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """What one child does: a base, a skill, a merge, and its model in the cache and in a folder."""
+    """What one child does: a base, skills, a merge, and its model in the cache and in a folder; a merge by EMR too."""
     yield "base", lambda: store.register_base(f"base-{number}", models / f"base-{number}")
     skill = models / f"skill-{number}"
     yield "skill", lambda: store.register_skill(f"skill-{number}", skill, base="tiny", encoding="exact")
     yield "dare", lambda: store.register_skill(f"dare-{number}", skill, base="tiny", drop_rate=0.5)
     yield "merge", lambda: store.merge(f"merge-{number}", f"tiny + skill-{number}")
+    yield "twin", lambda: store.register_skill(f"twin-{number}", skill, base="tiny", encoding="sign")
+    both = f"tiny + skill-{number} + twin-{number}"
+    yield "emr", lambda: store.merge(f"emr-{number}", both, method="emr")
+    yield "task", lambda: store.materialize(f"emr-{number}", task=f"twin-{number}", wait=False)
     yield "alias", lambda: store.alias(f"skill-{number}@1", "prod")
     yield "cache", lambda: store.materialize(f"merge-{number}", wait=False)
     yield (
@@ -86,8 +92,10 @@ def work(order: dict[str, Any]) -> None:
 
 def warm() -> None:
     """Import and compile what a child will run. Nothing here may start a thread: threads do not survive a fork."""
-    for module in ("store", "register_base", "register_skill", "merges", "materializing", "hub"):
+    for module in ("store", "register_base", "register_skill", "merges", "materializing", "unified", "hub"):
         import_module(f"registry.{module}")
+    import_module("merging.unified_writer")
+    sum_magnitudes(read_only(np.ones(8, np.float32)))
     base = np.arange(0x3F00, 0x3F40, dtype=np.uint16)
     for dtype, bits in (("BF16", base), ("F32", base.astype(np.uint32) << 16)):
         for coding in (EXACT, dare_coding(0.5, 0, "int4")):

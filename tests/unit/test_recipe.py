@@ -47,7 +47,7 @@ def test_canonical_json_is_what_is_digested():
         make_recipe("dare_ties", BASE, WEIGHTS, {"lambda": 0.8, "seed": 4}, head=MATH, dtype="BF16"),
         make_recipe("dare_ties", BASE, WEIGHTS, {"lambda": 0.8, "seed": 3}, head=CODE, dtype="BF16"),
         make_recipe("dare_ties", BASE, WEIGHTS, {"lambda": 0.8, "seed": 3}, head=MATH),
-        make_recipe("dare_ties", CODE, WEIGHTS, {"lambda": 0.8, "seed": 3}, head=MATH, dtype="BF16"),
+        make_recipe("dare_ties", digest(9), WEIGHTS, {"lambda": 0.8, "seed": 3}, head=MATH, dtype="BF16"),
         make_recipe("dare_linear", BASE, WEIGHTS, {"lambda": 0.8, "seed": 3}, head=MATH, dtype="BF16"),
         make_recipe("dare_ties", BASE, WEIGHTS, {"lambda": 0.8, "seed": 3}, head=MATH, dtype="BF16", files=CODE),
     ],

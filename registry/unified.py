@@ -1,0 +1,167 @@
+"""Merges by EMR: the vector that all their skills share, stored with the merge; making it, and opening it again."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from merging.methods import METHODS, Unified
+from registry.home import Home
+from registry.merges import Choices, ResolvedMerge, record_merge, resolve_expression
+from registry.opening import open_base, open_skill, refuse_unready
+from registry.records.catalog import find_version_by_digest, refuse_other_kind
+from registry.records.contents import BlobRow, FileRow, add_files, load_deltas, load_files, record_blobs
+from registry.records.database import reading, writing
+from registry.records.names import validate_name
+from registry.records.tables import ModelVersion
+from registry.results import Merged
+from storage.blobs import Blob
+from storage.errors import Conflict, IntegrityFailure
+from storage.files import remove_tree
+from storage.pipeline import thread_count
+from storage.progress import Progress
+
+if TYPE_CHECKING:
+    from merging.unified_writer import Written
+    from storage.deltas.unified import UnifiedFile
+
+FILE = "unified.safetensors"
+KIND = "delta"
+"""The file holds deltas, those of all skills at once."""
+
+
+def keeps_vector(method: str | None) -> bool:
+    """Whether merges by this method store a vector that all their skills share."""
+    return method in METHODS and isinstance(METHODS[method].how, Unified)
+
+
+def merge_unified(
+    engine: Engine, home: Home, name: str, expression: str, choices: Choices, actor: str, progress: Progress
+) -> Merged:
+    """Name and version the recipe of an expression, and store its vector: first the bytes, then the records.
+
+    The same recipe under the same name again is recognised; where its vector is damaged, it is made anew.
+    """
+    validate_name(name)
+    with reading(engine) as session:
+        refuse_other_kind(session, name, "merge")
+        resolved = _resolve(session, expression, choices)
+        known = _known(session, home, name, resolved)
+    if known:
+        with writing(engine) as session:
+            return record_merge(session, name, resolved, actor=actor)
+    blob, told = _store(engine, home, resolved, progress)
+    with writing(engine) as session:
+        if (again := _resolve(session, expression, choices)).recipe != resolved.recipe:
+            raise Conflict("names of this expression came to mean other versions meanwhile", hint="merge again")
+        merged = record_merge(session, name, again, actor=actor, unified=told)
+        version = find_version_by_digest(session, name, merged.recipe_digest)
+        assert version is not None
+        if merged.created:
+            record_blobs(session, [BlobRow(blob.digest, blob.size, KIND)])
+            add_files(session, version, [FileRow(FILE, KIND, blob.size, blob_digest=blob.digest)], actor=actor)
+        elif _file(session, version).blob_digest != blob.digest:
+            raise IntegrityFailure(
+                f"the vector of {version.reference} is damaged, and is compressed otherwise when it is made anew",
+                hint="restore the file from a backup, or merge under another name",
+            )
+    return merged
+
+
+def open_unified(session: Session, home: Home, version: ModelVersion, *, verified: bool = False) -> UnifiedFile:
+    """The stored vector of a merge; unless just ``verified``, its bytes are compared with their digest first.
+
+    Raises IntegrityFailure when it is missing or damaged.
+    """
+    from storage.deltas.unified import UnifiedFile  # compiled kernels stand behind it
+
+    digest = _file(session, version).blob_digest
+    assert digest is not None
+    if not verified:
+        home.blobs.verify(digest)
+    return UnifiedFile.open(home.blobs.path(digest))
+
+
+def check_recipe(file: UnifiedFile, resolved: ResolvedMerge) -> None:
+    """Raise IntegrityFailure for a vector of other skills, or of another base, than the recipe's."""
+    recipe = resolved.recipe
+    skills = tuple(term.skill for term in recipe.terms)
+    if (file.manifest.base, file.manifest.skills) != (recipe.base, skills):
+        raise IntegrityFailure(
+            f"{file.path} holds the vector of other skills than those of {resolved.expression!r}",
+            hint="run `mergestore verify`",
+        )
+
+
+def _resolve(session: Session, expression: str, choices: Choices) -> ResolvedMerge:
+    resolved = resolve_expression(session, expression, choices)
+    for version in resolved.inputs:
+        refuse_unready(version)
+    return resolved
+
+
+def _known(session: Session, home: Home, name: str, resolved: ResolvedMerge) -> bool:
+    """Whether this merge is there already, with a sound vector."""
+    version = find_version_by_digest(session, name, resolved.recipe.digest)
+    if version is None or version.kind != "merge":
+        return False
+    try:
+        with open_unified(session, home, version) as file:
+            check_recipe(file, resolved)
+            return True
+    except IntegrityFailure:
+        return False
+
+
+def _file(session: Session, version: ModelVersion) -> FileRow:
+    found = next((file for file in load_files(session, version.id) if file.path == FILE), None)
+    if found is None:
+        raise IntegrityFailure(f"{version.reference}: the record of its file {FILE} is missing")
+    return found
+
+
+def _store(engine: Engine, home: Home, resolved: ResolvedMerge, progress: Progress) -> tuple[Blob, dict[str, Any]]:
+    """The vector as a blob on the disk, and what is to be told of it."""
+    from merging.plan import make_plan
+    from merging.unified_writer import write_unified
+
+    scratch = home.blobs.scratch("unified")
+    try:
+        with ExitStack() as stack:
+            with reading(engine) as session:
+                base = open_base(session, home, resolved.base)
+                stack.callback(base.source.close)
+                deltas = {
+                    skill.digest: stack.enter_context(open_skill(session, home, skill)) for skill in resolved.skills
+                }
+                sizes = load_deltas(session, (skill.id for skill in resolved.skills))
+            plan = make_plan(resolved.recipe, base.source, base.digests, deltas)
+            written = write_unified(plan, scratch, thread_count(None), progress)
+        blob = home.blobs.adopt(scratch)
+    finally:
+        remove_tree(scratch)
+    return blob, _told(resolved, written, blob, {id_: delta.stored_bytes for id_, delta in sizes.items()})
+
+
+def _told(resolved: ResolvedMerge, written: Written, blob: Blob, sizes: dict[int, int]) -> dict[str, Any]:
+    """The vector's identity and size, that of the skills by themselves, and every skill's share."""
+    shares = zip(resolved.skills, written.shares, strict=True)
+    return {
+        "digest": written.manifest.digest,
+        "stored_bytes": blob.size,
+        "vector_bytes": written.nbytes,
+        "skills_bytes": sum(sizes[skill.id] for skill in resolved.skills),
+        "skills": [
+            {
+                "skill": skill.reference,
+                "scale": share.scale,
+                "agreeing": share.agreeing / share.changed if share.changed else 0.0,
+                "stored_bytes": share.nbytes,
+                "skill_bytes": sizes[skill.id],
+            }
+            for skill, share in shares
+        ],
+    }
