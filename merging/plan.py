@@ -319,4 +319,5 @@ def _output_name(name: str, head: DeltaFile | None) -> str:
 
 
 def _output_dtype(dtype: str, recipe: Recipe) -> str:
-    return recipe.dtype if recipe.dtype and dtype in MERGEABLE else dtype
+    chosen = recipe.dtype if recipe.adapter is None else "F32"
+    return chosen if chosen and dtype in MERGEABLE else dtype

@@ -59,7 +59,8 @@ class Recipe:
     With the semantics of mergekit the base may be one of the models, ``base_term``; and sums are in the order of the
     models: ``order`` has for each in turn its place among the terms, or behind them for the base, where that is not
     the canonical order.
-    ``adapter``: the result is not the merged model but a LoRA adapter of its delta, and how it is extracted.
+    ``adapter``: the result is not the merged model but a LoRA adapter of its delta, which is then computed in fp32
+    whatever ``dtype`` says, and how it is extracted.
     ``task``: of a method that keeps one vector for all skills, the skill whose model it is; None for all of them.
     """
 
@@ -357,8 +358,4 @@ def _sound(recipe: Recipe) -> bool:
         task=recipe.task,
     )
     digests = [recipe.base, *chosen, *filter(None, (recipe.head, recipe.files, *(term.base for term in recipe.terms)))]
-    return (
-        replace(again, adapter=recipe.adapter) == recipe
-        and all(is_digest(digest) for digest in digests)
-        and (recipe.adapter is None or recipe.dtype == "F32")
-    )
+    return replace(again, adapter=recipe.adapter) == recipe and all(is_digest(digest) for digest in digests)

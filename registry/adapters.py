@@ -36,9 +36,8 @@ Config = Mapping[str, Any]
 
 
 def as_adapter(resolved: ResolvedMerge, extraction: Extraction) -> ResolvedMerge:
-    """The recipe of a merge's adapter: the same merge in fp32, and then its factors. It is not that merge any more."""
-    recipe = replace(resolved.recipe, dtype="F32", adapter=extraction)
-    return replace(resolved, recipe=recipe, merge=None)
+    """The recipe of a merge's adapter: that merge, and then its factors. It is not the merge any more."""
+    return replace(resolved, recipe=replace(resolved.recipe, adapter=extraction), merge=None)
 
 
 def publish_adapter(
@@ -109,8 +108,8 @@ def adapter_config(extracted: Extracted, sources: Sources, config: Config | None
 
 
 def _pattern(module: str) -> str:
-    """A key of rank_pattern, which PEFT reads as a regular expression."""
-    return "".join(f"\\{character}" if character in r"\^$*+?{}[]|()" else character for character in module)
+    """A key of rank_pattern, a regular expression: PEFT matches it with the end of a name, and from ``^`` with all."""
+    return "^" + "".join(f"\\{character}" if character in r"\^$*+?{}[]|()" else character for character in module)
 
 
 def _task(config: Config | None) -> str | None:
@@ -152,9 +151,8 @@ def _manifest(sources: Sources, folder: Path, files: Sequence[WrittenFile], extr
 
 def told(extracted: Extracted, sources: Sources) -> dict[str, Any]:
     """What the manifest says of the extraction: each layer's rank and error, and all that was saved or left out."""
-    merge = replace(sources.resolved.recipe, adapter=None)
     return {
-        "merge_recipe_digest": merge.digest,
+        "merge_recipe_digest": replace(sources.resolved.recipe, adapter=None).digest,
         "error": _relative(extracted.residual, extracted.energy),
         "energy": _share(extracted.residual, extracted.energy),
         "norm": math.sqrt(extracted.energy),
@@ -170,6 +168,7 @@ def told(extracted: Extracted, sources: Sources) -> dict[str, Any]:
 def _told_layer(layer: Layer) -> dict[str, Any]:
     return {
         "rank": layer.rank,
+        "transposed": layer.transposed,
         "error": _relative(layer.residual, layer.energy),
         "energy": _share(layer.residual, layer.energy),
         "norm": math.sqrt(layer.energy),

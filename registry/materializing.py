@@ -16,7 +16,8 @@ from merging.plan import OtherBase, Plan, make_plan
 from merging.sinks import MemorySink
 from merging.tasks import Task
 from merging.tensors import import_torch, to_torch
-from registry.adapters import as_adapter, publish_adapter
+from registry.adapter_notes import module_notes
+from registry.adapters import as_adapter, model_config, publish_adapter
 from registry.cache import cache_path, find_record, is_usable, publish_copy
 from registry.computing import compute, publish_computed
 from registry.directories import read_manifest
@@ -74,7 +75,7 @@ def materialize_to_folder(
             return _answer(known, place, known.mlflow_run_id, notes, cached=True)
         courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
         try:
-            made = _make(context, opened, place, cached if usable else None, wish, progress)
+            made = _make(context, opened, place, cached if usable else None, wish, notes, progress)
         except BaseException:
             if courier:
                 courier.abandon()
@@ -84,7 +85,13 @@ def materialize_to_folder(
 
 
 def _make(
-    context: Context, opened: _Opened, place: Path, found: Path | None, wish: Wish, progress: Progress
+    context: Context,
+    opened: _Opened,
+    place: Path,
+    found: Path | None,
+    wish: Wish,
+    notes: list[str],
+    progress: Progress,
 ) -> Materialization:
     """Put the result into ``place``, copied from where it was ``found`` or else computed, and on record."""
     fresh = wish.output is not None and not place.exists()
@@ -94,7 +101,10 @@ def _make(
         published = publish_adapter(opened.sources, opened.plan, opened.config, place, wish, progress)
     else:
         published = publish_computed(context.home, opened.sources, opened.plan, place, wish, progress)
-    return record_or_retract(context, opened.sources, published, wish, fresh=fresh)
+    made = record_or_retract(context, opened.sources, published, wish, fresh=fresh)
+    if wish.adapter is not None:
+        notes += module_notes(model_config(opened.sources, opened.config), published.document["adapter"])
+    return made
 
 
 def _hand_over(courier: Courier | None, key: str, notes: list[str]) -> str | None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from registry.directories import read_manifest
 from registry.publishing import MANIFEST
 from registry.records.lineage import add_lineage
+from registry.records.lineage import parents as recorded_parents
 from registry.records.tables import ModelVersion
 from storage.errors import IntegrityFailure
 
@@ -35,6 +36,8 @@ def link_merge(session: Session, version: ModelVersion, folder: Path, content: s
     if named is None and document.get("merge"):  # one of the tasks of a merge has a recipe of its own
         named = _known(session, document["merge"]["digest"])
     parents = {(named.id, "merge"): named} if named else _inputs(session, document["recipe"])
+    told = {(parent.id, role) for parent, role in recorded_parents(session, version.id)}
+    parents = {key: parent for key, parent in parents.items() if key not in told}
     older = [(parent, role) for (id_, role), parent in sorted(parents.items()) if id_ < version.id]
     if older:
         add_lineage(session, version, older, actor=actor)

@@ -19,7 +19,7 @@ from merging.plan import OutputTensor, Plan
 from storage.checkpoints.spool import Segment, Spool
 from storage.checkpoints.tensors import quoted
 from storage.dtypes import DTYPES, MERGEABLE
-from storage.encodings.numeric import Floats, as_bits, narrow, widen
+from storage.encodings.numeric import Floats, as_bits, finite, narrow, widen
 from storage.errors import InputRefused
 
 PREFIX = "base_model.model."
@@ -161,6 +161,11 @@ class ExtractionSink:
             return
         first, merged = current.done // 4, widen(as_bits(data, "F32"), "F32")
         own = narrow(merged, dtype)
+        if not finite(own, dtype):
+            raise InputRefused(
+                f"tensor {quoted(output.name)} has values of the result that do not fit {dtype}, the base's dtype",
+                hint="use smaller weights, or leave such tensors out (--rest drop)",
+            )
         if output.base is None:
             current.changed = True  # what the base lacks has no delta
         else:

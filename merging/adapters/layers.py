@@ -52,8 +52,20 @@ class Layers:
         return {*self.linear, *self.biases, *self.others, *inside}
 
     def with_namesakes(self, modules: set[str]) -> list[str]:
-        """Modules to save, and all others that PEFT would take for one of them."""
-        return sorted(_with_namesakes(modules, set(self.saved)))
+        """Modules to save, and all others that PEFT would take for one of them.
+
+        Raises InputRefused where it would take a module for one of them that lies within another.
+        """
+        found = _with_namesakes(modules, set(self.saved))
+        for module in sorted(found):
+            inner = {part for name in self.saved[module] for part in _prefixes(module_of(name))} - {module}
+            if taken := sorted(part for part in inner if part.startswith(f"{module}.") and part.endswith(tuple(found))):
+                raise InputRefused(
+                    f"module {quoted(module)} would have to be saved whole, and by its name PEFT would take "
+                    f"{quoted(taken[0])}, which lies within it, for another one to save",
+                    hint="leave such tensors out (--rest drop), or materialize the whole model",
+                )
+        return sorted(found)
 
 
 def find_layers(plan: Plan, config: Mapping[str, Any] | None, *, saves: bool) -> Layers:

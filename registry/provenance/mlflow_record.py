@@ -132,6 +132,7 @@ def _params(payload: Mapping[str, Any]) -> dict[str, str]:
         "engine": payload["engine"],
     }
     facts |= {f"parameter.{name}": value for name, value in payload["parameters"].items()}
+    facts |= {f"adapter.{name}": value for name, value in payload["recipe"].get("adapter", {}).items()}
     facts |= {f"version.{name}": value for name, value in payload["versions"].items()}
     for skill in payload["skills"]:
         facts |= _skill_params(skill)

@@ -62,6 +62,8 @@ def _metrics(made: Materialization, document: Mapping[str, Any], merged: Sequenc
         "bytes": float(made.bytes),
         "tensors": float(len(document["tensors"])),
     }
+    if "adapter" in document:
+        metrics |= {f"adapter_{name}": document["adapter"][name] for name in ("error", "energy", "parameters")}
     if merged:
         elements = sum(math.prod(tensor.shape) for tensor in merged)
         metrics["density"] = sum(tensor.changed for tensor in merged) / max(1, elements)

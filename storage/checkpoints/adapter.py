@@ -215,7 +215,7 @@ def _with_magnitudes(
     names = {f"{module}.weight": entry for module, entry in magnitudes.items()}
     if odd := sorted(names.keys() ^ modules.keys()):
         raise InputRefused(
-            f"{where}: with use_dora every module has two factors and a magnitude, but not {listed(odd)}",
+            f"{where}: with DoRA (use_dora) every module has two factors and a magnitude, but not {listed(odd)}",
             hint=_SAVE_AGAIN,
         )
     for name, module in modules.items():
