@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 import mergestore
-from cli import combine, console, curate, describe, examine, housekeeping, register
+from cli import combine, console, curate, describe, examine, housekeeping, register, statistics
 from cli.quick import QuickCommand, QuickGroup
 from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
-    "init", "doctor", "register", "merge", "materialize", "methods",
+    "init", "doctor", "register", "stats", "merge", "materialize", "methods",
     "audit", "verify", "list", "show", "alias", "yank", "sync",
 )  # fmt: skip
 
@@ -36,6 +36,11 @@ app = typer.Typer(
 )
 _register = typer.Typer(help="Register a base model, or a fine-tune of it as a skill.", **_PLAIN)  # type: ignore[arg-type]
 
+_stats = typer.Typer(
+    help="Collect what fisher and regmean need, by running skills.",
+    **_PLAIN,  # type: ignore[arg-type]
+)
+
 
 @app.callback(invoke_without_command=True)
 def entry(
@@ -58,11 +63,15 @@ def entry(
 
 
 app.add_typer(_register, name="register")
+app.add_typer(_stats, name="stats")
 for _app, _name, _function in (
     (app, "init", housekeeping.init),
     (app, "doctor", housekeeping.doctor),
     (_register, "base", register.base),
     (_register, "skill", register.skill),
+    (_stats, "collect", statistics.collect),
+    (_stats, "list", statistics.list_),
+    (_stats, "show", statistics.show),
     (app, "merge", combine.merge),
     (app, "materialize", combine.materialize),
     (app, "methods", describe.methods),

@@ -22,9 +22,11 @@ from cli.options import (
     RecipeOption,
     RestOption,
     SemanticsOption,
+    StatisticsOption,
     one_target,
     parse_form,
     parse_parameters,
+    parse_statistics,
 )
 from cli.units import parse_size
 from cli.verb import Invocation, verb
@@ -46,6 +48,7 @@ def merge(
     head: HeadOption = None,
     dtype: DtypeOption = None,
     semantics: SemanticsOption = None,
+    statistics: StatisticsOption = None,
 ) -> None:
     """Name and version a recipe over a base model and its skills."""
     target = one_target(expression, recipe, "an expression")
@@ -61,6 +64,7 @@ def merge(
             dtype=dtype,
             semantics=semantics,
             progress=invocation.progress(),
+            statistics=parse_statistics(statistics),
         )
     invocation.answer(merged, report.merged)
 
@@ -91,6 +95,7 @@ def materialize(
             "--task", metavar="SKILL", help="Whose model is made, of a merge by emr: it has one of each skill."
         ),
     ] = None,
+    statistics: StatisticsOption = None,
     shard_size: Annotated[
         str | None,
         typer.Option("--shard-size", metavar="SIZE", help="Largest size of one weight file, 5GB by default."),
@@ -124,6 +129,7 @@ def materialize(
         "head": head,
         "semantics": semantics,
         "task": task,
+        "statistics": parse_statistics(statistics),
         "force": force,
         "cache": not no_cache,
         "threads": threads,

@@ -106,6 +106,8 @@ def _marks(node: Node) -> Iterator[str]:
     yield digest_text(node["digest"])
     if node.get("encoding"):
         yield f"{node['encoding']}{_chosen(node)}, {size_text(node['stored_bytes'])}"
+    for each in node.get("collected") or ():
+        yield f"{each['kind']} of {each['examples']:,} examples"
     if node.get("licence"):
         yield str(node["licence"])
     yield f"by {node['created_by']}"

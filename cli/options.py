@@ -35,6 +35,14 @@ DtypeOption = Annotated[
     str | None,
     typer.Option("--dtype", metavar="DTYPE", help="Type of the result: BF16, F16 or F32; else the base's own."),
 ]
+StatisticsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--statistics",
+        metavar="SKILL=DIGEST",
+        help="Which statistics of a skill fisher and regmean use, else the newest; repeat it for several skills.",
+    ),
+]
 RecipeOption = Annotated[
     Path | None,
     typer.Option("--recipe", "-r", metavar="FILE", help="Read what to combine, and how, from a YAML or JSON file."),
@@ -104,6 +112,21 @@ def parse_parameters(given: Sequence[str] | None) -> dict[str, object] | None:
             raise UsageError(f"--param {name} is given twice", hint="Give each parameter once.")
         parameters[name] = parse_setting(text, f"--param {name}")
     return parameters or None
+
+
+def parse_statistics(given: Sequence[str] | None) -> dict[str, str] | None:
+    """Digests by skill from ``skill=digest`` words; None when there are none."""
+    chosen: dict[str, str] = {}
+    for word in given or ():
+        skill, equals, digest = word.partition("=")
+        if not skill or not equals or not digest:
+            raise UsageError(
+                f"--statistics {word!r} is not SKILL=DIGEST", hint="'mergestore stats list' shows digests."
+            )
+        if skill in chosen:
+            raise UsageError(f"--statistics {skill} is given twice", hint="Give each skill once.")
+        chosen[skill] = digest
+    return chosen or None
 
 
 def one_target(given: str | None, recipe: Path | None, what: str) -> str | Path:

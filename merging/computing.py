@@ -48,4 +48,6 @@ def _part(
             part *= np.float32(contribution.rescale)
         key = term.key(int(local.parameters.get("seed", 0)))
     statistics = plan.statistics_of(skill, name, *origin.span(index))
-    return Part(delta.reshape(shape), local.weights[skill.place], local.each[skill.place], statistics, key)
+    transposed = plan.statistics is not None and plan.statistics.transposed(skill.digest, name)
+    weight, own = local.weights[skill.place], local.each[skill.place]
+    return Part(delta.reshape(shape), weight, own, statistics, transposed, key)

@@ -12,7 +12,7 @@ from merging.combination import Combine, Contribution, Drop
 from merging.mergekit.dtypes import result_dtype
 from merging.methods import Arithmetic, Coefficients, Computed, Fused, Method
 from merging.recipe import Recipe
-from merging.statistics import Array, Statistics
+from merging.statistics import Array, Collected, Statistics, check_fit
 from merging.tasks import Task
 from merging.tensor_settings import TensorSettings
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
@@ -23,6 +23,7 @@ from storage.encodings.coding import EXACT, Coding
 from storage.encodings.numeric import as_bits
 from storage.encodings.philox import FULL, keep_threshold, quantized_drop_rate
 from storage.errors import InputRefused
+from storage.statistics.statistics_file import StatisticsFile
 
 SHOWN = 5
 
@@ -219,6 +220,17 @@ def with_recipe(plan: Plan, recipe: Recipe) -> Plan:
         cutoffs={},
         coefficients={},
     )
+
+
+def with_statistics(plan: Plan, files: Mapping[str, StatisticsFile]) -> Plan:
+    """The plan with the statistics that its recipe names, by skill digest; refused where they are not what it needs."""
+    kind = plan.method.collects(len(plan.skills))
+    if kind is None or not plan.recipe.statistics:
+        return plan
+    for skill in plan.skills:
+        check_fit(files[skill.digest], skill.digest, kind, plan.base.entries)
+    scaled = kind == "fisher" and plan.recipe.parameters.get("scale") == "norm"
+    return replace(plan, statistics=Collected(files, scaled))
 
 
 def check_base(delta: DeltaFile, base_digests: Mapping[str, str], entries: Mapping[str, TensorEntry]) -> None:

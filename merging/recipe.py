@@ -62,6 +62,7 @@ class Recipe:
     ``adapter``: the result is not the merged model but a LoRA adapter of its delta, which is then computed in fp32
     whatever ``dtype`` says, and how it is extracted.
     ``task``: of a method that keeps one vector for all skills, the skill whose model it is; None for all of them.
+    ``statistics``: by skill digest, the digest of the statistics that the method merges with; of all or none.
     """
 
     method: str
@@ -76,6 +77,7 @@ class Recipe:
     base_term: RecipeTerm | None = None
     order: tuple[int, ...] | None = None
     task: str | None = None
+    statistics: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that is digested."""
@@ -102,6 +104,8 @@ class Recipe:
             added["base_term"] = {key: value for key, value in self.base_term.to_dict().items() if key != "skill"}
         if self.order is not None:
             added["order"] = list(self.order)
+        if self.statistics:
+            added["statistics"] = dict(self.statistics)
         return added
 
     @property
@@ -163,12 +167,14 @@ def make_recipe(
     files: str | None = None,
     semantics: str = PAPER,
     task: str | None = None,
+    statistics: Mapping[str, str] | None = None,
 ) -> Recipe:
     """Build a recipe from digests, checking parameters and putting terms in canonical order.
 
     ``skills``: what is chosen of each, by digest, or its weight alone; with the semantics of mergekit, in the order of
     the models, and the base may be one of them. ``stored_sparse`` names the skills that were sparsified when they were
-    stored; a parameter that would then have no effect is not recorded, and refused when given. Raises UsageError.
+    stored; a parameter that would then have no effect is not recorded, and refused when given. ``statistics``: their
+    digests, by skill digest, for a method that needs them. Raises UsageError.
     """
     definition = method_of(semantics, method)
     if not skills:
@@ -185,7 +191,14 @@ def make_recipe(
         _check_task(definition, task, skills)
     build = _in_line if semantics == MERGEKIT else _by_paper
     built = build(definition, base, skills, parameters, stored_sparse)
-    return replace(built, head=head, dtype=dtype, files=files, task=task)
+    collected = dict(statistics or {})
+    if collected and set(collected) != _needing(definition, built.terms):
+        needed = len(_needing(definition, built.terms))
+        raise UsageError(
+            f"{method} is given statistics of {len(collected)} skills, and needs them of {needed}",
+            hint=f"see `mergestore methods {method}`",
+        )
+    return replace(built, head=head, dtype=dtype, files=files, task=task, statistics=collected)
 
 
 def _check_task(method: Method, task: str, skills: Iterable[str]) -> None:
@@ -246,6 +259,11 @@ def _in_line(
         base_term=terms.get(base),
         order=order_of(list(terms), canonical),
     )
+
+
+def _needing(definition: Method, terms: Sequence[RecipeTerm]) -> set[str]:
+    """The skills of which statistics are needed."""
+    return {term.skill for term in terms} if definition.collects(len(terms)) else set()
 
 
 def check_sum(method: str, weights: Sequence[float], *, can_choose: bool, where: str = "") -> float:
@@ -309,6 +327,7 @@ def read_recipe(document: Any) -> Recipe:
             head=document["head"],
             dtype=document["dtype"],
             files=document["files"],
+            statistics=document.get("statistics", {}),
             adapter=read_extraction(document["adapter"]) if "adapter" in document else None,
             semantics=document["semantics"],
             base_term=_read_base_term(document),
@@ -356,6 +375,8 @@ def _sound(recipe: Recipe) -> bool:
         files=recipe.files,
         semantics=recipe.semantics,
         task=recipe.task,
+        statistics=recipe.statistics,
     )
-    digests = [recipe.base, *chosen, *filter(None, (recipe.head, recipe.files, *(term.base for term in recipe.terms)))]
+    optional = filter(None, (recipe.head, recipe.files, *(term.base for term in recipe.terms)))
+    digests = [recipe.base, *chosen, *recipe.statistics.values(), *optional]
     return replace(again, adapter=recipe.adapter) == recipe and all(is_digest(digest) for digest in digests)

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from merging.holding import HeldBase, HeldDelta
 from merging.methods import Spanned
-from merging.plan import OutputTensor, Plan, make_plan, with_recipe
+from merging.plan import OutputTensor, Plan, make_plan, with_recipe, with_statistics
 from merging.products import Matrix, with_coefficients
 from merging.recipe import Recipe
 from merging.semantics import MERGEKIT
 from merging.targets import Targets, count_as_written, existing_tensors, new_tensors
+from storage.statistics.statistics_file import StatisticsFile
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
+
+
+Files = Mapping[str, StatisticsFile]
+"""Open statistics by skill digest."""
 
 
 class Memory(Protocol):
@@ -64,20 +69,23 @@ class Resident:
         self._cutoffs: dict[tuple[object, ...], Mapping[tuple[str, str], float]] = {}
         self._products: dict[tuple[str, ...], Mapping[str, Matrix]] = {}
 
-    def load(self, recipe: Recipe) -> Targets:
-        """The merged model as new tensors. Raises InputRefused where it is not finite."""
-        plan = self._plan(recipe)
+    def load(self, recipe: Recipe, statistics: Files | None = None) -> Targets:
+        """The merged model as new tensors. ``statistics``: those that the recipe names, by skill digest.
+
+        Raises InputRefused where the result is not finite.
+        """
+        plan = self._plan(recipe, statistics)
         targets = new_tensors(plan.outputs, self.memory.device)
         self.memory.merge(plan, targets)
         return {output.name: targets[output.name] for output in plan.outputs}
 
-    def load_into(self, recipe: Recipe, target: Mapping[str, Tensor] | Module) -> None:
+    def load_into(self, recipe: Recipe, target: Mapping[str, Tensor] | Module, statistics: Files | None = None) -> None:
         """Write the merged model over the target's tensors.
 
         Raises InputRefused, nothing written, where the target does not fit; and where the result is not finite, when
         all of it is written: the target must then be loaded again before it is used.
         """
-        plan = self._plan(recipe)
+        plan = self._plan(recipe, statistics)
         targets = existing_tensors(
             plan.outputs, target, self.memory.device, lambda one, other: _alike(plan, one, other)
         )
@@ -93,7 +101,7 @@ class Resident:
         self._products.clear()
         self.memory.close()
 
-    def _plan(self, recipe: Recipe) -> Plan:
+    def _plan(self, recipe: Recipe, statistics: Files | None) -> Plan:
         named = tuple(term.skill for term in recipe.terms)
         key: tuple[object, ...] = (named, recipe.head, recipe.dtype)
         if recipe.semantics == MERGEKIT:
@@ -102,7 +110,7 @@ class Resident:
             make_room(self._plans)
             deltas = {digest: self.memory.deltas[digest] for digest in sorted({*named, *filter(None, [recipe.head])})}
             self._plans[key] = make_plan(recipe, self.memory.base, self._digests, deltas)
-        plan = with_recipe(self._plans[key], recipe)
+        plan = with_statistics(with_recipe(self._plans[key], recipe), statistics or {})
         if isinstance(plan.method.how, Spanned):
             return with_coefficients(plan, self._products_of(plan, named))
         return self._with_cutoffs(plan) if plan.method.fused.trims else plan

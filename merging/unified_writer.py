@@ -31,8 +31,8 @@ from merging.unifying import (
     unified_tensors,
 )
 from storage.checkpoints.inputs import check_digest, digest_of
+from storage.checkpoints.payloads import FramePayload
 from storage.checkpoints.spool import Spool
-from storage.deltas.payloads import FramePayload
 from storage.deltas.unified import MANIFEST_KEY, read_head
 from storage.deltas.unified_manifest import Form, UnifiedManifest, UnifiedTensor
 from storage.digests import canonical_json

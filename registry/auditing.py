@@ -7,15 +7,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from registry.home import Home
+from registry.opening import open_statistics
 from registry.records import events
 from registry.records.aliases import alias_history, aliases
 from registry.records.catalog import Listed, list_versions, resolve, versions
 from registry.records.contents import load_delta, load_deltas, load_files
 from registry.records.lineage import Lineage, Node, ancestors, count_descendants, newest_descendants
-from registry.records.lookup import find_versions
+from registry.records.lookup import find_versions, versions_by_id
 from registry.records.names import parse_reference
 from registry.records.recipes import count_materializations, load_recipe, materializations, merge_recipes
-from registry.records.tables import Delta, Materialization, ModelVersion
+from registry.records.statistics import all_statistics, find_statistics, load_statistics
+from registry.records.tables import Delta, Materialization, ModelVersion, Statistics
 from registry.results import Audit, Listing
 from storage.digests import parse_json
 
@@ -81,10 +84,16 @@ def _nodes(session: Session, graph: Lineage) -> list[dict[str, Any]]:
     references = {node.id: parse_reference(node.id) for node in graph.nodes}
     found = find_versions(session, references.values())
     deltas = load_deltas(session, (version.id for version in found.values()))
-    return [_node(node, found[references[node.id]], deltas) for node in graph.nodes]
+    collected: dict[int, list[dict[str, Any]]] = {}
+    for record in load_statistics(session, (version.id for version in found.values() if version.kind == "skill")):
+        facts = {"kind": record.kind, "digest": record.digest, "data_digest": record.data_digest}
+        collected.setdefault(record.version_id, []).append({**facts, "examples": record.examples})
+    return [_node(node, found[references[node.id]], deltas, collected) for node in graph.nodes]
 
 
-def _node(node: Node, version: ModelVersion, deltas: Mapping[int, Delta]) -> dict[str, Any]:
+def _node(
+    node: Node, version: ModelVersion, deltas: Mapping[int, Delta], collected: Mapping[int, list[dict[str, Any]]]
+) -> dict[str, Any]:
     more: dict[str, Any] = {
         "created_at": version.created_at.isoformat(),
         "created_by": version.created_by,
@@ -92,7 +101,7 @@ def _node(node: Node, version: ModelVersion, deltas: Mapping[int, Delta]) -> dic
         "reason": version.reason,
     }
     if version.id in deltas:
-        more |= _delta(deltas[version.id])
+        more |= _delta(deltas[version.id]) | {"collected": collected.get(version.id, [])}
     if version.kind == "merge":
         more["expression"] = version.attributes.get("expression")
     return {**node.to_dict(), **more}
@@ -121,7 +130,9 @@ def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
     if delta is None:
         return {}
     base = session.get_one(ModelVersion, delta.base_version_id)
-    return {"base": {"name": base.name, "version": base.version, "digest": base.digest}, **_delta(delta)}
+    collected = [_collected(version, each) for each in load_statistics(session, [version.id])]
+    named = {"name": base.name, "version": base.version, "digest": base.digest}
+    return {"base": named, **_delta(delta), "collected": collected}
 
 
 def _delta(delta: Delta) -> dict[str, Any]:
@@ -134,6 +145,47 @@ def _delta(delta: Delta) -> dict[str, Any]:
         "trim": delta.parameters.get("trim"),
         "stored_bytes": delta.stored_bytes,
         "statistics": delta.statistics,
+    }
+
+
+def statistics(session: Session, reference: str | None = None) -> list[dict[str, Any]]:
+    """What was collected of one skill's version, or of all, oldest first."""
+    if reference is None:
+        found = all_statistics(session)
+        skills = versions_by_id(session, {record.version_id for record in found})
+    else:
+        version = resolve(session, parse_reference(reference), kinds=("skill",))
+        found, skills = load_statistics(session, [version.id]), {version.id: version}
+    return [_collected(skills[record.version_id], record) for record in found]
+
+
+def show_statistics(session: Session, home: Home, digest: str) -> dict[str, Any]:
+    """Statistics in full, by their digest or how it begins: what is recorded, and what their file says of itself."""
+    record = find_statistics(session, digest)
+    with open_statistics(session, home, record.digest) as file:
+        manifest, software = file.manifest, file.software
+    uses = manifest.tensors.items()
+    return {
+        **_collected(session.get_one(ModelVersion, record.version_id), record),
+        "settings": record.settings,
+        "blob_digest": record.blob_digest,
+        "bytes": home.blobs.path(record.blob_digest).stat().st_size,
+        "norm": manifest.norm,
+        "software": software,
+        "tensors": {name: {**use.to_dict(), **manifest.payloads[use.payload].to_dict()} for name, use in uses},
+    }
+
+
+def _collected(version: ModelVersion, record: Statistics) -> dict[str, Any]:
+    return {
+        "skill": version.reference,
+        "kind": record.kind,
+        "digest": record.digest,
+        "examples": record.examples,
+        "data_digest": record.data_digest,
+        "model_digest": record.model_digest,
+        "created_at": record.created_at.isoformat(),
+        "created_by": record.created_by,
     }
 
 

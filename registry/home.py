@@ -21,6 +21,11 @@ class Home:
         return self.root / "cache"
 
     @property
+    def collecting(self) -> Path:
+        """Statistics under way, one folder each: a collection that was cut short goes on from there."""
+        return self.root / "collecting"
+
+    @property
     def blobs(self) -> BlobStore:
         """The immutable objects."""
         return BlobStore(self.root / "objects", self.root / "tmp")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from merging.adapters.settings import Extraction
 from merging.engines import load_onto, open_engine
-from merging.plan import OtherBase, Plan, make_plan
+from merging.plan import OtherBase, Plan, make_plan, with_statistics
 from merging.sinks import MemorySink
 from merging.tasks import Task
 from merging.tensors import import_torch, to_torch
@@ -22,7 +22,7 @@ from registry.cache import cache_path, find_record, is_usable, publish_copy
 from registry.computing import compute, publish_computed
 from registry.directories import read_manifest
 from registry.merges import Choices, ResolvedMerge, resolve_target
-from registry.opening import open_base, open_skill, refuse_unready
+from registry.opening import open_base, open_skill, open_statistics, refuse_unready
 from registry.outputs import refuse_output
 from registry.provenance.courier import Courier
 from registry.publishing import Sources
@@ -41,7 +41,9 @@ from storage.progress import Progress, Silent
 
 
 @dataclass(frozen=True)
-class _Opened:
+class Opened:
+    """A merge resolved, with all that it reads open and checked to fit together."""
+
     sources: Sources
     plan: Plan
     config: Mapping[str, Any] | None  # the base's config.json
@@ -64,7 +66,7 @@ def materialize_to_folder(
         refuse_output(context.home, output, force=wish.force)
     open_engine(wish.device)  # a device that is not there is told before anything is computed or found
     notes: list[str] = []
-    with _opened(context, target, choices, wish.adapter) as opened:
+    with opened_merge(context, target, choices, wish.adapter) as opened:
         resolved = opened.sources.resolved
         cached = cache_path(context.home, resolved.recipe.digest)
         place = output or cached
@@ -86,7 +88,7 @@ def materialize_to_folder(
 
 def _make(
     context: Context,
-    opened: _Opened,
+    opened: Opened,
     place: Path,
     found: Path | None,
     wish: Wish,
@@ -135,7 +137,7 @@ def _answer(made: Materialization, place: Path, run_id: str | None, notes: list[
 def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:
     """Compute a merge into torch tensors on ``device``, by name; nothing is written or recorded."""
     import_torch()
-    with _opened(context, target, choices) as opened:
+    with opened_merge(context, target, choices) as opened:
         there = load_onto(opened.plan, device, thread_count(threads))
         if there is not None:
             return there
@@ -148,7 +150,9 @@ def load_tensors(context: Context, target: str, choices: Choices, device: str, t
 
 
 @contextmanager
-def _opened(context: Context, target: str, choices: Choices, adapter: Extraction | None = None) -> Iterator[_Opened]:
+def opened_merge(
+    context: Context, target: str, choices: Choices, adapter: Extraction | None = None
+) -> Iterator[Opened]:
     """The target resolved, its base and deltas open, everything checked to fit together."""
     with ExitStack() as stack:
         with reading(context.engine) as session:
@@ -166,6 +170,10 @@ def _opened(context: Context, target: str, choices: Choices, adapter: Extraction
                 others[version.digest] = OtherBase(other.source, other.digests)
             records = load_deltas(session, (skill.id for skill in resolved.deltas))
             deltas, task = _open_skills(session, context, resolved, stack)
+            statistics = {
+                skill: stack.enter_context(open_statistics(session, context.home, digest))
+                for skill, digest in resolved.recipe.statistics.items()
+            }
             sources = Sources(
                 resolved=resolved,
                 deltas={skill.digest: records[skill.id] for skill in resolved.deltas},
@@ -174,7 +182,7 @@ def _opened(context: Context, target: str, choices: Choices, adapter: Extraction
                 base_files=load_files(session, resolved.base.id),
             )
         plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
-        yield _Opened(sources, replace(plan, task=task), base.config)
+        yield Opened(sources, with_statistics(replace(plan, task=task), statistics), base.config)
 
 
 def _open_skills(

@@ -25,6 +25,7 @@ from registry.records.names import parse_reference
 from registry.records.recipes import InputRow, load_recipe, record_recipe
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Merged
+from registry.statistics_used import choose_statistics
 from registry.tasks import choose_task
 from registry.terms import Resolved, resolve_terms
 from storage.digests import parse_json
@@ -37,7 +38,10 @@ Target = str | os.PathLike[str] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Choices:
-    """What a caller may say beside the expression; None leaves it to the merge or the method."""
+    """What a caller may say beside the expression; None leaves it to the merge or the method.
+
+    ``statistics``: by name of a skill, the digest of its statistics; of others the newest are taken.
+    """
 
     method: str | None = None
     parameters: Parameters | None = None
@@ -45,11 +49,20 @@ class Choices:
     dtype: str | None = None
     semantics: str | None = None
     task: str | None = None
+    statistics: Mapping[str, str] | None = None
 
     @property
     def any(self) -> bool:
         """Whether anything was chosen."""
-        chosen = (self.method, self.parameters or None, self.head, self.dtype, self.semantics, self.task)
+        chosen = (
+            self.method,
+            self.parameters or None,
+            self.head,
+            self.dtype,
+            self.semantics,
+            self.task,
+            self.statistics or None,
+        )
         return any(value is not None for value in chosen)
 
 
@@ -98,6 +111,8 @@ def asked_for(target: Target, choices: Choices) -> tuple[str, Choices]:
         choices.head or said.head,
         choices.dtype or said.dtype,
         choices.semantics or said.semantics,
+        choices.task,
+        choices.statistics,
     )
 
 
@@ -186,7 +201,9 @@ def record_merge(
     return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, True, told)
 
 
-def _resolved(session: Session, found: Resolved, choices: Choices, text: str) -> ResolvedMerge:
+def _resolved(
+    session: Session, found: Resolved, choices: Choices, text: str, recorded: Mapping[str, str] | None = None
+) -> ResolvedMerge:
     base, skills = found.base, list(found.skills)
     semantics = choices.semantics or PAPER
     method = method_of(semantics, choices.method or "task_arithmetic")
@@ -205,6 +222,7 @@ def _resolved(session: Session, found: Resolved, choices: Choices, text: str) ->
         files=base.attributes.get("files"),
         semantics=semantics,
         task=task.digest if task else None,
+        statistics=choose_statistics(session, method, skills, choices.statistics or {}, recorded or {}),
     )
     by_digest = {skill.digest: skill for skill in skills}
     ordered = tuple(by_digest[term.skill] for term in recipe.terms)
@@ -229,8 +247,17 @@ def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> Resolved
     varied = _resolved(
         session,
         Resolved(stored.base, stored.skills, chosen, stored.others),
-        Choices(choices.method or recipe.method, given, head, choices.dtype or recipe.dtype, semantics, choices.task),
+        Choices(
+            choices.method or recipe.method,
+            given,
+            head,
+            choices.dtype or recipe.dtype,
+            semantics,
+            choices.task,
+            choices.statistics,
+        ),
         stored.expression,
+        recipe.statistics if same_method else None,
     )
     same = varied.recipe == recipe or (unified and choices.head is None and varied.recipe.dtype == recipe.dtype)
     return replace(varied, merge=stored.merge if same else None, unified=stored.merge if unified else None)

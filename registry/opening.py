@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from registry.home import Home
 from registry.records.contents import FileRow, load_delta, load_files, load_tensors
+from registry.records.statistics import find_statistics
 from registry.records.tables import ModelVersion
 from storage.checkpoints.checkpoint import SafetensorsSource
 from storage.checkpoints.tensors import TensorEntry
@@ -18,6 +19,7 @@ from storage.errors import Conflict, InputRefused, IntegrityFailure
 
 if TYPE_CHECKING:
     from storage.deltas.delta import DeltaFile
+    from storage.statistics.statistics_file import StatisticsFile
 
 
 class _StoredSource(SafetensorsSource):
@@ -89,6 +91,22 @@ def open_skill(session: Session, home: Home, version: ModelVersion, *, verified:
             f"{version.reference}: its file holds the skill {delta.manifest.digest}, recorded is {version.digest}"
         )
     return delta
+
+
+def open_statistics(session: Session, home: Home, digest: str) -> StatisticsFile:
+    """Statistics of this digest, their bytes compared with what is on record.
+
+    Raises NotFound where they were never recorded here, IntegrityFailure when their file is missing or damaged.
+    """
+    from storage.statistics.statistics_file import StatisticsFile  # numpy stands behind it
+
+    record = find_statistics(session, digest)
+    home.blobs.verify(record.blob_digest)
+    file = StatisticsFile.open(home.blobs.path(record.blob_digest))
+    if file.manifest.digest != digest:
+        file.close()
+        raise IntegrityFailure(f"{file.path} holds the statistics {file.manifest.digest}, recorded is {digest}")
+    return file
 
 
 def _read_config(path: Path) -> dict[str, Any]:

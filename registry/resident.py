@@ -18,7 +18,7 @@ from merging.plan import check_base
 from merging.recipe import Recipe
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, resolve_target
-from registry.opening import open_base, open_skill, refuse_unready
+from registry.opening import open_base, open_skill, open_statistics, refuse_unready
 from registry.records import events
 from registry.records.catalog import resolve
 from registry.records.contents import load_delta
@@ -34,6 +34,8 @@ from storage.progress import Progress
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
+
+    from storage.statistics.statistics_file import StatisticsFile
 
 Place = Literal["device", "host"]
 Masks = Literal["cached", "drawn"]
@@ -56,8 +58,9 @@ class Resident:
     refused. Not for several threads at once.
     """
 
-    def __init__(self, engine: Engine, held: resident.Resident, references: Mapping[str, str]):
+    def __init__(self, engine: Engine, home: Home, held: resident.Resident, references: Mapping[str, str]):
         self._engine = engine
+        self._home = home
         self._held: resident.Resident | None = held
         self._references = references  # of base and skills, by digest
         self.device = held.memory.device
@@ -65,6 +68,7 @@ class Resident:
         self.last: Loaded | None = None
         self._head: events.Head | None = None
         self._resolved: dict[tuple[str, str], ResolvedMerge] = {}
+        self._statistics: dict[str, StatisticsFile] = {}  # open and verified, by digest
 
     def load(
         self,
@@ -83,7 +87,7 @@ class Resident:
         clock, held = time.perf_counter(), self._opened()
         self.last = None
         resolved = self._resolve(target, Choices(method, parameters, head, dtype, semantics))
-        tensors = held.load(resolved.recipe)
+        tensors = held.load(resolved.recipe, self._statistics_of(resolved.recipe))
         self.last = self._loaded(resolved, clock)
         return tensors
 
@@ -106,7 +110,7 @@ class Resident:
         clock, held = time.perf_counter(), self._opened()
         self.last = None
         resolved = self._resolve(target, Choices(method, parameters, head, dtype, semantics))
-        held.load_into(resolved.recipe, tensors)
+        held.load_into(resolved.recipe, tensors, self._statistics_of(resolved.recipe))
         self.last = self._loaded(resolved, clock)
         return self.last
 
@@ -122,6 +126,9 @@ class Resident:
         if self._held is not None:
             self._held.close()
         self._held = None
+        for file in self._statistics.values():
+            file.close()
+        self._statistics = {}
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +169,14 @@ class Resident:
             )
         return resolved
 
+    def _statistics_of(self, recipe: Recipe) -> dict[str, StatisticsFile]:
+        """What the recipe merges with beside the skills, by skill; opened once, and read from disk as it is used."""
+        wanted = [digest for digest in recipe.statistics.values() if digest not in self._statistics]
+        if wanted:
+            with reading(self._engine) as session:
+                self._statistics |= {digest: open_statistics(session, self._home, digest) for digest in wanted}
+        return {skill: self._statistics[digest] for skill, digest in recipe.statistics.items()}
+
     def _loaded(self, resolved: ResolvedMerge, clock: float) -> Loaded:
         recipe: Recipe = resolved.recipe
         seconds = time.perf_counter() - clock
@@ -196,7 +211,7 @@ def make_resident(
             threads=thread_count(keeping.threads),
             progress=progress,
         )
-    return Resident(engine, resident.Resident(memory, opened.digests), references)
+    return Resident(engine, home, resident.Resident(memory, opened.digests), references)
 
 
 def check_keeping(skills: Iterable[str], deltas: str, masks: str | None) -> None:

@@ -97,6 +97,27 @@ class Materialized(Result):
 
 
 @dataclass(frozen=True)
+class CollectedStatistics(Result):
+    """Answer of ``stats collect``; ``created`` is False when the same statistics were collected before.
+
+    ``model_digest``: of the model that was run; ``data_digest``: SHA-256 of the data file; ``tensors``: how many of the
+    base's there is something for, in so many ``bytes``. ``notes`` are findings a person should read.
+    """
+
+    skill: VersionRef
+    kind: str
+    digest: str
+    model_digest: str
+    data_digest: str
+    examples: int
+    settings: dict[str, Any]
+    tensors: int
+    bytes: int
+    notes: list[str]
+    created: bool
+
+
+@dataclass(frozen=True)
 class MaterializedAdapter(Materialized):
     """Answer of ``materialize --as lora``; ``adapter`` is what the folder's manifest tells of it.
 

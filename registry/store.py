@@ -27,6 +27,7 @@ from registry.records.database import reading, writing
 from registry.records.names import parse_reference
 from registry.results import (
     Audit,
+    CollectedStatistics,
     Listing,
     Materialized,
     MaterializedAdapter,
@@ -41,8 +42,10 @@ from storage.progress import Progress, Silent
 if TYPE_CHECKING:
     import torch
 
+    from registry.collecting.asked import Forward
     from registry.merges import Target
     from registry.resident import Masks, Place, Resident
+    from storage.statistics.manifest import Kind
 
 HUB = "hf:"
 
@@ -157,6 +160,7 @@ class Store:
         head: str | None = None,
         dtype: str | None = None,
         semantics: str | None = None,
+        statistics: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> Merged:
         """Name and version the recipe of an expression such as ``llama + 0.6*math - 0.2*toxic@prod``.
@@ -166,10 +170,12 @@ class Store:
         tensors (a task head) the result carries, or ``none``. ``dtype`` is the output dtype (F32, F16, BF16); by
         default the base's. ``semantics`` paper, or mergekit for that tool's arithmetic, bit for bit: docs/mergekit.md.
         A merge by ``emr`` also stores a vector, from which the model of each of its skills is materialized.
+        ``statistics``: by name of a skill, the digest of those that `fisher` and `regmean` use; by default the newest.
         """
         from registry import merges, unified
 
-        asked, choices = merges.asked_for(expression, merges.Choices(method, parameters, head, dtype, semantics))
+        given = merges.Choices(method, parameters, head, dtype, semantics, None, statistics)
+        asked, choices = merges.asked_for(expression, given)
         if unified.keeps_vector(choices.method):
             return unified.merge_unified(self.engine, self.home, name, asked, choices, self.actor, progress or Silent())
         with writing(self.engine) as session:
@@ -188,6 +194,7 @@ class Store:
         dtype: str | None = None,
         semantics: str | None = None,
         task: str | None = None,
+        statistics: Mapping[str, str] | None = None,
         shard_size: int = 5_000_000_000,
         force: bool = False,
         cache: bool = True,
@@ -205,7 +212,7 @@ class Store:
 
         return materializing.materialize_to_folder(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics, task)),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics, task, statistics)),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
@@ -234,6 +241,7 @@ class Store:
         head: str | None = None,
         semantics: str | None = None,
         task: str | None = None,
+        statistics: Mapping[str, str] | None = None,
         force: bool = False,
         cache: bool = True,
         threads: int | None = None,
@@ -251,7 +259,7 @@ class Store:
 
         return materializing.materialize_adapter(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, semantics=semantics, task=task)),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, None, semantics, task, statistics)),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
@@ -275,6 +283,7 @@ class Store:
         dtype: str | None = None,
         semantics: str | None = None,
         task: str | None = None,
+        statistics: Mapping[str, str] | None = None,
         threads: int | None = None,
     ) -> dict[str, torch.Tensor]:
         """Compute a merge into torch tensors by name, on ``device``; writes and records nothing.
@@ -285,7 +294,7 @@ class Store:
 
         return materializing.load_tensors(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics, task)),
+            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics, task, statistics)),
             device,
             threads,
         )
@@ -313,6 +322,70 @@ class Store:
         resident.check_keeping(skills, deltas, masks)
         keeping = resident.Keeping(device, deltas, masks, threads)
         return resident.make_resident(self.engine, self.home, base, skills, keeping, progress or Silent())
+
+    def collect_statistics(
+        self,
+        skill: str,
+        *,
+        kind: Kind,
+        data: str | Path,
+        examples: int,
+        text_field: str | None = None,
+        max_length: int | None = None,
+        batch_size: int | None = None,
+        seed: int | None = None,
+        labels: str | None = None,
+        checkpoint: str | Path | None = None,
+        device: str = "cpu",
+        memory: int = 8_000_000_000,
+        save_every: int = 100,
+        model: torch.nn.Module | None = None,
+        forward: Forward | None = None,
+        progress: Progress | None = None,
+    ) -> CollectedStatistics:
+        """Run a skill's fine-tune on the first so many ``examples`` of a data file, for `regmean` and `fisher`.
+
+        ``kind`` gram: what goes into its linear layers; fisher: how much its likelihood depends on each weight.
+        ``data``: .jsonl (text, messages, prompt and completion, or input_ids) or .txt, an example a line. The model is
+        rebuilt from the store, or is the ``checkpoint`` that the skill was made from. ``labels`` of the likelihood:
+        sampled from the model, expected over all classes, or those of the data. ``memory``: bytes of sums held at a
+        time; more take several passes. What was found is saved ``save_every`` examples, and gone on with after a kill.
+
+        For a model that transformers does not know, give a torch ``model`` with the base's tensor names, which gets the
+        fine-tune's values, and ``forward(model, example)``: of a JSON line as a dict, the log-likelihood, or logits.
+        """
+        from registry.collecting.asked import Asked
+        from registry.collecting.collect import collect_statistics
+        from registry.wish import Context
+
+        asked = Asked(
+            kind=kind,
+            data=Path(data),
+            examples=examples,
+            text_field=text_field,
+            max_length=max_length,
+            batch_size=batch_size,
+            seed=seed,
+            labels=labels,
+            checkpoint=Path(checkpoint) if checkpoint is not None else None,
+            device=device,
+            memory=memory,
+            save_every=save_every,
+            model=model,
+            forward=forward,
+        )
+        context = Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return collect_statistics(context, skill, asked, progress or Silent())
+
+    def statistics(self, skill: str | None = None) -> list[dict[str, Any]]:
+        """What was collected of one skill, or of all, oldest first."""
+        with reading(self.engine) as session:
+            return auditing.statistics(session, skill)
+
+    def show_statistics(self, digest: str) -> dict[str, Any]:
+        """Statistics in full, by their digest or its first digits: settings, software, size, and of which tensors."""
+        with reading(self.engine) as session:
+            return auditing.show_statistics(session, self.home, digest)
 
     def audit(self, reference: str, *, newest: int | None = None) -> Audit:
         """What is in a model, from whom, and what was made of it.

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from registry.directories import check_directory
 from registry.home import Home
 from registry.merges import stored_merge
-from registry.opening import open_base, open_skill
+from registry.opening import open_base, open_skill, open_statistics
 from registry.records.catalog import resolve
 from registry.records.contents import FileRow, load_files, load_tensors
 from registry.records.database import reading
@@ -20,6 +20,7 @@ from registry.records.integrity import verify_records
 from registry.records.lineage import ancestors
 from registry.records.names import parse_reference
 from registry.records.recipes import load_recipe, materializations, merge_recipes
+from registry.records.statistics import load_statistics
 from registry.records.tables import Materialization, Model, ModelVersion
 from registry.results import Verification
 from registry.unified import check_recipe, keeps_vector, open_unified
@@ -90,6 +91,8 @@ def _count_records(session: Session) -> int:
 def _check_versions(
     session: Session, home: Home, versions: Iterable[ModelVersion], findings: _Findings, progress: Progress
 ) -> None:
+    versions = list(versions)
+    _check_statistics(session, home, versions, findings)
     sound: dict[str, bool] = {}
     for version in versions:
         findings.count("versions")
@@ -170,6 +173,19 @@ def _check_merge(session: Session, home: Home, version: ModelVersion, findings: 
                 file.check_content(name)
     except MergestoreError as error:
         findings.add(error, version.reference)
+
+
+def _check_statistics(session: Session, home: Home, versions: Iterable[ModelVersion], findings: _Findings) -> None:
+    """What was collected of skills: every byte, and whether it is what the records say it is."""
+    references = {version.id: version.reference for version in versions}
+    for record in load_statistics(session, references):
+        findings.count("statistics")
+        try:
+            with open_statistics(session, home, record.digest) as file:
+                for payload in file.manifest.payloads:
+                    file.check_content(payload)
+        except MergestoreError as error:
+            findings.add(error, f"{references[record.version_id]}: {record.kind} statistics {record.digest}")
 
 
 def _check_outputs(made: Iterable[Materialization], findings: _Findings, progress: Progress) -> None:

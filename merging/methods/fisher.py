@@ -8,7 +8,10 @@ from storage.encodings.numeric import Floats
 
 _FLOOR = Parameter("floor", 1e-6, "ε, least Fisher information of an element", 0.0, 1e30, open_low=True)
 _SCALE = Parameter(
-    "scale", "none", "divide each skill's Fisher information by its norm over the model", choices=("none", "norm")
+    "scale",
+    "none",
+    "norm: divide each skill's Fisher information by the root of its mean square over the model",
+    choices=("none", "norm"),
 )
 
 

@@ -81,13 +81,15 @@ class Part:
     """One skill's part in a tensor: its delta in fp32, rescaled; its weight; what was collected of it, if anything.
 
     ``statistics``: the Fisher information of the same elements, fp32; or the Gram matrix of the layer's inputs, fp64
-    (columns, columns). None where the skill carries none for this tensor.
+    (columns, columns). None where the skill carries none for this tensor. ``transposed``: the tensor's first axis is
+    the layer's inputs, as in transformers' Conv1D, and not its last.
     """
 
     delta: Floats
     weight: float
     parameters: Mapping[str, ParameterValue]
     statistics: NDArray[np.floating] | None = None
+    transposed: bool = False
     key: int = 0  # of random masks of this skill and tensor
 
 
@@ -156,6 +158,12 @@ class Method:
     weighted: bool = True
     skills: tuple[int, int | None] = (1, None)
     consistent: Callable[[Mapping[str, ParameterValue]], None] | None = None
+
+    def collects(self, skills: int) -> Literal["gram", "fisher"] | None:
+        """The kind of statistics that are needed of each of so many skills; an average of one needs none."""
+        if isinstance(self.how, Computed) and self.how.averages and skills == 1:
+            return None
+        return "gram" if "gram" in self.needs else "fisher" if "fisher" in self.needs else None
 
     @property
     def fused(self) -> Fused:

@@ -1,5 +1,7 @@
 """regmean: the linear layer whose outputs are nearest to those of all the models', each on its own data."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from storage.encodings.numeric import Floats
 from storage.errors import InputRefused
 
 Matrix = NDArray[np.float64]
+_ROUNDING = float(np.finfo(np.float32).eps)
 _ALPHA = Parameter("alpha", 0.9, "α, share of the Gram matrices' values off the diagonal that is kept", 0.0, 1.0)
 
 
@@ -18,15 +21,25 @@ def _solve(given: Inputs) -> Floats:
     Inputs that no data ever set are averaged: their rows of every Gram matrix are zero.
     """
     if any(part.statistics is None for part in given.parts):
-        return _average(given)
+        return (given.base + _mean(given, lambda part: part.delta).astype(np.float32)).astype(np.float32)
+    _refuse_negative(given)
     grams = [_shrunk(part, float(given.parameters["alpha"])) for part in given.parts]
     total: Matrix = sum(grams, np.zeros_like(grams[0]))
     sums = [gram @ _columns(part) for gram, part in zip(grams, given.parts, strict=True)]
-    wanted = sum(sums, np.zeros(_shape(given)))
+    wanted: Matrix = sum(sums, np.zeros_like(sums[0]))
     live = np.diag(total) > 0
-    merged = np.array(_mean(given).reshape(_lines(given), -1).T)
+    merged = _mean(given, _columns)
     merged[live] = _solved(total[np.ix_(live, live)], wanted[live], given.tensor)
-    return (given.base.astype(np.float64) + merged.T.reshape(given.base.shape)).astype(np.float32)
+    turned = merged if given.parts[0].transposed else merged.T
+    return (given.base.astype(np.float64) + turned).astype(np.float32)
+
+
+def _refuse_negative(given: Inputs) -> None:
+    if any(part.weight < 0 for part in given.parts):
+        raise InputRefused(
+            "regmean: a weight is negative, and so the sum of the Gram matrices is none",
+            hint="give weights of at least 0: how much each skill's data count",
+        )
 
 
 def _shrunk(part: Part, alpha: float) -> Matrix:
@@ -38,40 +51,36 @@ def _shrunk(part: Part, alpha: float) -> Matrix:
 
 
 def _solved(total: Matrix, wanted: Matrix, tensor: str) -> Matrix:
+    """The solution, scaled to a diagonal of ones meanwhile: inputs of different sizes then lose no digits."""
+    if not total.size:
+        return wanted
+    scale = 1 / np.sqrt(np.diag(total))[:, None]
+    matrix = total * scale * scale.T
     try:
-        np.linalg.cholesky(total)  # a sum of Gram matrices that is no longer definite would be solved to noise
-        solved = np.asarray(np.linalg.solve(total, wanted), np.float64)
+        # Squared, each is the share of an input that those before it do not explain, and the Gram matrices are fp32:
+        # below their rounding there is nothing to solve, only noise.
+        least = float(np.diag(np.linalg.cholesky(matrix)).min()) ** 2
     except np.linalg.LinAlgError:
+        least = 0.0
+    if not least > len(matrix) * _ROUNDING:
         raise InputRefused(
             f"regmean: the Gram matrices of {tensor!r} add up to a singular matrix",
             hint="take alpha below 1 (0.9 is usual), or collect statistics over more examples",
-        ) from None
+        )
+    solved: Matrix = scale * np.linalg.solve(matrix, scale * wanted)
     return solved
 
 
-def _average(given: Inputs) -> Floats:
-    return (given.base + _mean(given).astype(np.float32)).astype(np.float32)
-
-
-def _mean(given: Inputs) -> Matrix:
+def _mean(given: Inputs, values: Callable[[Part], NDArray[np.floating]]) -> Matrix:
     total = sum(part.weight for part in given.parts)
-    return sum(
-        (part.weight / total * part.delta.astype(np.float64) for part in given.parts),
-        np.zeros(given.base.shape),
-    )
+    found = [part.weight / total * values(part).astype(np.float64) for part in given.parts]
+    return sum(found, np.zeros_like(found[0]))
 
 
 def _columns(part: Part) -> Matrix:
-    """The delta's transpose: (inputs, outputs)."""
-    return part.delta.reshape(len(part.delta), -1).astype(np.float64).T
-
-
-def _lines(given: Inputs) -> int:
-    return len(given.base)
-
-
-def _shape(given: Inputs) -> tuple[int, int]:
-    return given.base.size // max(1, _lines(given)), _lines(given)
+    """The delta as the formula has it: (inputs, outputs)."""
+    delta = part.delta.astype(np.float64)
+    return delta if part.transposed else delta.T
 
 
 METHOD = Method(

@@ -20,7 +20,7 @@ from storage.errors import InputRefused
 
 @dataclass(frozen=True)
 class BlobRow:
-    """A stored file: BLAKE3 digest, bytes, what it holds (weights, companion or delta), SHA-256 if known."""
+    """A stored file: BLAKE3 digest, bytes, its kind (weights, companion, delta, statistics), SHA-256 if known."""
 
     digest: str
     size: int

@@ -16,7 +16,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.records.contents import DeltaRow, FileRow, TensorRow
 from registry.records.recipes import InputRow
-from registry.records.tables import Delta, RecipeInput, Tensor, VersionFile
+from registry.records.statistics import StatisticsRow
+from registry.records.tables import Delta, RecipeInput, Statistics, Tensor, VersionFile
 
 Rows = list[dict[str, Any]]
 
@@ -36,6 +37,11 @@ def each_tensors(session: Session) -> Iterator[tuple[int, Rows]]:
 def each_delta(session: Session) -> Iterator[tuple[int, Rows]]:
     """The delta of every skill, by version."""
     return _grouped(session, Delta, Delta.version_id, DeltaRow)
+
+
+def each_statistics(session: Session) -> Iterator[tuple[int, Rows]]:
+    """The statistics of every skill that has some, by version."""
+    return _grouped(session, Statistics, Statistics.version_id, StatisticsRow)
 
 
 def each_inputs(session: Session) -> Iterator[tuple[str, Rows]]:

@@ -23,9 +23,11 @@ from registry.records.columns import Document, Record, Shape, is_digest, now, on
 KINDS = ("base", "skill", "merge")
 STATES = ("ready", "yanked", "quarantined")
 FILE_KINDS = ("weights", "companion", "delta")
+BLOB_KINDS = (*FILE_KINDS, "statistics")
 ENCODINGS = ("dare", "exact", "magnitude", "sign", "lora")
 VALUES = ("int4", "bf16", "exact")
 INPUT_ROLES = ("base", "skill", "head")
+STATISTICS_KINDS = ("gram", "fisher")
 LINEAGE_ROLES = ("base", "skill", "head", "merge")
 
 
@@ -130,7 +132,7 @@ class Blob(Record):
     __table_args__ = (
         is_digest("digest"),
         CheckConstraint("size >= 0", name="size"),
-        one_of("kind", FILE_KINDS),
+        one_of("kind", BLOB_KINDS),
     )
 
     digest: Mapped[str] = mapped_column(primary_key=True)
@@ -212,6 +214,33 @@ class Delta(Record):
     statistics: Mapped[Document] = mapped_column(default=dict)
     blob_digest: Mapped[str] = refers_to("blob.digest")
     stored_bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class Statistics(Record):
+    """What was collected of a skill by running its model on data: the identity, the file, and how it came to be."""
+
+    __tablename__ = "statistics"
+    __table_args__ = (
+        UniqueConstraint("version_id", "digest"),
+        one_of("kind", STATISTICS_KINDS),
+        is_digest("digest"),
+        is_digest("model_digest"),
+        is_digest("data_digest"),
+        CheckConstraint("examples >= 1", name="examples"),
+        Index(None, "digest"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version_id: Mapped[int] = refers_to("model_version.id")
+    kind: Mapped[str]
+    digest: Mapped[str]
+    blob_digest: Mapped[str] = refers_to("blob.digest")
+    model_digest: Mapped[str]
+    data_digest: Mapped[str]
+    examples: Mapped[int] = mapped_column(BigInteger)
+    settings: Mapped[Document]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    created_by: Mapped[str]
 
 
 class Recipe(Record):

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.records.events import fingerprint
-from registry.records.parts import Rows, each_delta, each_files, each_inputs, each_tensors
+from registry.records.parts import Rows, each_delta, each_files, each_inputs, each_statistics, each_tensors
 from registry.records.recipes import materialization_row
 from registry.records.tables import Alias, AuditEvent, LineageEdge, Materialization, Model, ModelVersion, Recipe
 
@@ -91,6 +91,7 @@ _PARTS: tuple[tuple[str, str, Callable[[Session], Iterator[tuple[int, Rows]]]], 
     ("files", "files.add", each_files),
     ("tensors", "tensors.add", each_tensors),
     ("delta", "delta.add", each_delta),
+    ("statistics", "statistics.add", each_statistics),
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from storage.checkpoints.adapter import Adapter, LoraModule
 from storage.checkpoints.inputs import read_chunk, refuse_not_finite, source_digest, tensor_digests
+from storage.checkpoints.payloads import ContentHash
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.align import Alignment, MissingTensor
 from storage.deltas.align_adapter import AdapterAlignment, align_adapter
@@ -22,7 +23,6 @@ from storage.deltas.delta import DeltaWriter
 from storage.deltas.encoder import refuse_overflow
 from storage.deltas.gains import find_gains
 from storage.deltas.manifest import LowRank, Manifest, TensorDelta
-from storage.deltas.payloads import ContentHash
 from storage.deltas.tensor_builder import TensorBuilder
 from storage.digests import blake3_digest
 from storage.encodings.chunks import LowRankChunk, dense

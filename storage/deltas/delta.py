@@ -20,10 +20,9 @@ import numpy as np
 
 from storage.blobs import open_blob
 from storage.checkpoints.checkpoint import TensorEntry
-from storage.checkpoints.safetensors_file import read_header
-from storage.checkpoints.spool import Spool
+from storage.checkpoints.payloads import ContentHash, PayloadWriter
+from storage.checkpoints.safetensors_header import read_header
 from storage.deltas.manifest import Manifest, TensorDelta
-from storage.deltas.payloads import ContentHash, FramePayload
 from storage.digests import canonical_json, parse_json
 from storage.dtypes import DTYPES
 from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
@@ -43,15 +42,12 @@ MANIFEST_KEY = "mergestore.delta"
 STATISTICS_KEY = "mergestore.statistics"
 
 
-class DeltaWriter(Spool):
+class DeltaWriter(PayloadWriter):
     """Collects payloads in a spool file, then writes the delta file in one stream."""
 
     def add_frames(self, tensor: str, chunks: Iterable[tuple[bytes, bytes]]) -> str:
         """Store one tensor's chunks, in order, as (content, compressed frame); the content's digest comes back."""
-        payload = FramePayload(self, f"delta/{tensor}")
-        for data, frame in chunks:
-            payload.add(data, frame)
-        return payload.finish()[0]
+        return self.add_chunks(f"delta/{tensor}", chunks)
 
     def finish(self, path: Path, manifest: Manifest, statistics: Mapping[str, Any]) -> None:
         """Write the delta file to ``path``, a new file that the caller publishes."""

@@ -20,11 +20,11 @@ from blake3 import blake3
 
 from storage.blobs import open_blob
 from storage.checkpoints.inputs import check_digest, digest_of
+from storage.checkpoints.payloads import ContentHash
 from storage.checkpoints.safetensors_file import read_header
 from storage.checkpoints.tensors import TensorEntry
 from storage.deltas.delta import DeltaFile
 from storage.deltas.manifest import Manifest
-from storage.deltas.payloads import ContentHash
 from storage.deltas.unified_manifest import UnifiedManifest, UnifiedTensor
 from storage.digests import blake3_digest, canonical_json, parse_json
 from storage.encodings import unified

@@ -23,7 +23,7 @@ from mergestore import UsageError
 
 ROOT = Path(__file__).parents[2]
 ISSUE_VERBS = (
-    "init", "doctor", "register", "merge", "materialize", "methods",
+    "init", "doctor", "register", "stats", "merge", "materialize", "methods",
     "audit", "verify", "list", "show", "alias", "yank", "sync",
 )  # fmt: skip
 
@@ -57,6 +57,7 @@ def test_the_verbs_are_those_promised():
     assert VERBS == ISSUE_VERBS
     assert get_command(app).list_commands(None) == list(ISSUE_VERBS)
     assert sorted(get_command(app).commands["register"].commands) == ["base", "skill"]
+    assert sorted(get_command(app).commands["stats"].commands) == ["collect", "list", "show"]
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -14,10 +14,10 @@ from merging.preparing import prepared
 from merging.recipe import Chosen, make_recipe
 from merging.sinks import MemorySink
 from storage.checkpoints.checkpoint import TensorSource, open_checkpoint
+from storage.checkpoints.payloads import ContentHash
 from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
 from storage.deltas.delta import DeltaFile, DeltaWriter
 from storage.deltas.manifest import LowRank, Manifest, TensorDelta
-from storage.deltas.payloads import ContentHash
 from storage.digests import blake3_digest, model_digest
 from storage.encodings.coding import EXACT, Coding
 from storage.encodings.encode import encode_chunk

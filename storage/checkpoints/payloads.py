@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from blake3 import blake3
 
 from storage.checkpoints.spool import Segment, Spool
@@ -47,3 +49,14 @@ class FramePayload:
         nbytes = sum(segment[1] for segment in segments)
         self._spool.add(self._name, "U8", (nbytes,), segments)
         return self._content.digest(), nbytes
+
+
+class PayloadWriter(Spool):
+    """Collects payloads of chunks, and tensors as they are."""
+
+    def add_chunks(self, name: str, chunks: Iterable[tuple[bytes, bytes]]) -> str:
+        """Store a payload's chunks, in order, as (content, compressed frame); the content's digest comes back."""
+        payload = FramePayload(self, name)
+        for data, frame in chunks:
+            payload.add(data, frame)
+        return payload.finish()[0]
