@@ -15,8 +15,9 @@ from merging.sinks import MemorySink
 from merging.tensors import to_torch
 from registry.collecting.running import match_parameters
 from registry.computing import compute, publish_computed
+from registry.heads import NO_HEAD
 from registry.materializing import Opened, opened_merge
-from registry.merges import NO_HEAD, Choices
+from registry.merges import Choices
 from registry.publishing import output_digest
 from registry.records.tables import ModelVersion
 from registry.wish import Context, Wish

@@ -107,8 +107,8 @@ class DeltaFile:
         self.manifest = Manifest.from_dict(_json(metadata, MANIFEST_KEY, path), str(path))
         if canonical_json(self.manifest.to_dict()).decode() != metadata[MANIFEST_KEY]:
             raise IntegrityFailure(
-                f"{path}: its manifest has fields that format {self.manifest.format} does not have, or is not canonical "
-                "JSON",
+                f"{path}: its manifest has fields that format {self.manifest.format} does not have, "
+                "or is not canonical JSON",
                 hint="import the skill again from where it came from, with the version that wrote it",
             )
         self.statistics: dict[str, Any] = _json(metadata, STATISTICS_KEY, path)

@@ -50,7 +50,7 @@ def requests(draw):
     weight = weight if row.weighted else st.just(1.0)
     return {
         "method": method,
-        "base": draw(digests),
+        "base": draw(st.integers(100, 150).map(lambda number: f"blake3:{number:064x}")),
         "skills": draw(st.dictionaries(digests, weight, min_size=row.skills[0], max_size=row.skills[1] or 5)),
         "parameters": {name: draw(values[name]) for name in sorted(chosen)},
         "head": draw(st.none() | digests),

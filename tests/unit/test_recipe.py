@@ -153,7 +153,7 @@ def test_switches_take_words(word):
 
 @pytest.mark.parametrize("weights", [(1, -1), (0.1, 0.2, -0.3), (1e16, 1, -1e16, -1), (0,)])
 def test_weights_that_cancel_cannot_be_normalized(weights):
-    given = {digest(number): weight for number, weight in enumerate(weights)}
+    given = {digest(number): weight for number, weight in enumerate(weights, start=1)}
     with pytest.raises(UsageError, match="add up to zero"):
         make_recipe("linear", BASE, given, {})
     assert make_recipe("linear", BASE, given, {"normalize": False}).terms
