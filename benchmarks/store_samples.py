@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 import migrations
 from registry import merges
+from registry.home import Home
 from registry.records import aliases, catalog, contents, lineage, outbox, recipes
 from registry.records.contents import BlobRow, DeltaRow, FileRow, TensorRow
 from registry.records.database import open_engine, writing
@@ -47,6 +49,9 @@ def fill(engine: Engine, skills: int) -> None:
 def expression(terms: int) -> str:
     """An expression over this many skills that are ready."""
     return "llama" + "".join(f" + {1 / terms:.4g}*{skill_name(number)}" for number in range(terms))
+
+
+_NOWHERE = Home(Path())  # nothing is read of it: these versions have no files
 
 
 def _base(session: Session) -> ModelVersion:
@@ -109,7 +114,7 @@ def _merged(skills: int) -> Iterator[range]:
 
 def _merge(session: Session, name: str, terms: range, *, made: int) -> None:
     text = "llama" + "".join(f" + 0.3*{skill_name(number)}" for number in terms)
-    resolved = merges.resolve_expression(session, text, merges.Choices("dare_ties"))
+    resolved = merges.resolve_expression(session, _NOWHERE, text, merges.Choices("dare_ties"))
     merges.record_merge(session, name, resolved, actor=ACTOR)
     for turn in range(made):
         _materialization(session, name, resolved, turn)

@@ -45,7 +45,7 @@ def _resolved(reference: str) -> Ask:
 def _combined(terms: int) -> Ask:
     def ask(store: Store) -> object:
         with reading(store.engine) as session:
-            return merges.resolve_expression(session, store_samples.expression(terms), merges.Choices())
+            return merges.resolve_expression(session, store.home, store_samples.expression(terms), merges.Choices())
 
     return ask
 

@@ -11,18 +11,22 @@ from cli import report
 from cli.compiled import load_compiler
 from cli.options import (
     AsOption,
+    ChatTemplateOption,
     DtypeOption,
     EnergyOption,
+    GenerationConfigOption,
     HeadOption,
     IterationsOption,
     MethodOption,
     OversamplingOption,
+    PadVocabularyOption,
     ParameterOption,
     RankOption,
     RecipeOption,
     RestOption,
     SemanticsOption,
     StatisticsOption,
+    VocabularyOption,
     one_target,
     parse_form,
     parse_parameters,
@@ -49,6 +53,10 @@ def merge(
     dtype: DtypeOption = None,
     semantics: SemanticsOption = None,
     statistics: StatisticsOption = None,
+    vocabulary: VocabularyOption = None,
+    pad_vocabulary: PadVocabularyOption = None,
+    chat_template: ChatTemplateOption = None,
+    generation_config: GenerationConfigOption = None,
 ) -> None:
     """Name and version a recipe over a base model and its skills."""
     target = one_target(expression, recipe, "an expression")
@@ -65,6 +73,10 @@ def merge(
             semantics=semantics,
             progress=invocation.progress(),
             statistics=parse_statistics(statistics),
+            vocabulary=vocabulary,
+            pad_vocabulary=pad_vocabulary,
+            chat_template=chat_template,
+            generation_config=generation_config,
         )
     invocation.answer(merged, report.merged)
 
@@ -96,6 +108,10 @@ def materialize(
         ),
     ] = None,
     statistics: StatisticsOption = None,
+    vocabulary: VocabularyOption = None,
+    pad_vocabulary: PadVocabularyOption = None,
+    chat_template: ChatTemplateOption = None,
+    generation_config: GenerationConfigOption = None,
     shard_size: Annotated[
         str | None,
         typer.Option("--shard-size", metavar="SIZE", help="Largest size of one weight file, 5GB by default."),
@@ -118,7 +134,14 @@ def materialize(
     ] = False,
 ) -> None:
     """Compute a merge into a model folder, or into a LoRA adapter."""
+    tokens: dict[str, Any] = {
+        "vocabulary": vocabulary,
+        "pad_vocabulary": pad_vocabulary,
+        "chat_template": chat_template,
+        "generation_config": generation_config,
+    }
     model = {"--dtype": dtype, "--shard-size": shard_size}
+    model |= {f"--{name.replace('_', '-')}": value for name, value in tokens.items()}
     adapter = {"rank": rank, "energy": energy, "rest": rest, "oversampling": oversampling, "iterations": iterations}
     own = parse_form(as_, model, adapter)
     given: dict[str, Any] = {
@@ -143,5 +166,5 @@ def materialize(
         if own is not None:
             invocation.answer(store.materialize_adapter(asked, **own, **given), report.materialized_adapter)
             return
-        materialized = store.materialize(asked, dtype=dtype, shard_size=largest, **given)
+        materialized = store.materialize(asked, dtype=dtype, shard_size=largest, **tokens, **given)
     invocation.answer(materialized, report.materialized)

@@ -55,6 +55,32 @@ SemanticsOption = Annotated[
         help="Compute as the methods' papers say, which is the default, or as mergekit does, bit for bit.",
     ),
 ]
+VocabularyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--vocabulary",
+        metavar="base|union|SKILL",
+        help="Whose added tokens and tokenizer the result has: none's (the default), all skills', or one's.",
+    ),
+]
+PadVocabularyOption = Annotated[
+    int | None,
+    typer.Option("--pad-vocabulary", metavar="N", help="Pad the vocabulary with zeros to a multiple of N rows."),
+]
+ChatTemplateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-template",
+        metavar="base|SKILL|FILE",
+        help="Whose chat template, or a file that ends in .jinja; else it goes with the tokenizer.",
+    ),
+]
+GenerationConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--generation-config", metavar="base|SKILL", help="Whose generation config; else it goes with the tokenizer."
+    ),
+]
 LicenceOption = Annotated[
     str | None,
     typer.Option("--licence", metavar="SPDX", help="Licence of the weights, as an SPDX id or any short text."),
@@ -97,7 +123,10 @@ def parse_form(form: str, model: Mapping[str, object], adapter: Mapping[str, Any
     if form == "model" and chosen:
         raise UsageError(f"--{next(iter(chosen))} is an adapter's", hint="Add --as lora, or leave it out.")
     if form == "lora" and (wrong := next((name for name, value in model.items() if value is not None), None)):
-        raise UsageError(f"{wrong} is a whole model's", hint="Leave it out: factors are written in F32, in one file.")
+        raise UsageError(
+            f"{wrong} is a whole model's",
+            hint="Leave it out: an adapter is factors in F32, in one file, without tokenizer or config.",
+        )
     return chosen if form == "lora" else None
 
 

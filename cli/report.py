@@ -62,6 +62,7 @@ def merged(answer: Merged) -> None:
     say(f"  {answer.recipe_digest}")
     if answer.unified is not None:
         _unified(answer.unified)
+    _notes(answer.notes)
 
 
 def materialized(answer: Materialized) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from merging.added_rows import write_added
 from merging.combination import Change, Combine, Contribution, Engine, measure_change
 from merging.computing import computed
 from merging.mergekit.computing import merged_tensor
@@ -37,17 +38,31 @@ class Origin:
     task: TaskTensor | None = None
 
     @property
+    def own_pieces(self) -> int:
+        """In how many pieces it is made of the base's: chunks, or one; an empty tensor in none."""
+        own = self.output.own_elements
+        return min(1, own) if self.whole else chunk_count(own)
+
+    @property
     def pieces(self) -> int:
-        """In how many pieces it is made: chunks, or one; an empty tensor in none."""
-        return min(1, self.output.elements) if self.whole else chunk_count(self.output.elements)
+        """In how many pieces it is made: the base's, then those of rows that were added."""
+        return self.own_pieces + chunk_count(self.output.elements - self.output.own_elements)
+
+    def is_added(self, index: int) -> bool:
+        """Whether a piece is one of added rows, which nothing of the base goes into."""
+        return bool(self.output.added) and index >= self.own_pieces
 
     def span(self, index: int) -> tuple[int, int]:
         """First element and number of elements of a piece."""
-        return (0, self.output.elements) if self.whole else chunk_span(index, self.output.elements)
+        own = self.output.own_elements
+        if self.is_added(index):
+            start, count = chunk_span(index - self.own_pieces, self.output.elements - own)
+            return own + start, count
+        return (0, own) if self.whole else chunk_span(index, own)
 
     def source_span(self, index: int) -> tuple[int, int]:
-        """First byte and number of bytes of a piece as it is read."""
-        return self._bytes(index, self.dtype)
+        """First byte and number of bytes of a piece as it is read: of added rows, none."""
+        return (0, 0) if self.is_added(index) else self._bytes(index, self.dtype)
 
     def result_span(self, index: int) -> tuple[int, int]:
         """First byte and number of bytes of a piece of the result."""
@@ -70,18 +85,21 @@ def origin(plan: Plan, output: OutputTensor) -> Origin:
         return Origin(output, dtype, digest, (), carried=True)
     if plan.task is not None:
         task = plan.task.tensor(output.base)
-        return Origin(output, dtype, digest, (), carried=task is None and dtype == output.dtype, task=task)
+        own = task is None and dtype == output.dtype and not output.added
+        return Origin(output, dtype, digest, (), carried=own, task=task)
     terms = tuple(plan.terms(output.base))
     if plan.arithmetic is not None:
         # mergekit computes what no skill changes too, and rounding can change it.
         return Origin(output, dtype, digest, terms, carried=False, whole=True)
-    own = not terms and dtype == output.dtype and plan.combine_of(output.base).base_scale == 1.0
+    own = not terms and dtype == output.dtype and not output.added and plan.combine_of(output.base).base_scale == 1.0
     whole = bool(terms) and plan.computes is not None and plan.computes.whole
     return Origin(output, dtype, digest, terms, carried=own, whole=whole)
 
 
 def read_chunk(plan: Plan, origin: Origin, index: int, into: memoryview) -> None:
-    """Read a chunk of the base's tensor, or of the head's."""
+    """Read a chunk of the base's tensor, or of the head's; of added rows there is nothing to read."""
+    if origin.is_added(index):
+        return
     start, nbytes = origin.source_span(index)
     if origin.output.base is not None:
         plan.base.read_into(origin.output.base, start, into)
@@ -98,6 +116,9 @@ def merge_chunk(
 ) -> Change:
     """Compute a chunk that is not carried over. Raises InputRefused where it is not finite."""
     output = origin.output
+    if origin.is_added(index):
+        write_added(plan, output, origin.span(index)[0] - output.own_elements, result)
+        return Change()
     if not source:
         return Change()
     base, out = as_bits(source, origin.dtype), as_bits(result, output.dtype)

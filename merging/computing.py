@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def computed(plan: Plan, how: Computed, origin: Origin, index: int, base: Bits) -> Floats:
     """The merged values in fp32 of one piece, one-dimensional; ``base``: its bits in the base."""
-    shape = origin.output.shape if how.whole else (base.size,)
+    shape = origin.output.own_shape if how.whole else (base.size,)
     changed = {skill.digest: term for skill, term in origin.terms}
     parts = [_part(plan, skill, changed.get(skill.digest), origin, index, base, shape) for skill in plan.skills]
     own = widen(base, origin.dtype).reshape(shape)

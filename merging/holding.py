@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from storage.checkpoints.inputs import check_digest
 from storage.checkpoints.tensors import TensorEntry, TensorSource
 from storage.deltas.delta import DeltaFile, TensorTerm
+from storage.dtypes import DTYPES
 from storage.encodings.chunks import ChunkTerm
 from storage.encodings.frames import chunk_count, read_exactly
 
@@ -54,11 +56,18 @@ class HeldTerm(TensorTerm):
 class HeldDelta(DeltaFile):
     """A delta whose terms and head lie in memory; the file that it came from may be closed."""
 
-    def __init__(self, delta: DeltaFile, terms: Mapping[str, HeldTerm], heads: Mapping[str, bytes]):
+    def __init__(
+        self,
+        delta: DeltaFile,
+        terms: Mapping[str, HeldTerm],
+        heads: Mapping[str, bytes],
+        added: Mapping[str, bytes] | None = None,
+    ):
         self.path = delta.path
         self.manifest = delta.manifest
         self.statistics: dict[str, Any] = delta.statistics
         self.heads = heads
+        self.added = added or {}
         self._terms = terms
 
     @property
@@ -73,6 +82,10 @@ class HeldDelta(DeltaFile):
     def head(self, name: str) -> tuple[TensorEntry, int]:
         """Not there: the bytes of the head are in ``heads``."""
         raise KeyError(name)
+
+    def read_added(self, name: str, start: int, nbytes: int) -> bytes:
+        """Bytes from ``start`` on of the rows that were added to a tensor."""
+        return self.added[name][start : start + nbytes]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -113,3 +126,15 @@ def hold_heads(delta: DeltaFile) -> dict[str, bytes]:
         heads[name] = read_exactly(descriptor, entry.nbytes, entry.offset, where)
         check_digest(f"tensor {name!r}", "blake3:" + blake3(heads[name]).hexdigest(), tensor.digest)
     return heads
+
+
+def hold_added(delta: DeltaFile) -> dict[str, bytes]:
+    """The rows that a delta has beside the base's, as they are. Raises IntegrityFailure for damaged ones."""
+    found = {}
+    for name, tensor in delta.manifest.tensors.items():
+        if tensor.added is not None:
+            nbytes = tensor.added.rows * math.prod(tensor.shape[1:]) * DTYPES[tensor.added.dtype].itemsize
+            found[name] = delta.read_added(name, 0, nbytes)
+            digest = "blake3:" + blake3(found[name]).hexdigest()
+            check_digest(f"{delta.path}: added rows of {name!r}", digest, tensor.added.digest)
+    return found

@@ -10,7 +10,17 @@ import numpy as np
 
 from merging.chunk import Origin, merge_chunk, origin
 from merging.combination import Engine
-from merging.holding import HeldBase, HeldDelta, HeldTerm, Raw, hold_heads, hold_term, own_terms, read_verified
+from merging.holding import (
+    HeldBase,
+    HeldDelta,
+    HeldTerm,
+    Raw,
+    hold_added,
+    hold_heads,
+    hold_term,
+    own_terms,
+    read_verified,
+)
 from merging.plan import Plan
 from merging.products import Matrix, inner_products
 from merging.targets import Targets
@@ -132,7 +142,7 @@ def hold_on_host(
 
 def _hold(delta: DeltaFile, threads: int) -> HeldDelta:
     terms = {term.name: term for term in in_order(hold_term, own_terms(delta), threads)}
-    return HeldDelta(delta, terms, hold_heads(delta))
+    return HeldDelta(delta, terms, hold_heads(delta), hold_added(delta))
 
 
 class _Landing:
@@ -159,7 +169,8 @@ def _jobs(plan: Plan, landings: Mapping[str, _Landing]) -> Iterator[_Job]:
 
 
 def _size(delta: HeldDelta) -> int:
-    return sum(map(len, delta.heads.values())) + sum(map(_term_size, delta.terms))
+    beside = (*delta.heads.values(), *delta.added.values())
+    return sum(map(len, beside)) + sum(map(_term_size, delta.terms))
 
 
 def _term_size(term: HeldTerm) -> int:

@@ -117,7 +117,7 @@ class _Tensor:
     def follow_source(self, index: int, data: memoryview) -> None:
         """The next chunk as it was read; after the last one, whether it was what is on record."""
         self._source_hash.update(data)
-        if index == self.chunks - 1:
+        if index == max(1, self.origin.own_pieces) - 1:
             name = self.origin.output.base or self.origin.output.head
             check_digest(f"tensor {name!r}", digest_of(self._source_hash), self.origin.digest)
 
@@ -182,11 +182,13 @@ class _Run:
         tensor, index, origin = piece.tensor, piece.index, piece.tensor.origin
         start, nbytes = origin.result_span(index)
         place = self._sink.place(origin.output, start, nbytes)
-        buffers = _Buffers.of(origin) if origin.whole else loan.item
+        added = origin.is_added(index)
+        buffers = _Buffers.of(origin) if origin.whole and not added else loan.item
         result = buffers.result[:nbytes] if place is None else place
         source = result if origin.carried else buffers.source[: origin.source_span(index)[1]]
         read_chunk(self._plan, origin, index, source)
-        tensor.source.bring(index, _held(loan, lambda: tensor.follow_source(index, source)))
+        if not added:
+            tensor.source.bring(index, _held(loan, lambda: tensor.follow_source(index, source)))
         if not origin.carried:
             with self._large if origin.whole and origin.output.elements > _LARGE else nullcontext():
                 change = merge_chunk(self._plan, self._engine, origin, index, source, result)

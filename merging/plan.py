@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from merging.added_rows import NO_GROWTH, Growth, check_averages, check_head, find_growth
 from merging.combination import Combine, Contribution, Drop
 from merging.mergekit.dtypes import result_dtype
 from merging.methods import Arithmetic, Coefficients, Computed, Fused, Method
@@ -37,14 +39,22 @@ class OutputTensor:
     shape: tuple[int, ...]
     base: str | None = None
     head: str | None = None
+    added: int = 0  # rows after the last one that the base has
+
+    @property
+    def own_shape(self) -> tuple[int, ...]:
+        """The shape of what is merged: without the rows that were added."""
+        return (self.shape[0] - self.added, *self.shape[1:]) if self.added else self.shape
+
+    @property
+    def own_elements(self) -> int:
+        """Number of elements of what is merged."""
+        return math.prod(self.own_shape)
 
     @property
     def elements(self) -> int:
         """Number of elements."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -93,6 +103,7 @@ class Plan:
     coefficients: Mapping[str, Coefficients] = field(default_factory=dict)
     statistics: Statistics | None = None
     task: Task | None = None
+    growth: Growth = NO_GROWTH
 
     def terms(self, name: str) -> list[tuple[SkillTerm, TensorTerm]]:
         """The skills that change one base tensor, in canonical order."""
@@ -134,9 +145,14 @@ class Plan:
 
     @property
     def alike(self) -> bool:
-        """Whether every tensor is combined in the same way, from deltas of the recipe's own base."""
-        own = all(skill.base is None for skill in self.skills)
+        """Whether every tensor is combined in the same way, from deltas of the recipe's own base, and has its shape."""
+        own = all(skill.base is None for skill in self.skills) and not self.growth.rows
         return isinstance(self.method.how, Fused) and own and not self.settings.varies
+
+    @property
+    def vocabulary_rows(self) -> int | None:
+        """How many rows the vocabulary of the result has, where it is not the base's."""
+        return self.growth.first + len(self.growth.rows) if self.growth.rows else None
 
     def statistics_of(self, skill: SkillTerm, name: str, start: int, count: int) -> Array | None:
         """What was collected of a skill for one of the base's tensors, if anything: of so many elements, or whole."""
@@ -198,21 +214,27 @@ def make_plan(
         if own is not None:
             _check_fit(delta, base.entries)
     head = deltas[recipe.head] if recipe.head else None
-    return Plan(
+    growth = find_growth(recipe, base.entries, deltas)
+    if head is not None:
+        check_head(growth, head)
+    plan = Plan(
         recipe=recipe,
         base=base,
         base_digests=base_digests,
         skills=_skills(recipe, deltas, foreign),
         method=recipe.definition,
         settings=TensorSettings(recipe, base.entries),
-        outputs=_outputs(recipe, base, head, deltas),
+        outputs=_outputs(recipe, base, head, deltas, growth),
         head=head,
+        growth=growth,
     )
+    check_averages(plan)
+    return plan
 
 
 def with_recipe(plan: Plan, recipe: Recipe) -> Plan:
-    """The plan of a recipe over the same base, skills, head and dtype as the plan's own."""
-    return replace(
+    """The plan of a recipe over the same base, skills, head, vocabulary and dtype as the plan's own."""
+    changed = replace(
         plan,
         recipe=recipe,
         method=recipe.definition,
@@ -220,6 +242,8 @@ def with_recipe(plan: Plan, recipe: Recipe) -> Plan:
         cutoffs={},
         coefficients={},
     )
+    check_averages(changed)
+    return changed
 
 
 def with_statistics(plan: Plan, files: Mapping[str, StatisticsFile]) -> Plan:
@@ -298,15 +322,19 @@ def _check_fit(delta: DeltaFile, entries: Mapping[str, TensorEntry]) -> None:
 
 
 def _outputs(
-    recipe: Recipe, base: TensorSource, head: DeltaFile | None, deltas: Mapping[str, DeltaFile]
+    recipe: Recipe, base: TensorSource, head: DeltaFile | None, deltas: Mapping[str, DeltaFile], growth: Growth
 ) -> tuple[OutputTensor, ...]:
     def dtype(name: str, own: str) -> str:
         if isinstance(recipe.definition.how, Arithmetic) and own in MERGEABLE:
             return result_dtype(recipe, name, own, deltas)
         return _output_dtype(own, recipe)
 
+    added = dict.fromkeys(growth.tensors, len(growth.rows))
     outputs = [
-        OutputTensor(_output_name(name, head), dtype(name, entry.dtype), entry.shape, base=name)
+        _grown(
+            OutputTensor(_output_name(name, head), dtype(name, entry.dtype), entry.shape, base=name),
+            added.get(name, 0),
+        )
         for name, entry in base.entries.items()
     ]
     if head is not None:
@@ -321,6 +349,10 @@ def _outputs(
             hint="materialize with another head, or with --head none",
         )
     return tuple(sorted(outputs, key=lambda output: output.name))
+
+
+def _grown(output: OutputTensor, added: int) -> OutputTensor:
+    return replace(output, shape=(output.shape[0] + added, *output.shape[1:]), added=added) if added else output
 
 
 def _output_name(name: str, head: DeltaFile | None) -> str:

@@ -63,7 +63,7 @@ def _jobs(plan: Plan) -> Iterator[_Job]:
             continue
         terms = {skill.digest: (skill, term) for skill, term in plan.terms(output.base)}
         if terms:
-            for index in range(chunk_count(output.elements)):
+            for index in range(chunk_count(output.own_elements)):
                 yield output.base, index, terms
 
 

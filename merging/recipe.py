@@ -12,6 +12,15 @@ from merging.mergekit.lineup import check_models, order_of
 from merging.methods import Method, Unified
 from merging.semantics import MERGEKIT, PAPER, SEMANTICS, method_of
 from merging.settings import Setting, checked, constant, varies
+from merging.vocabulary import (
+    ChatTemplate,
+    Vocabulary,
+    is_sound,
+    is_sound_source,
+    is_sound_template,
+    read_template,
+    read_vocabulary,
+)
 from storage.digests import canonical_json, is_digest, json_digest
 from storage.dtypes import MERGEABLE
 from storage.errors import IntegrityFailure, UsageError
@@ -63,6 +72,8 @@ class Recipe:
     whatever ``dtype`` says, and how it is extracted.
     ``task``: of a method that keeps one vector for all skills, the skill whose model it is; None for all of them.
     ``statistics``: by skill digest, the digest of the statistics that the method merges with; of all or none.
+    ``vocabulary``: what becomes of added tokens, where they are not left out. ``chat_template``, ``generation_config``
+    (base, or a skill's digest): whose they are, where they are not the tokenizer's.
     """
 
     method: str
@@ -78,6 +89,9 @@ class Recipe:
     order: tuple[int, ...] | None = None
     task: str | None = None
     statistics: Mapping[str, str] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None
+    chat_template: ChatTemplate | None = None
+    generation_config: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that is digested."""
@@ -106,7 +120,9 @@ class Recipe:
             added["order"] = list(self.order)
         if self.statistics:
             added["statistics"] = dict(self.statistics)
-        return added
+        added |= {"vocabulary": self.vocabulary.to_dict()} if self.vocabulary else {}
+        added |= {"chat_template": self.chat_template.to_dict()} if self.chat_template else {}
+        return added | ({"generation_config": self.generation_config} if self.generation_config else {})
 
     @property
     def definition(self) -> Method:
@@ -333,6 +349,9 @@ def read_recipe(document: Any) -> Recipe:
             base_term=_read_base_term(document),
             order=tuple(document["order"]) if "order" in document else None,
             task=document.get("task"),
+            vocabulary=read_vocabulary(document["vocabulary"]) if "vocabulary" in document else None,
+            chat_template=read_template(document["chat_template"]) if "chat_template" in document else None,
+            generation_config=document.get("generation_config"),
         )
         sound = recipe.to_dict() == document and _sound(recipe)
     except (LookupError, TypeError, ValueError, OverflowError) as error:
@@ -379,4 +398,21 @@ def _sound(recipe: Recipe) -> bool:
     )
     optional = filter(None, (recipe.head, recipe.files, *(term.base for term in recipe.terms)))
     digests = [recipe.base, *chosen, *recipe.statistics.values(), *optional]
-    return replace(again, adapter=recipe.adapter) == recipe and all(is_digest(digest) for digest in digests)
+    settled = replace(
+        again,
+        adapter=recipe.adapter,
+        vocabulary=recipe.vocabulary,
+        chat_template=recipe.chat_template,
+        generation_config=recipe.generation_config,
+    )
+    return settled == recipe and all(map(is_digest, digests)) and _sound_tokens(recipe)
+
+
+def _sound_tokens(recipe: Recipe) -> bool:
+    """Whether what is said of tokens and their files can be."""
+    skills = [term.skill for term in recipe.terms]
+    return (
+        (recipe.vocabulary is None or is_sound(recipe.vocabulary, skills))
+        and (recipe.chat_template is None or is_sound_template(recipe.chat_template, skills))
+        and (recipe.generation_config is None or is_sound_source(recipe.generation_config, skills))
+    )

@@ -12,6 +12,10 @@ skills:
 parameters: {lambda: 0.9, trim: tensor}
 head: math
 dtype: BF16
+vocabulary: union                    # base, union, or the skill whose added tokens and tokenizer the result has
+pad_vocabulary: 64
+chat_template: math                  # base, a skill, or a file
+generation_config: base              # base, or a skill
 """
 
 from __future__ import annotations
@@ -26,7 +30,10 @@ from merging.setting_text import spelled, spelled_pairs, value_of
 from merging.settings import checked, constant, varies
 from storage.errors import EnvironmentFailure, UsageError
 
-_KEYS = ("expression", "base", "skills", "method", "parameters", "head", "dtype", "semantics")
+_KEYS = (
+    *("expression", "base", "skills", "method", "parameters", "head", "dtype", "semantics"),
+    *("vocabulary", "pad_vocabulary", "chat_template", "generation_config"),
+)
 _SKILL_KEYS = ("skill", "weight", "parameters", "base")
 
 
@@ -40,6 +47,10 @@ class RecipeFile:
     head: str | None
     dtype: str | None
     semantics: str | None
+    vocabulary: str | None = None
+    pad_vocabulary: int | None = None
+    chat_template: str | None = None
+    generation_config: str | None = None
 
 
 def read_file(path: Path) -> RecipeFile:
@@ -78,6 +89,10 @@ def read_document(document: Any, where: str) -> RecipeFile:
         head=_optional(content, where, "head"),
         dtype=_optional(content, where, "dtype"),
         semantics=_optional(content, where, "semantics"),
+        vocabulary=_optional(content, where, "vocabulary"),
+        pad_vocabulary=_whole(content, where, "pad_vocabulary"),
+        chat_template=_optional(content, where, "chat_template"),
+        generation_config=_optional(content, where, "generation_config"),
     )
 
 
@@ -148,6 +163,13 @@ def _text(value: Any, where: str, key: str) -> str:
 
 def _optional(content: Mapping[str, Any], where: str, key: str) -> str | None:
     return None if content.get(key) is None else _text(content[key], where, key)
+
+
+def _whole(content: Mapping[str, Any], where: str, key: str) -> int | None:
+    value = content.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise UsageError(f"{where}: {key} must be a whole number, found {value!r}")
+    return value
 
 
 def _loader(yaml: Any) -> type:

@@ -103,7 +103,8 @@ class Resident:
 
     def _plan(self, recipe: Recipe, statistics: Files | None) -> Plan:
         named = tuple(term.skill for term in recipe.terms)
-        key: tuple[object, ...] = (named, recipe.head, recipe.dtype)
+        vocabulary = recipe.vocabulary.to_dict() if recipe.vocabulary else None
+        key: tuple[object, ...] = (named, recipe.head, recipe.dtype, repr(vocabulary))
         if recipe.semantics == MERGEKIT:
             key = (recipe.digest,)  # the dtypes of its tensors depend on more
         if key not in self._plans:
@@ -145,6 +146,10 @@ def _alike(plan: Plan, one: OutputTensor, other: OutputTensor) -> bool:
         head = plan.head.manifest.head if plan.head is not None else {}
         digests = [head[each.head].digest if each.head else None for each in (one, other)]
         return digests[0] is not None and digests[0] == digests[1] and one.dtype == other.dtype
+    if one.added and any(
+        skill.delta.manifest.added(one.base) != skill.delta.manifest.added(other.base) for skill in plan.skills
+    ):
+        return False
     same_base = plan.base_digests[one.base] == plan.base_digests[other.base] and one.dtype == other.dtype
     return same_base and all(_same_term(skill.delta, one.base, other.base) for skill in plan.skills)
 

@@ -28,6 +28,7 @@ from storage.checkpoints.adapter import CONFIG, WEIGHTS, open_adapter
 from storage.checkpoints.inputs import tensor_digests
 from storage.checkpoints.spool import Spool
 from storage.digests import model_digest, sha256_digest
+from storage.errors import UsageError
 from storage.files import staged_directory, temporary_path, write_file
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
@@ -37,6 +38,11 @@ Config = Mapping[str, Any]
 
 def as_adapter(resolved: ResolvedMerge, extraction: Extraction) -> ResolvedMerge:
     """The recipe of a merge's adapter: that merge, and then its factors. It is not the merge any more."""
+    if resolved.recipe.vocabulary is not None:
+        raise UsageError(
+            "an adapter goes onto the base as it is, whose vocabulary has other rows than this merge's",
+            hint="materialize the whole model; or choose --vocabulary base (and --pad-vocabulary 1)",
+        )
     return replace(resolved, recipe=replace(resolved.recipe, adapter=extraction), merge=None)
 
 

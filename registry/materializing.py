@@ -27,13 +27,14 @@ from registry.outputs import refuse_output
 from registry.provenance.courier import Courier
 from registry.publishing import Sources
 from registry.recording import record_or_retract
-from registry.records.contents import load_deltas, load_files
+from registry.records.contents import load_deltas
 from registry.records.database import reading
 from registry.records.lineage import Lineage, ancestors
 from registry.records.tables import Materialization
 from registry.results import Materialized, MaterializedAdapter
 from registry.tasks import require_task
 from registry.unified import check_recipe, open_unified
+from registry.vocabulary import files_of, left_out
 from registry.wish import Context, Wish
 from storage.deltas.delta import DeltaFile
 from storage.pipeline import thread_count
@@ -68,6 +69,7 @@ def materialize_to_folder(
     notes: list[str] = []
     with opened_merge(context, target, choices, wish.adapter) as opened:
         resolved = opened.sources.resolved
+        notes += left_out(resolved.recipe, resolved.skills)
         cached = cache_path(context.home, resolved.recipe.digest)
         place = output or cached
         usable = is_usable(cached, opened.plan.outputs, wish, notes, progress)
@@ -156,7 +158,7 @@ def opened_merge(
     """The target resolved, its base and deltas open, everything checked to fit together."""
     with ExitStack() as stack:
         with reading(context.engine) as session:
-            resolved = resolve_target(session, target, choices)
+            resolved = resolve_target(session, context.home, target, choices)
             require_task(resolved)
             resolved = resolved if adapter is None else as_adapter(resolved, adapter)
             for each in resolved.inputs:
@@ -179,7 +181,7 @@ def opened_merge(
                 deltas={skill.digest: records[skill.id] for skill in resolved.deltas},
                 manifests={digest: delta.manifest for digest, delta in deltas.items()},
                 lineage=_lineage(session, resolved),
-                base_files=load_files(session, resolved.base.id),
+                files=files_of(session, resolved.recipe, resolved.base, resolved.skills),
             )
         plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
         yield Opened(sources, with_statistics(replace(plan, task=task), statistics), base.config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from merging.recipe_file import read_document, read_file
 from merging.semantics import MERGEKIT, PAPER, check_semantics, method_of
 from merging.settings import Setting, constant, varies
 from registry.heads import NO_HEAD, choose_head, head_choice
+from registry.home import Home
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
 from registry.records.contents import load_deltas
@@ -28,6 +29,7 @@ from registry.results import Merged
 from registry.statistics_used import choose_statistics
 from registry.tasks import choose_task
 from registry.terms import Resolved, resolve_terms
+from registry.vocabulary import Asked, as_asked, left_out, settle
 from storage.digests import parse_json
 from storage.errors import IntegrityFailure, NotFound, UsageError
 
@@ -50,20 +52,14 @@ class Choices:
     semantics: str | None = None
     task: str | None = None
     statistics: Mapping[str, str] | None = None
+    vocabulary: Asked = field(default_factory=Asked)
 
     @property
     def any(self) -> bool:
         """Whether anything was chosen."""
-        chosen = (
-            self.method,
-            self.parameters or None,
-            self.head,
-            self.dtype,
-            self.semantics,
-            self.task,
-            self.statistics or None,
-        )
-        return any(value is not None for value in chosen)
+        chosen = (self.method, self.head, self.dtype, self.semantics, self.task)
+        said = bool(self.parameters or self.statistics) or self.vocabulary.any
+        return said or any(value is not None for value in chosen)
 
 
 @dataclass(frozen=True)
@@ -104,6 +100,8 @@ def asked_for(target: Target, choices: Choices) -> tuple[str, Choices]:
     if isinstance(target, str):
         return target, choices
     said = read_document(target, "the recipe") if isinstance(target, Mapping) else read_file(Path(target))
+    folder = Path() if isinstance(target, Mapping) else Path(target).parent
+    beside = Asked(said.vocabulary, said.pad_vocabulary, said.chat_template, said.generation_config).beside(folder)
     parameters = {**(said.parameters or {}), **(choices.parameters or {})}
     return said.expression, Choices(
         choices.method or said.method,
@@ -113,24 +111,25 @@ def asked_for(target: Target, choices: Choices) -> tuple[str, Choices]:
         choices.semantics or said.semantics,
         choices.task,
         choices.statistics,
+        choices.vocabulary.over(beside),
     )
 
 
-def resolve_expression(session: Session, text: str, choices: Choices) -> ResolvedMerge:
+def resolve_expression(session: Session, home: Home, text: str, choices: Choices) -> ResolvedMerge:
     """Parse an expression and resolve its names. Raises UsageError, NotFound or Conflict pointing at the term."""
     semantics = check_semantics(choices.semantics or PAPER)
     found = resolve_terms(session, parse_expression(text), semantics)
-    return _resolved(session, found, choices, text)
+    return _resolved(session, home, found, choices, text)
 
 
-def resolve_target(session: Session, target: str, choices: Choices) -> ResolvedMerge:
+def resolve_target(session: Session, home: Home, target: str, choices: Choices) -> ResolvedMerge:
     """What a user means by a target: an expression, or the reference of a merge (with other choices, if given)."""
     if not target.strip():
         raise UsageError(
             "no merge and no expression is named", hint="for example: assistant, assistant@2, or base + 0.6*skill"
         )
     if any(character.isspace() or character in "+*" for character in target.strip()):
-        return resolve_expression(session, target, choices)
+        return resolve_expression(session, home, target, choices)
     version = resolve(session, parse_reference(target.strip()))
     if version.kind != "merge":
         example = f'"BASE + {target}"'
@@ -142,7 +141,7 @@ def resolve_target(session: Session, target: str, choices: Choices) -> ResolvedM
         )
     refuse_unready(version)
     stored = stored_merge(session, version)
-    return _vary(session, stored, choices) if choices.any else stored
+    return _vary(session, home, stored, choices) if choices.any else stored
 
 
 def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
@@ -182,8 +181,7 @@ def record_merge(
     known = find_version_by_digest(session, name, recipe.digest)
     if known is not None and known.kind == "merge":
         refuse_unready(known)
-        told = known.attributes.get("unified")
-        return Merged(name, known.version, recipe.digest, recipe.to_dict(), resolved.expression, False, told)
+        return _merged(name, known, resolved, created=False)
     version = create_model_version(
         session,
         name=name,
@@ -197,12 +195,23 @@ def record_merge(
     inputs += [(skill, "skill") for skill in resolved.skills]
     inputs += [(resolved.head, "head")] if resolved.head else []
     add_lineage(session, version, inputs, actor=actor)
-    told = version.attributes.get("unified")
-    return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, True, told)
+    return _merged(name, version, resolved, created=True)
+
+
+def _merged(name: str, version: ModelVersion, resolved: ResolvedMerge, *, created: bool) -> Merged:
+    recipe = resolved.recipe
+    notes = left_out(recipe, resolved.skills)
+    unified = version.attributes.get("unified")
+    return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, created, notes, unified)
 
 
 def _resolved(
-    session: Session, found: Resolved, choices: Choices, text: str, recorded: Mapping[str, str] | None = None
+    session: Session,
+    home: Home,
+    found: Resolved,
+    choices: Choices,
+    text: str,
+    recorded: Mapping[str, str] | None = None,
 ) -> ResolvedMerge:
     base, skills = found.base, list(found.skills)
     semantics = choices.semantics or PAPER
@@ -226,10 +235,11 @@ def _resolved(
     )
     by_digest = {skill.digest: skill for skill in skills}
     ordered = tuple(by_digest[term.skill] for term in recipe.terms)
+    recipe = settle(session, home, recipe, base, ordered, choices.vocabulary)
     return ResolvedMerge(recipe, base, ordered, head, text, others=found.others)
 
 
-def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> ResolvedMerge:
+def _vary(session: Session, home: Home, stored: ResolvedMerge, choices: Choices) -> ResolvedMerge:
     """A named merge with some choices made otherwise: another recipe, which is not that merge any more."""
     recipe = stored.recipe
     semantics = choices.semantics or recipe.semantics
@@ -246,6 +256,7 @@ def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> Resolved
     chosen = {model.skill: Chosen(model.weight, model.parameters, model.base) for model in recipe.lineup}
     varied = _resolved(
         session,
+        home,
         Resolved(stored.base, stored.skills, chosen, stored.others),
         Choices(
             choices.method or recipe.method,
@@ -255,6 +266,7 @@ def _vary(session: Session, stored: ResolvedMerge, choices: Choices) -> Resolved
             semantics,
             choices.task,
             choices.statistics,
+            choices.vocabulary.over(as_asked(recipe, stored.skills)),
         ),
         stored.expression,
         recipe.statistics if same_method else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from registry.opening import place
 from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
+from registry.token_sources import language_part
+from registry.tokenizers import adapt_tokenizer, vocabulary_lines
 from storage.blobs import hash_file
 from storage.checkpoints.shards import INDEX
 from storage.digests import canonical_json, json_digest, model_digest, sha256_digest
@@ -49,7 +52,7 @@ class Sources:
     deltas: Mapping[str, Delta]  # records by skill digest
     manifests: Mapping[str, Manifest]  # by skill digest
     lineage: Lineage
-    base_files: Sequence[FileRow]
+    files: Sequence[FileRow]  # companions that the result is published with
 
 
 @dataclass(frozen=True)
@@ -69,55 +72,63 @@ def output_digest(merged: Sequence[MergedTensor]) -> str:
     return model_digest((tensor.name, tensor.dtype, tensor.shape, tensor.digest) for tensor in merged)
 
 
-def copy_companions(home: Home, sources: Sources, folder: Path) -> list[WrittenFile]:
-    """Config, tokenizer and generation files of the base; the head's config where the result carries a head.
+def copy_companions(home: Home, sources: Sources, folder: Path, rows: int | None = None) -> list[WrittenFile]:
+    """Config, tokenizer and generation files, adapted to the result, whose vocabulary has ``rows``, if it grew.
 
     Raises IntegrityFailure when a stored file is damaged.
     """
     from merging.sinks import WrittenFile  # numpy and compiled kernels stand behind it: only where a model is written
 
-    written = []
-    for file in sources.base_files:
-        if file.kind != "companion":
-            continue
+    for file in sources.files:
         target = folder / file.path
         with disk_errors(f"cannot write {target}"):
             target.parent.mkdir(parents=True, exist_ok=True)
         copy_file(place(home, file), target)
         _check_copy(target, file)
         if file.path == "config.json":
-            _adapt_config(target, sources)
-        content = target.read_bytes()
-        written.append(WrittenFile(file.path, len(content), sha256_digest(content)))
-    return written
+            _adapt_config(target, sources, rows)
+    names = adapt_tokenizer(folder, [file.path for file in sources.files], sources.resolved.recipe)
+    contents = {name: (folder / name).read_bytes() for name in names}
+    return [WrittenFile(name, len(data), sha256_digest(data)) for name, data in contents.items()]
 
 
-def _check_copy(copy: Path, file: FileRow) -> None:
-    found = hash_file(copy).digest
+def _check_copy(path: Path, file: FileRow) -> None:
+    found = hash_file(path).digest
     if found != file.digest:
         raise IntegrityFailure(
-            f"the base's file {file.path!r} is damaged: it hashes to {found}, recorded is {file.digest}",
-            hint="run `mergestore verify`; register the base again from a good copy",
+            f"the stored file {file.path!r} is damaged: it hashes to {found}, recorded is {file.digest}",
+            hint="run `mergestore verify`; register its model again from a good copy",
         )
 
 
-def _adapt_config(path: Path, sources: Sources) -> None:
+def _adapt_config(path: Path, sources: Sources, rows: int | None) -> None:
     recipe = sources.resolved.recipe
     head = sources.manifests[recipe.head].config if recipe.head else None
-    if head is None and recipe.dtype is None:
+    if head is None and recipe.dtype is None and recipe.vocabulary is None:
         return
     try:
         own = json.loads(path.read_bytes())
     except ValueError as error:
         raise IntegrityFailure(f"the base's config.json is damaged: {error}") from error
-    config = dict(head) if head is not None else own
-    # The weights have the base's dtype, or the one asked for, whatever the head's fine-tune was saved in.
-    dtype = _DTYPES[recipe.dtype] if recipe.dtype else own.get("torch_dtype", own.get("dtype"))
+    config = copy.deepcopy(dict(head) if head is not None else own)
+    if head is not None or recipe.dtype is not None:
+        _set_dtype(config, own, recipe.dtype)
+    # The vocabulary is the base's, or what became of it, whatever that of the head's fine-tune was.
+    size = rows or language_part(own).get("vocab_size")
+    if size is not None:
+        language_part(config)["vocab_size"] = size
+    if recipe.vocabulary is not None:
+        language_part(config).update(recipe.vocabulary.ids)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def _set_dtype(config: dict[str, Any], own: Mapping[str, Any], asked: str | None) -> None:
+    """The weights have the base's dtype, or the one asked for, whatever the head's fine-tune was saved in."""
+    dtype = _DTYPES[asked] if asked else own.get("torch_dtype", own.get("dtype"))
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
     config.pop(key, None)
     if dtype is not None:
         config[key] = dtype
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def manifest(
@@ -203,7 +214,7 @@ def _skill(sources: Sources, skill: ModelVersion, weight: Setting) -> dict[str, 
         "head": sorted(content.head),
         "taken_from_base": reasons,
         "statistics": delta.statistics.get("total", {}),
-    }
+    } | ({"added_rows": content.grown[1]} if content.grown else {})
 
 
 def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
@@ -278,6 +289,7 @@ def _card_body(
         lines.append(f"- head (tensors that the base lacks): from `{resolved.head.reference}`")
     if resolved.task:
         lines.append(f"- task (the skill whose model it is): `{resolved.task.reference}`")
+    lines += vocabulary_lines(resolved)
     if unknown:
         lines.append(f"- licence not stated for: {', '.join(unknown)}")
     if len(licences) > 1:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from registry.companion_files import blob_rows, companions_digest
 from registry.declaration import Who, read_licence
 from registry.home import Home
 from registry.merged_input import link_merge
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, refuse_other_kind, versions
 from registry.records.contents import (
-    BlobRow,
     FileRow,
     TensorRow,
     add_files,
@@ -34,7 +34,6 @@ from storage.checkpoints.safetensors_file import SafetensorsWriter, layout
 from storage.checkpoints.safetensors_header import read_header
 from storage.checkpoints.shards import SINGLE
 from storage.checkpoints.tensors import TensorEntry, TensorSource
-from storage.digests import json_digest
 from storage.errors import InputRefused
 from storage.pipeline import thread_count
 from storage.progress import Progress
@@ -82,7 +81,7 @@ def register_base(
                 source=source,
                 attributes=attributes,
             )
-            record_blobs(session, _blob_rows(files))
+            record_blobs(session, blob_rows(files))
             add_files(session, version, files, actor=who.actor)
             tensors = [_tensor_row(entry, digests) for entry in staged.tensors.values()]
             add_tensors(session, version, tensors, actor=who.actor)
@@ -225,15 +224,6 @@ def _hashed(
     with closing(SafetensorsSource(Path("/"), located)) as opened:
         digests = tensor_digests(opened, thread_count(None), progress, "hash base", str(checkpoint.root))
     return _Staged((*companions, *weights), tensors, digests)
-
-
-def companions_digest(files: Iterable[FileRow]) -> str:
-    """Digest of the files that travel with a base's weights: sorted (path, digest) of each."""
-    return json_digest(sorted([file.path, file.digest] for file in files if file.kind == "companion"))
-
-
-def _blob_rows(files: Iterable[FileRow]) -> list[BlobRow]:
-    return [BlobRow(file.blob_digest, file.size, file.kind) for file in files if file.blob_digest is not None]
 
 
 def _tensor_row(entry: TensorEntry, digests: Mapping[str, str]) -> TensorRow:

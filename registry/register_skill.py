@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.coding_options import CodingOptions, choose_coding
+from registry.companion_files import blob_rows, companions_digest, keep_companions
 from registry.declaration import Who, read_licence
 from registry.home import Home
 from registry.merged_input import link_merge
 from registry.opening import open_base, refuse_unready
-from registry.records.catalog import create_model_version, find_version_by_digest, refuse_other_kind, resolve
+from registry.records.catalog import create_model_version, refuse_other_kind, resolve, versions
 from registry.records.contents import (
-    BlobRow,
     DeltaRow,
     FileRow,
     TensorRow,
@@ -25,6 +26,7 @@ from registry.records.contents import (
     add_files,
     add_tensors,
     load_delta,
+    load_files,
     record_blobs,
 )
 from registry.records.database import reading, writing
@@ -32,9 +34,10 @@ from registry.records.lineage import add_lineage
 from registry.records.names import parse_reference, validate_name
 from registry.records.tables import ModelVersion
 from registry.results import RegisteredSkill, VersionRef
-from storage.blobs import Blob
+from registry.vocabulary import added_tokens
 from storage.checkpoints.adapter import is_adapter, open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
+from storage.checkpoints.companions import companions
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.build import BaseModel, Built, build_delta
 from storage.deltas.build_adapter import build_adapter_delta
@@ -42,6 +45,8 @@ from storage.encodings.coding import Coding
 from storage.files import remove_tree
 from storage.pipeline import thread_count
 from storage.progress import Progress
+
+Kept = tuple[Path, Sequence[Path]]  # a folder, and the files in it that are kept
 
 
 def register_skill(
@@ -66,17 +71,30 @@ def register_skill(
         base_version = resolve(session, parse_reference(base), kinds=("base",))
         refuse_unready(base_version)
         model = open_base(session, home, base_version)
+        base_files = load_files(session, base_version.id)
     scratch = home.blobs.scratch("skill")
     try:
         with closing(model.source):
-            built = _build(path, adapter, model, chosen, coding, scratch, progress, allow_missing)
+            built, kept = _build(path, adapter, model, chosen, coding, scratch, progress, allow_missing)
+        files = keep_companions(home.blobs, *kept)
         blob = home.blobs.adopt(scratch)
     finally:
         remove_tree(scratch)
     licence = who.licence or read_licence(path)
+    tokens, note = added_tokens(home, base_files, files)
+    built = dataclasses.replace(built, notes=(*built.notes, *filter(None, [note])))
     with writing(engine) as session:
         return _record_skill(
-            session, name, base_version, built, blob, Who(who.actor, licence), source, path, _elements(model.source)
+            session,
+            name,
+            base_version,
+            built,
+            tokens,
+            [*files, FileRow("delta.safetensors", "delta", blob.size, blob_digest=blob.digest)],
+            Who(who.actor, licence),
+            source,
+            path,
+            _elements(model.source),
         )
 
 
@@ -89,13 +107,15 @@ def _build(
     scratch: Path,
     progress: Progress,
     allow_missing: bool,
-) -> Built:
+) -> tuple[Built, Kept]:
+    """The delta in ``scratch``, and the files beside the weights that are kept with it."""
     threads = thread_count(None)
     if adapter:
         with closing(open_adapter(path)) as opened:
-            return build_adapter_delta(base, opened, scratch, threads=threads, progress=progress)
+            built = build_adapter_delta(base, opened, scratch, threads=threads, progress=progress)
+            return built, (opened.root, companions(opened.root, None, sentence_transformers=False))
     with closing(open_checkpoint(path)) as checkpoint:
-        return build_delta(
+        built = build_delta(
             base,
             checkpoint,
             encoding,
@@ -105,6 +125,7 @@ def _build(
             progress=progress,
             allow_missing=allow_missing,
         )
+        return built, (checkpoint.root, checkpoint.companions)
 
 
 def _record_skill(
@@ -112,14 +133,21 @@ def _record_skill(
     name: str,
     base: ModelVersion,
     built: Built,
-    blob: Blob,
+    tokens: Sequence[str],
+    files: Sequence[FileRow],
     who: Who,
     source: str,
     path: Path,
     elements: int,
 ) -> RegisteredSkill:
     manifest = built.manifest
-    version = find_version_by_digest(session, name, manifest.digest)
+    # The same delta with other files beside it is another version, as it is of a base.
+    attributes: dict[str, Any] = {"notes": list(built.notes), "head": sorted(manifest.head)}
+    attributes |= {"files": companions_digest(files)} if len(files) > 1 else {}
+    attributes |= {"grown": list(manifest.grown)} if manifest.grown else {}
+    attributes |= {"tokens": len(tokens)} if tokens else {}
+    known = [each for each in versions(session, name) if _is_known(each, manifest.digest, attributes)]
+    version = known[-1] if known else None
     created = version is None
     if version is not None:
         refuse_unready(version)
@@ -132,17 +160,12 @@ def _record_skill(
             actor=who.actor,
             licence=who.licence,
             source=source,
-            attributes={"notes": list(built.notes), "head": sorted(manifest.head)},
+            attributes=attributes,
         )
-        record_blobs(session, [BlobRow(blob.digest, blob.size, "delta")])
-        add_files(
-            session,
-            version,
-            [FileRow("delta.safetensors", "delta", blob.size, blob_digest=blob.digest)],
-            actor=who.actor,
-        )
+        record_blobs(session, blob_rows(files))
+        add_files(session, version, files, actor=who.actor)
         add_tensors(session, version, _skill_tensors(built), actor=who.actor)
-        add_delta(session, version, _delta_row(base, built, blob), actor=who.actor)
+        add_delta(session, version, _delta_row(base, built, files[-1]), actor=who.actor)
         add_lineage(session, version, [(base, "base")], actor=who.actor)
         link_merge(session, version, path, manifest.fine_tuned, actor=who.actor)
     delta = load_delta(session, version.id)
@@ -172,7 +195,12 @@ def _record_skill(
     )
 
 
-def _delta_row(base: ModelVersion, built: Built, blob: Blob) -> DeltaRow:
+def _is_known(version: ModelVersion, digest: str, attributes: Mapping[str, Any]) -> bool:
+    return version.digest == digest and version.attributes.get("files") == attributes.get("files")
+
+
+def _delta_row(base: ModelVersion, built: Built, file: FileRow) -> DeltaRow:
+    assert file.blob_digest is not None
     manifest, coding = built.manifest, built.manifest.coding
     dare = coding if manifest.encoding == "dare" else None
     parameters: dict[str, Any] = {"prefix": manifest.prefix, "dropped_prefix": manifest.dropped_prefix}
@@ -181,8 +209,8 @@ def _delta_row(base: ModelVersion, built: Built, blob: Blob) -> DeltaRow:
     return DeltaRow(
         base_version_id=base.id,
         encoding=manifest.encoding,
-        blob_digest=blob.digest,
-        stored_bytes=blob.size,
+        blob_digest=file.blob_digest,
+        stored_bytes=file.size,
         values=coding.values if coding and manifest.encoding in ("dare", "magnitude") else None,
         drop_rate=dare.drop_rate if dare else None,
         seed=dare.seed if dare else None,

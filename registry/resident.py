@@ -26,6 +26,7 @@ from registry.records.database import reading
 from registry.records.tables import ModelVersion
 from registry.results import Footprint, Loaded
 from registry.unified import keeps_vector
+from registry.vocabulary import Asked
 from storage.checkpoints.tensors import listed
 from storage.errors import Conflict, UsageError
 from storage.pipeline import thread_count
@@ -59,8 +60,7 @@ class Resident:
     """
 
     def __init__(self, engine: Engine, home: Home, held: resident.Resident, references: Mapping[str, str]):
-        self._engine = engine
-        self._home = home
+        self._engine, self._home = engine, home
         self._held: resident.Resident | None = held
         self._references = references  # of base and skills, by digest
         self.device = held.memory.device
@@ -79,6 +79,8 @@ class Resident:
         head: str | None = None,
         dtype: str | None = None,
         semantics: str | None = None,
+        vocabulary: str | None = None,
+        pad_vocabulary: int | None = None,
     ) -> dict[str, Tensor]:
         """Compute an expression, or a merge by its reference, into new torch tensors by name.
 
@@ -86,7 +88,8 @@ class Resident:
         """
         clock, held = time.perf_counter(), self._opened()
         self.last = None
-        resolved = self._resolve(target, Choices(method, parameters, head, dtype, semantics))
+        asked = Asked(vocabulary, pad_vocabulary)
+        resolved = self._resolve(target, Choices(method, parameters, head, dtype, semantics, vocabulary=asked))
         tensors = held.load(resolved.recipe, self._statistics_of(resolved.recipe))
         self.last = self._loaded(resolved, clock)
         return tensors
@@ -101,6 +104,8 @@ class Resident:
         head: str | None = None,
         dtype: str | None = None,
         semantics: str | None = None,
+        vocabulary: str | None = None,
+        pad_vocabulary: int | None = None,
     ) -> Loaded:
         """Compute an expression, or a merge by its reference, into ``tensors``: a dict by name, or a live module.
 
@@ -109,7 +114,8 @@ class Resident:
         """
         clock, held = time.perf_counter(), self._opened()
         self.last = None
-        resolved = self._resolve(target, Choices(method, parameters, head, dtype, semantics))
+        asked = Asked(vocabulary, pad_vocabulary)
+        resolved = self._resolve(target, Choices(method, parameters, head, dtype, semantics, vocabulary=asked))
         held.load_into(resolved.recipe, tensors, self._statistics_of(resolved.recipe))
         self.last = self._loaded(resolved, clock)
         return self.last
@@ -156,7 +162,7 @@ class Resident:
             return self._resolved[asked]
 
     def _resolve_anew(self, session: Session, target: str, choices: Choices) -> ResolvedMerge:
-        resolved = resolve_target(session, target, choices)
+        resolved = resolve_target(session, self._home, target, choices)
         _refuse_unified(resolved)
         for version in resolved.inputs:
             refuse_unready(version)

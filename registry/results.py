@@ -69,7 +69,10 @@ class RegisteredSkill(Result):
 
 @dataclass(frozen=True)
 class Merged(Result):
-    """Answer of ``merge``: a named, versioned recipe. ``unified``: what was stored of a merge by ``emr``."""
+    """Answer of ``merge``: a named, versioned recipe; ``notes`` are findings a person should read.
+
+    ``unified``: what was stored of a merge by ``emr``.
+    """
 
     name: str
     version: int
@@ -77,6 +80,7 @@ class Merged(Result):
     recipe: dict[str, Any]
     expression: str
     created: bool
+    notes: list[str]
     unified: dict[str, Any] | None = None
 
 

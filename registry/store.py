@@ -161,6 +161,10 @@ class Store:
         dtype: str | None = None,
         semantics: str | None = None,
         statistics: Mapping[str, str] | None = None,
+        vocabulary: str | None = None,
+        pad_vocabulary: int | None = None,
+        chat_template: str | Path | None = None,
+        generation_config: str | None = None,
         progress: Progress | None = None,
     ) -> Merged:
         """Name and version the recipe of an expression such as ``llama + 0.6*math - 0.2*toxic@prod``.
@@ -171,15 +175,22 @@ class Store:
         default the base's. ``semantics`` paper, or mergekit for that tool's arithmetic, bit for bit: docs/mergekit.md.
         A merge by ``emr`` also stores a vector, from which the model of each of its skills is materialized.
         ``statistics``: by name of a skill, the digest of those that `fisher` and `regmean` use; by default the newest.
+
+        ``vocabulary`` says what becomes of tokens that skills added: ``base`` (the default) leaves them out, a skill's
+        name takes its added rows and its tokenizer, ``union`` adds all of them to the base's. ``pad_vocabulary``: the
+        number of rows becomes a multiple of it. ``chat_template`` (``base``, a skill's name, or a file) and
+        ``generation_config`` (``base`` or a skill's name) go with the tokenizer unless they are given.
         """
         from registry import merges, unified
+        from registry.vocabulary import Asked
 
-        given = merges.Choices(method, parameters, head, dtype, semantics, None, statistics)
+        beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
+        given = merges.Choices(method, parameters, head, dtype, semantics, None, statistics, beside)
         asked, choices = merges.asked_for(expression, given)
         if unified.keeps_vector(choices.method):
             return unified.merge_unified(self.engine, self.home, name, asked, choices, self.actor, progress or Silent())
         with writing(self.engine) as session:
-            resolved = merges.resolve_expression(session, asked, choices)
+            resolved = merges.resolve_expression(session, self.home, asked, choices)
             return merges.record_merge(session, name, resolved, actor=self.actor)
 
     def materialize(
@@ -195,6 +206,10 @@ class Store:
         semantics: str | None = None,
         task: str | None = None,
         statistics: Mapping[str, str] | None = None,
+        vocabulary: str | None = None,
+        pad_vocabulary: int | None = None,
+        chat_template: str | Path | None = None,
+        generation_config: str | None = None,
         shard_size: int = 5_000_000_000,
         force: bool = False,
         cache: bool = True,
@@ -209,10 +224,15 @@ class Store:
         merge by ``emr``; its head comes along unless another is chosen.
         """
         from registry import materializing, merges, wish
+        from registry.vocabulary import Asked
 
+        beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         return materializing.materialize_to_folder(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics, task, statistics)),
+            *merges.asked_for(
+                target,
+                merges.Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
+            ),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
@@ -284,6 +304,8 @@ class Store:
         semantics: str | None = None,
         task: str | None = None,
         statistics: Mapping[str, str] | None = None,
+        vocabulary: str | None = None,
+        pad_vocabulary: int | None = None,
         threads: int | None = None,
     ) -> dict[str, torch.Tensor]:
         """Compute a merge into torch tensors by name, on ``device``; writes and records nothing.
@@ -291,10 +313,15 @@ class Store:
         ``task`` as for ``materialize``.
         """
         from registry import materializing, merges, wish
+        from registry.vocabulary import Asked
 
+        beside = Asked(vocabulary, pad_vocabulary)
         return materializing.load_tensors(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, dtype, semantics, task, statistics)),
+            *merges.asked_for(
+                target,
+                merges.Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
+            ),
             device,
             threads,
         )

@@ -48,14 +48,14 @@ def merge_unified(
     validate_name(name)
     with reading(engine) as session:
         refuse_other_kind(session, name, "merge")
-        resolved = _resolve(session, expression, choices)
+        resolved = _resolve(session, home, expression, choices)
         known = _known(session, home, name, resolved)
     if known:
         with writing(engine) as session:
             return record_merge(session, name, resolved, actor=actor)
     blob, told = _store(engine, home, resolved, progress)
     with writing(engine) as session:
-        if (again := _resolve(session, expression, choices)).recipe != resolved.recipe:
+        if (again := _resolve(session, home, expression, choices)).recipe != resolved.recipe:
             raise Conflict("names of this expression came to mean other versions meanwhile", hint="merge again")
         merged = record_merge(session, name, again, actor=actor, unified=told)
         version = find_version_by_digest(session, name, merged.recipe_digest)
@@ -96,8 +96,8 @@ def check_recipe(file: UnifiedFile, resolved: ResolvedMerge) -> None:
         )
 
 
-def _resolve(session: Session, expression: str, choices: Choices) -> ResolvedMerge:
-    resolved = resolve_expression(session, expression, choices)
+def _resolve(session: Session, home: Home, expression: str, choices: Choices) -> ResolvedMerge:
+    resolved = resolve_expression(session, home, expression, choices)
     for version in resolved.inputs:
         refuse_unready(version)
     return resolved

@@ -270,7 +270,8 @@ def _refuse_unlike(plan: Plan) -> None:
 
 def _unlike(plan: Plan) -> UsageError:
     return UsageError(
-        f"this merge ({plan.method.name}) does not treat all tensors alike, and a device's memory cannot do otherwise",
+        f"this merge ({plan.method.name}) does not treat all tensors alike, or adds rows to the vocabulary: "
+        "a device's memory can do neither",
         hint="open the resident store with device='cpu', or use store.load(…, device='cuda')",
     )
 

@@ -41,7 +41,7 @@ def merged_tensor(plan: Plan, how: Arithmetic, origin: Origin, base: Bits) -> Bi
 
 def _models(plan: Plan, how: Arithmetic, origin: Origin, base: Bits) -> Models:
     """The models in the recipe's order, converted to one dtype."""
-    recipe, own = plan.recipe, _tensor(base, origin.dtype, origin.output.shape)
+    recipe, own = plan.recipe, _tensor(base, origin.dtype, origin.output.own_shape)
     terms = {skill.place: (skill, term) for skill, term in origin.terms}
     name = origin.output.base or ""
     local = plan.settings.of(name)
@@ -77,7 +77,7 @@ def _rebuilt(plan: Plan, found: Found | None, origin: Origin, base: Bits, own: T
             out = np.empty(base.size, bits.dtype)
         out[start : start + count] = bits
     assert out is not None  # an empty tensor has no pieces
-    return _tensor(out, dtype, origin.output.shape), dtype
+    return _tensor(out, dtype, origin.output.own_shape), dtype
 
 
 def _chunk(plan: Plan, skill: SkillTerm, term: TensorTerm, base: Bits, dtype: str, index: int, name: str) -> Bits:

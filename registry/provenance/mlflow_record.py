@@ -128,6 +128,7 @@ def _params(payload: Mapping[str, Any]) -> dict[str, str]:
         "skills": len(payload["skills"]),
         "dtype": payload["dtype"] or "as the base",
         "task": _task(payload),
+        "vocabulary": payload["recipe"].get("vocabulary", {}).get("source"),
         "device": payload["device"],
         "engine": payload["engine"],
     }

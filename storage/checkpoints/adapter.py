@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ _FACTORS = {
 }
 _MAGNITUDES = (".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 _FOREIGN = ("trainable_tokens", "token_adapter", "modules_to_save", "original_module", "prompt_embeddings")
-_WRAPPED = re.compile(r"\.(modules_to_save\.[^.]+|original_module)\.")
+_WRAPPED = (re.compile(r"\.(modules_to_save\.[^.]+|original_module)\."), re.compile(r"\.modules_to_save\."))
 _SAVE_AGAIN = "save the adapter with PEFT's save_pretrained"
 
 Kind = Literal["linear", "embedding", "conv"]
@@ -124,7 +124,7 @@ def _sort_tensors(
     names = {entry.name: _bare_name(entry.name, where) for entry in entries.values()}
     for entry in entries.values():
         name = names[entry.name]
-        if _is_shadow(name) and _WRAPPED.sub(".", name) in names.values():
+        if _is_shadow(name, names.values()):
             continue
         suffix = next((suffix for suffix in _FACTORS if name.endswith(suffix)), None)
         if length := next((length for length in _MAGNITUDES if name.endswith(length)), None):
@@ -159,12 +159,13 @@ def _bare_name(name: str, where: str) -> str:
     return name.removeprefix(_PREFIX).replace(".base_layer.", ".")
 
 
-def _is_shadow(name: str) -> bool:
-    """Whether it is a bias that PEFT saves once more (bias: all), as it lies in the wrapping of a saved module.
+def _is_shadow(name: str, names: Collection[str]) -> bool:
+    """Whether it is a tensor that PEFT saves once more, as it lies in the wrapping of a saved module.
 
-    When loading, PEFT takes the one under the plain name; the original one takes no part.
+    So it does with biases (bias: all) and with embeddings (save_embedding_layers, on by itself where they were
+    resized). When loading, it takes the one under the plain name; the original one takes no part.
     """
-    return name.endswith(".bias") and _WRAPPED.search(name) is not None
+    return any(plain != name and plain in names for plain in (wrap.sub(".", name) for wrap in _WRAPPED))
 
 
 def _refuse_foreign(name: str, where: str) -> None:

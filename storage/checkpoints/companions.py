@@ -10,9 +10,8 @@ from storage.checkpoints.json_files import read_json_object
 from storage.checkpoints.tensors import quoted
 from storage.errors import InputRefused
 
-_TRANSFORMER = (
-    "config.json",
-    "generation_config.json",
+GENERATION = "generation_config.json"
+_TOKENIZER = (
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -30,6 +29,11 @@ _TRANSFORMER = (
     "tekken.json",
     "chat_template.*",
     "additional_chat_templates/*.jinja",
+)
+_TRANSFORMER = (
+    "config.json",
+    GENERATION,
+    *_TOKENIZER,
     "preprocessor_config.json",
     "video_preprocessor_config.json",
     "processor_config.json",
@@ -86,6 +90,11 @@ def is_read_by_loaders(name: str) -> bool:
     path = PurePath(name)
     patterns = (*_TRANSFORMER, *_SENTENCE_TRANSFORMERS, _CODE, "adapter_config.json", "*.index.json")
     return is_weights(name) or any(path.match(pattern) for pattern in patterns)
+
+
+def is_tokenizer(name: str) -> bool:
+    """Whether a companion file is the tokenizer's: its vocabulary, settings or chat templates."""
+    return any(PurePath(name).match(pattern) for pattern in _TOKENIZER)
 
 
 def is_weights(name: str) -> bool:

@@ -53,6 +53,15 @@ def pieces(source: TensorSource, entry: TensorEntry, buffer: memoryview | None =
         yield piece
 
 
+def rest(source: TensorSource, entry: TensorEntry, first: int, last: int) -> Iterator[memoryview]:
+    """Bytes ``[first, last)`` of a tensor, as ``pieces`` gives the whole."""
+    room = as_view(np.empty(min(PIECE, last - first), np.uint8))
+    for start in range(first, last, PIECE):
+        piece = room[: min(PIECE, last - start)]
+        source.read_into(entry.name, start, piece)
+        yield piece
+
+
 def tensor_hasher(nbytes: int) -> blake3:
     """A hasher for a tensor of so many bytes, which uses all cores where that is worth while."""
     return blake3(max_threads=blake3.AUTO if nbytes >= _SHARED else 1)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from storage.checkpoints.tensors import TensorEntry, listed, quoted
+from storage.deltas.grown import Pair, find_grown
 from storage.deltas.prefix import Prefix, find_prefix
 from storage.deltas.roles import is_buffer, is_input_embedding, is_known_buffer, is_vocabulary, may_tie
 from storage.dtypes import MERGEABLE
 from storage.errors import InputRefused
 
 Entries = Mapping[str, TensorEntry]
-Pair = tuple[str, str]  # name in the base, name in the fine-tune
 Reason = Literal["buffer", "tied", "allowed"]
 
 
@@ -52,6 +52,7 @@ class Alignment:
     tied_extra: tuple[TiedExtra, ...]
     extra_buffers: tuple[str, ...]  # constants that the fine-tune saves and the base does not, or in another dtype
     notes: tuple[str, ...]
+    grown: tuple[Pair, ...] = ()  # of the pairs, those whose fine-tuned tensor has more rows: tokens were added
 
 
 def align(
@@ -74,7 +75,7 @@ def align(
             hint="check --base: a skill belongs to the model that it was trained from",
         )
     found = match(base, fine_tuned, prefix)
-    check_shapes(base, fine_tuned, found)
+    grown = find_grown(base, fine_tuned, found)
     pairs = tuple(pair for pair in found if not _differing_buffer(base, fine_tuned, pair))
     check_dtypes(base, fine_tuned, pairs)
     missing = _missing(base, fine_tuned, pairs, prefix, base_config, allow_missing, base_digests)
@@ -83,44 +84,26 @@ def align(
     rest = [name for name in lonely if name not in set(buffers)]
     tied = _tied_extra(fine_tuned, rest, pairs) if may_tie(base_config) else ()
     extra = tuple(name for name in rest if name not in {alias.name for alias in tied})
-    notes = _notes(base, fine_tuned, prefix, pairs, missing, extra, buffers)
-    return Alignment(prefix.added, prefix.removed, pairs, extra, missing, tied, buffers, notes)
+    notes = _notes(base, fine_tuned, prefix, pairs, missing, extra, buffers) + grown_notes(base, fine_tuned, grown)
+    return Alignment(prefix.added, prefix.removed, pairs, extra, missing, tied, buffers, notes, grown)
+
+
+def grown_notes(base: Entries, fine_tuned: Entries, grown: Sequence[Pair]) -> tuple[str, ...]:
+    """How many rows were added to the vocabulary, and how a merge gets them."""
+    if not grown:
+        return ()
+    name, other = grown[0]
+    added = fine_tuned[other].shape[0] - base[name].shape[0]
+    return (
+        f"{added} rows were added to the vocabulary, and are kept as they are: "
+        "a merge carries them with --vocabulary SKILL or union",
+    )
 
 
 def match(base: Entries, fine_tuned: Entries, prefix: Prefix) -> tuple[Pair, ...]:
     """The pairs of names under a prefix, in the base's sorted order."""
     found = ((name, prefix.fine_tuned(name)) for name in sorted(base))
     return tuple((name, other) for name, other in found if other is not None and other in fine_tuned)
-
-
-def check_shapes(base: Entries, fine_tuned: Entries, pairs: Iterable[Pair]) -> None:
-    """Refuse pairs of different shapes; a vocabulary that grew or shrank is called so."""
-    differ = [(base[a], fine_tuned[b]) for a, b in pairs if base[a].shape != fine_tuned[b].shape]
-    if not differ:
-        return
-    shown = "; ".join(
-        f"{quoted(a.name)} is {list(a.shape)} in the base and {list(b.shape)} here" for a, b in differ[:5]
-    )
-    more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
-    details: dict[str, object] = {"tensors": [a.name for a, _ in differ]}
-    grown = [(a, b) for a, b in differ if _other_vocabulary(a, b)]
-    if len(grown) < len(differ):
-        raise InputRefused(
-            f"shapes differ: {shown}{more}",
-            hint="a fine-tune has the shapes of its base: check --base, or remove a head of another size",
-            details=details,
-        )
-    rows, new_rows = grown[0][0].shape[0], grown[0][1].shape[0]
-    raise InputRefused(
-        f"the vocabulary differs: {rows} rows in the base, {new_rows} in the fine-tune ({shown}{more})",
-        hint=f"merging added tokens is not supported; where they are not needed, save the fine-tune after "
-        f"model.resize_token_embeddings({rows})",
-        details=details,
-    )
-
-
-def _other_vocabulary(a: TensorEntry, b: TensorEntry) -> bool:
-    return is_vocabulary(a.name) and len(a.shape) == len(b.shape) > 0 and a.shape[1:] == b.shape[1:]
 
 
 def check_dtypes(base: Entries, fine_tuned: Entries, pairs: Iterable[Pair]) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from storage.checkpoints.adapter import LoraModule, fit_modules
 from storage.checkpoints.tensors import listed
-from storage.deltas.align import Entries, Pair, check_dtypes, check_shapes, match
+from storage.deltas.align import Entries, check_dtypes, grown_notes, match
+from storage.deltas.grown import Pair, find_grown
 from storage.deltas.prefix import Prefix, find_prefix
 from storage.deltas.roles import is_vocabulary
 from storage.dtypes import MERGEABLE
@@ -27,6 +28,7 @@ class AdapterAlignment:
     replaced: tuple[Pair, ...]
     extra: tuple[str, ...]
     notes: tuple[str, ...]
+    grown: tuple[Pair, ...] = ()  # of those replaced, the ones with more rows than the base's
 
 
 def align_adapter(base: Entries, modules: Mapping[str, LoraModule], replaced: Entries) -> AdapterAlignment:
@@ -40,11 +42,12 @@ def align_adapter(base: Entries, modules: Mapping[str, LoraModule], replaced: En
     targets = {names[name]: modules[name] for name in sorted(modules)}
     _refuse_whole_numbers(base, targets)
     pairs = match(base, replaced, prefix)
-    check_shapes(base, replaced, pairs)
+    grown = find_grown(base, replaced, pairs)
     check_dtypes(base, replaced, pairs)
     extra = tuple(sorted(replaced.keys() - {name for _, name in pairs}))
     fitted = fit_modules(targets, {name: base[name].shape for name in targets})
-    return AdapterAlignment(prefix.added, prefix.removed, fitted, pairs, extra, _notes(prefix, pairs, extra))
+    notes = _notes(prefix, pairs, extra) + grown_notes(base, replaced, grown)
+    return AdapterAlignment(prefix.added, prefix.removed, fitted, pairs, extra, notes, grown)
 
 
 def _refuse_unknown(names: list[str], total: int) -> None:

@@ -18,6 +18,7 @@ from storage.checkpoints.tensors import listed
 from storage.deltas.align import Alignment, align
 from storage.deltas.base_model import BaseModel
 from storage.deltas.delta import DeltaWriter
+from storage.deltas.grown import BaseRows
 from storage.deltas.manifest import Manifest
 from storage.deltas.tensor_builder import TensorBuilder, untied
 from storage.encodings.coding import Coding
@@ -65,10 +66,11 @@ def build_delta(
     )
     with DeltaWriter(temporary_path(path.parent, "spool")) as writer:
         where = str(checkpoint.root)
-        builder = TensorBuilder(base, source, coding, writer, where, threads=threads, progress=progress, memory=memory)
+        rows = BaseRows(source, base.source.entries, alignment.grown)
+        builder = TensorBuilder(base, rows, coding, writer, where, threads=threads, progress=progress, memory=memory)
         builder.check_numbers(alignment)
         head = builder.add_head(alignment.extra)
-        tensors = builder.tensors(alignment)
+        tensors = builder.add_rows(source, alignment.grown, builder.tensors(alignment))
         head |= builder.add_untied(alignment)
         manifest = Manifest(
             encoding=encoding,

@@ -22,6 +22,7 @@ from storage.deltas.build import Built, head_config, summarize
 from storage.deltas.delta import DeltaWriter
 from storage.deltas.encoder import refuse_overflow
 from storage.deltas.gains import find_gains
+from storage.deltas.grown import BaseRows
 from storage.deltas.manifest import LowRank, Manifest, TensorDelta
 from storage.deltas.tensor_builder import TensorBuilder
 from storage.digests import blake3_digest
@@ -43,7 +44,8 @@ def build_adapter_delta(base: BaseModel, adapter: Adapter, path: Path, *, thread
     replaced = _Renamed(adapter.source, adapter.replaced)
     with DeltaWriter(temporary_path(path.parent, "spool")) as writer:
         where = str(adapter.root)
-        builder = TensorBuilder(base, replaced, EXACT, writer, where, threads=threads, progress=progress)
+        rows = BaseRows(replaced, base.source.entries, alignment.grown)
+        builder = TensorBuilder(base, rows, EXACT, writer, where, threads=threads, progress=progress)
         builder.hash((other for name, other in alignment.replaced if name in alignment.modules), "read adapter")
         alignment = _really_replaced(base, alignment, builder.digests)
         as_alignment = _as_alignment(base, alignment)
@@ -51,7 +53,7 @@ def build_adapter_delta(base: BaseModel, adapter: Adapter, path: Path, *, thread
         head = builder.add_head(alignment.extra)
         factors = _Factors(base, adapter, writer)
         measured = _measure_products(factors, alignment.modules, threads, progress)
-        tensors = builder.tensors(as_alignment)
+        tensors = builder.add_rows(replaced, as_alignment.grown, builder.tensors(as_alignment))
         tensors = {name: dataclasses.replace(tensor, reason=None) for name, tensor in tensors.items()}
         tensors |= factors.tensors
         digests = factors.digests | {entry.name: builder.digests[name] for name, entry in adapter.replaced.items()}
@@ -99,7 +101,8 @@ def _really_replaced(base: BaseModel, alignment: AdapterAlignment, digests: Mapp
     Raises InputRefused for a tensor that is both adapted and replaced by something else.
     """
     adapted = [pair for pair in alignment.replaced if pair[0] in alignment.modules]
-    both = sorted(name for name, other in adapted if base.digests[name] != digests[other])
+    grown = set(alignment.grown)
+    both = sorted(pair[0] for pair in adapted if pair in grown or base.digests[pair[0]] != digests[pair[1]])
     if both:
         raise InputRefused(
             f"the adapter both replaces and adapts: {listed(both)}",
@@ -122,6 +125,7 @@ def _as_alignment(base: BaseModel, alignment: AdapterAlignment) -> Alignment:
         tied_extra=(),
         extra_buffers=(),
         notes=alignment.notes,
+        grown=tuple(pair for pair in alignment.grown if pair in alignment.replaced),
     )
 
 

@@ -4,6 +4,7 @@ metadata  mergestore.delta       canonical JSON of the manifest (``storage.delta
           mergestore.statistics  JSON of measured statistics; not part of the skill's identity
 tensors   delta/<name>           uint8 payload of chunk frames (``storage.encodings.frames``)
           lora/<name>/A, …/B     the adapter's own factors
+          added/<name>           rows of the vocabulary that the base lacks, as they were
           head/<name>            tensors that the base lacks, as they were
 """
 
@@ -20,10 +21,11 @@ import numpy as np
 
 from storage.blobs import open_blob
 from storage.checkpoints.checkpoint import TensorEntry
+from storage.checkpoints.inputs import check_digest
 from storage.checkpoints.payloads import ContentHash, PayloadWriter
 from storage.checkpoints.safetensors_header import read_header
 from storage.deltas.manifest import Manifest, TensorDelta
-from storage.digests import canonical_json, parse_json
+from storage.digests import blake3_digest, canonical_json, parse_json
 from storage.dtypes import DTYPES
 from storage.encodings.chunks import ChunkTerm, KeptChunk, LowRankChunk
 from storage.encodings.frames import (
@@ -157,10 +159,17 @@ class DeltaFile:
         """Entry and file descriptor of a tensor of the head, to be read raw."""
         return self._entries[f"head/{name}"], self._fd
 
+    def read_added(self, name: str, start: int, nbytes: int) -> bytes:
+        """Bytes from ``start`` on of the rows that were added to a tensor, by the name under which they are kept."""
+        entry = self._entries[f"added/{name}"]
+        return read_exactly(self._fd, nbytes, entry.offset + start, f"{self.path}: added rows of {name!r}")
+
     def check_content(self, name: str) -> None:
-        """Decode one tensor's payload whole and compare it with the manifest. Raises IntegrityFailure."""
+        """Decode one tensor's payloads whole and compare them with the manifest. Raises IntegrityFailure."""
         tensor = self.manifest.tensors[name]
         where = f"{self.path}: tensor {name!r}"
+        if tensor.added is not None:
+            check_digest(f"{where}: its added rows", blake3_digest(self._raw(f"added/{name}")), tensor.added.digest)
         if tensor.form == "kept":
             content = ContentHash()
             for frame in self._frames(name, tensor, where).frames:
@@ -206,6 +215,8 @@ class DeltaFile:
                 expected |= dict.fromkeys(tensor.low_rank.payloads, (None, None))
             elif tensor.form == "tied":
                 self._check_tie(name, tensor)
+            if tensor.added is not None:
+                expected[f"added/{name}"] = (tensor.added.dtype, (tensor.added.rows, *tensor.shape[1:]))
         for name, head in self.manifest.head.items():
             expected[f"head/{name}"] = (head.dtype, head.shape)
         if set(expected) != set(self._entries):

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 from storage.checkpoints.inputs import check_digest, digest_of, inspected, read_chunk, refuse_not_finite, tensor_hasher
 from storage.checkpoints.tensors import TensorEntry, TensorSource
-from storage.deltas.align import Pair
 from storage.deltas.base_model import BaseModel
 from storage.deltas.forms import Rivals, is_same, tied_to
+from storage.deltas.grown import Pair
 from storage.deltas.selection import tensor_cutoff
 from storage.dtypes import DTYPES
 from storage.encodings.coding import Coding

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from storage.checkpoints.tensors import TensorSource
-from storage.deltas.align import Pair
 from storage.deltas.base_model import BaseModel
+from storage.deltas.grown import Pair
 from storage.deltas.roles import is_input_embedding, is_vocabulary, may_tie
 
 Rivals = Mapping[str, Sequence[str]]

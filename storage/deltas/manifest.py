@@ -18,8 +18,8 @@ from storage.encodings.philox import FULL, MAX_SEED
 from storage.errors import IntegrityFailure
 
 FORMAT = 1
-GAINS_FORMAT = 2
-"""Of deltas that have gains, for which format 1 has no word; all others keep format 1, and so their digests."""
+EXTENDED_FORMAT = 2
+"""Of deltas with gains or added rows, for which format 1 has no word; all others keep format 1, and their digests."""
 
 Form = Literal["kept", "lora", "same", "tied"]
 _FORMS = ("kept", "lora", "same", "tied")
@@ -50,6 +50,19 @@ class LowRank:
 
 
 @dataclass(frozen=True)
+class AddedRows:
+    """Rows of the fine-tune's tensor after the last one that the base has: how many, their dtype and bytes' digest.
+
+    ``whole``: digest of the fine-tune's whole tensor, the base's rows and these.
+    """
+
+    rows: int
+    dtype: str
+    digest: str
+    whole: str
+
+
+@dataclass(frozen=True)
 class TensorDelta:
     """What a delta says of one tensor of its base.
 
@@ -68,6 +81,7 @@ class TensorDelta:
     low_rank: LowRank | None = None
     tied_to: str | None = None
     reason: str | None = None  # why the base's own values stand in, one of _REASONS[form]
+    added: AddedRows | None = None  # what stands above is of the base's rows alone
 
     @property
     def elements(self) -> int:
@@ -106,8 +120,20 @@ class Manifest:
     @property
     def format(self) -> int:
         """The lowest format that has words for all of it."""
-        low_ranks = (tensor.low_rank for tensor in self.tensors.values())
-        return GAINS_FORMAT if any(each and each.gains is not None for each in low_ranks) else FORMAT
+        return EXTENDED_FORMAT if any(map(_is_extended, self.tensors.values())) else FORMAT
+
+    def added(self, name: str) -> tuple[str, AddedRows] | None:
+        """The rows that were added to a tensor, and the name they are kept under: tied tensors keep theirs once."""
+        tensor = self.tensors[name]
+        if tensor.added is None and tensor.tied_to is not None:
+            name, tensor = tensor.tied_to, self.tensors[tensor.tied_to]
+        return None if tensor.added is None else (name, tensor.added)
+
+    @cached_property
+    def grown(self) -> tuple[int, int] | None:
+        """Rows of the base's vocabulary, and how many were added; None where none were."""
+        sizes = ((tensor.shape[0], tensor.added.rows) for tensor in self.tensors.values() if tensor.added)
+        return next(sizes, None)
 
     @cached_property
     def digest(self) -> str:
@@ -137,10 +163,10 @@ class Manifest:
         """Read a manifest, checking every field. Raises IntegrityFailure naming the field."""
         reader = Fields(document, where)
         version = reader.integer("format", 1, 1 << 31)
-        if version not in (FORMAT, GAINS_FORMAT):
+        if version not in (FORMAT, EXTENDED_FORMAT):
             raise IntegrityFailure(
                 f"{where}: delta format {version} is not known to this version, which reads formats {FORMAT} and "
-                f"{GAINS_FORMAT}",
+                f"{EXTENDED_FORMAT}",
                 hint="upgrade mergestore",
             )
         tensors = reader.mapping("tensors")
@@ -157,9 +183,14 @@ class Manifest:
             config=reader.config(),
         )
         _check_codings(reader, manifest)
+        _check_added(reader, manifest)
         if version != manifest.format:
             raise reader.fail("format", f"{manifest.format}, that of what is said here")
         return manifest
+
+
+def _is_extended(tensor: TensorDelta) -> bool:
+    return tensor.added is not None or (tensor.low_rank is not None and tensor.low_rank.gains is not None)
 
 
 def _coding_to_dict(coding: Coding | None) -> dict[str, Any] | None:
@@ -184,6 +215,8 @@ def _tensor_to_dict(tensor: TensorDelta) -> dict[str, Any]:
     if tensor.low_rank is not None:
         facts = vars(tensor.low_rank).items()
         document["low_rank"] = {key: value for key, value in facts if value is not None}
+    if tensor.added is not None:
+        document["added"] = dict(vars(tensor.added))
     for key in ("content", "tied_to", "reason"):
         if getattr(tensor, key) is not None:
             document[key] = getattr(tensor, key)
@@ -242,6 +275,7 @@ def _tensor(reader: Fields) -> TensorDelta:
         low_rank=_low_rank(reader) if form == "lora" else None,
         tied_to=reader.text("tied_to") if form == "tied" else None,
         reason=_reason(reader, form),
+        added=_added(reader) if "added" in reader.document else None,
     )
     if (form == "kept") != (tensor.coding is not None):
         raise reader.fail("coding", "given for kept values, and for nothing else")
@@ -273,6 +307,25 @@ def _low_rank(reader: Fields) -> LowRank:
         transposed=inner.boolean("transposed"),
         gains=inner.text("gains") if "gains" in inner.document else None,
     )
+
+
+def _added(reader: Fields) -> AddedRows:
+    inner = Fields(reader.document["added"], f"{reader.where}: added")
+    inner.only("rows", "dtype", "digest", "whole")
+    return AddedRows(
+        rows=inner.integer("rows", 1, 1 << 32),
+        dtype=inner.choice("dtype", tuple(sorted(MERGEABLE))),
+        digest=inner.digest("digest"),
+        whole=inner.digest("whole"),
+    )
+
+
+def _check_added(reader: Fields, manifest: Manifest) -> None:
+    """A vocabulary grows as a whole: all of its tensors by as many rows, none of them without rows."""
+    grown = [tensor for tensor in manifest.tensors.values() if tensor.added]
+    shapes = {(*tensor.shape[:1], tensor.added.rows) for tensor in grown if tensor.added}
+    if len(shapes) > 1 or any(not tensor.shape or tensor.dtype not in MERGEABLE for tensor in grown):
+        raise reader.fail("tensors", "ones to which as many rows were added")
 
 
 def _head(reader: Fields) -> HeadTensor:

@@ -12,7 +12,7 @@ from contextlib import closing
 
 from storage.checkpoints.inputs import read_chunk
 from storage.checkpoints.tensors import TensorSource
-from storage.deltas.align import Pair
+from storage.deltas.grown import Pair
 from storage.dtypes import DTYPES
 from storage.encodings.coding import Coding
 from storage.encodings.cutoffs import Counts, count_difference, find_cutoff, kept_count, new_counts

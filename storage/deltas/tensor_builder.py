@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
-from storage.checkpoints.inputs import digest_of, inspected, pieces, tensor_digests, tensor_hasher
+from storage.checkpoints.inputs import (
+    digest_of,
+    inspected,
+    pieces,
+    refuse_not_finite,
+    rest,
+    tensor_digests,
+    tensor_hasher,
+)
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
-from storage.deltas.align import Alignment, Pair
+from storage.deltas.align import Alignment
 from storage.deltas.base_model import BaseModel
 from storage.deltas.delta import DeltaWriter
 from storage.deltas.encoder import Encoder, Tensor
 from storage.deltas.forms import Rivals, find_rivals, is_same, rivals_first, tied_to
-from storage.deltas.manifest import HeadTensor, TensorDelta
+from storage.deltas.grown import Pair
+from storage.deltas.manifest import AddedRows, HeadTensor, TensorDelta
+from storage.deltas.roles import is_vocabulary
 from storage.deltas.selection import model_cutoff
 from storage.dtypes import MERGEABLE
 from storage.encodings.coding import Coding
@@ -86,6 +97,58 @@ class TensorBuilder:
             self.writer.add_raw(f"head/{name}", entry.dtype, entry.shape, pieces(self.source, entry))
             head[name] = HeadTensor(entry.dtype, entry.shape, self.digests[name])
         return head
+
+    def add_rows(
+        self, whole: TensorSource, grown: Iterable[Pair], tensors: Mapping[str, TensorDelta]
+    ) -> dict[str, TensorDelta]:
+        """The entries with the rows that were added, which are stored as they are; to be called after ``tensors``.
+
+        ``whole``: the fine-tune with all its rows, whose digests are those that count from now on. Read once more: what
+        tells whether rows are tied is the digest of all of them.
+        """
+        found = dict(tensors)
+        for name, other in sorted(grown, key=lambda pair: (tensors[pair[0]].form == "tied", pair)):
+            tensor, entry = tensors[name], whole.entries[other]
+            first = self.source.entries[other].nbytes
+            hasher = tensor_hasher(entry.nbytes)
+            for piece in pieces(whole, entry):
+                hasher.update(piece)
+            self.digests[other] = digest_of(hasher)
+            partner = found[tensor.tied_to].added if tensor.tied_to else None
+            if partner is None or partner.whole != self.digests[other]:
+                found[name] = dataclasses.replace(tensor, added=self._store_rows(whole, entry, name, first))
+        self._refuse_ungrown(found)
+        return found
+
+    def _refuse_ungrown(self, tensors: Mapping[str, TensorDelta]) -> None:
+        """Refuse a vocabulary of which the fine-tune brings only a part: the rest would lack rows."""
+        added = {name: tensor.added or tensors[tensor.tied_to or name].added for name, tensor in tensors.items()}
+        rows = {tensors[name].shape[:1] for name in tensors if added[name]}
+        lacking = [
+            name
+            for name, tensor in tensors.items()
+            if tensor.shape[:1] in rows and is_vocabulary(name) and not added[name]
+        ]
+        if lacking:
+            raise InputRefused(
+                f"rows were added to a part of the vocabulary only: not to {listed(lacking)}, which are the base's own",
+                hint="save the whole fine-tuned model (of an adapter, after PEFT's merge_and_unload) and register that",
+            )
+
+    def _store_rows(self, whole: TensorSource, entry: TensorEntry, name: str, first: int) -> AddedRows:
+        hasher = tensor_hasher(entry.nbytes - first)
+        rows = entry.shape[0] - self.base.source.entries[name].shape[0]
+
+        def checked() -> Iterator[memoryview]:
+            start = first
+            for piece in rest(whole, entry, first, entry.nbytes):
+                hasher.update(piece)
+                refuse_not_finite(entry, piece, start, self.where)
+                yield piece
+                start += len(piece)
+
+        self.writer.add_raw(f"added/{name}", entry.dtype, (rows, *entry.shape[1:]), checked())
+        return AddedRows(rows, entry.dtype, digest_of(hasher), self.digests[entry.name])
 
     def tensors(self, alignment: Alignment) -> dict[str, TensorDelta]:
         """The manifest entry of every tensor of the base, in sorted name order; ``measured`` has their statistics."""

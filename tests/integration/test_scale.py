@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from registry import auditing, merges
+from registry.home import Home
 from registry.records import aliases, catalog, contents, lineage, outbox, recipes
 from registry.records.contents import BlobRow
 from registry.records.database import reading, writing
@@ -22,6 +24,7 @@ from registry.records.tables import ModelVersion
 from tests.integration.registry_samples import FILES, ME, digest, made, make, skill
 
 TERMS = 64
+HOME = Home(Path())  # nothing is read of it: these versions have no bytes
 Look = Callable[[Session], Any]
 
 
@@ -36,7 +39,7 @@ def grow(engine: Engine, first: int, skills: int) -> None:
         for number in range(first, skills, 10):
             hot = skill(session, base, f"hot{number}", model="hot")
             aliases.set_alias(session, hot, "prod", actor=ME)
-        merged = merges.resolve_expression(session, expression(3), merges.Choices())
+        merged = merges.resolve_expression(session, HOME, expression(3), merges.Choices())
         merges.record_merge(session, "mix", merged, actor=ME)
         for number in range(first, skills, 10):
             recipe = recipes.load_recipe(session, merged.recipe.digest)
@@ -67,8 +70,8 @@ LOOKS: dict[str, Look] = {
     "a name": lambda session: catalog.resolve(session, "hot"),
     "a version": lambda session: catalog.resolve(session, "hot@1"),
     "an alias": lambda session: catalog.resolve(session, "hot@prod"),
-    "an expression": lambda session: merges.resolve_expression(session, expression(3), merges.Choices()),
-    "a merge": lambda session: merges.resolve_target(session, "mix", merges.Choices()),
+    "an expression": lambda session: merges.resolve_expression(session, HOME, expression(3), merges.Choices()),
+    "a merge": lambda session: merges.resolve_target(session, HOME, "mix", merges.Choices()),
     "audit a base": lambda session: auditing.audit(session, "llama"),
     "audit a base, the newest": lambda session: auditing.audit(session, "llama", newest=10),
     "audit a skill": lambda session: auditing.audit(session, "hot"),
@@ -127,7 +130,8 @@ def test_as_many_statements_for_64_terms_as_for_3(engine: Engine) -> None:
     grow(engine, 0, TERMS)
     few, many = (
         asked(
-            engine, lambda session, terms=terms: merges.resolve_expression(session, expression(terms), merges.Choices())
+            engine,
+            lambda session, terms=terms: merges.resolve_expression(session, HOME, expression(terms), merges.Choices()),
         )
         for terms in (3, TERMS)
     )

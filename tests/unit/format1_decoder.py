@@ -245,8 +245,9 @@ class DeltaFile:
     def __init__(self, data):
         self.payloads, self.metadata = read_safetensors(data)
         self.manifest = json.loads(self.metadata["mergestore.delta"], object_pairs_hook=_unique)
-        gains = any("gains" in entry.get("low_rank", {}) for entry in self.manifest["tensors"].values())
-        if self.manifest["format"] != (2 if gains else 1):
+        entries = self.manifest["tensors"].values()
+        extended = any("gains" in entry.get("low_rank", {}) or "added" in entry for entry in entries)
+        if self.manifest["format"] != (2 if extended else 1):
             raise Refused(f"format {self.manifest['format']}")
         self.tensors = self.manifest["tensors"]
         self._check_payloads()
@@ -257,6 +258,11 @@ class DeltaFile:
 
     def resolve(self, name):
         return self.tensors[name].get("tied_to", name)
+
+    def added(self, name):
+        """The rows that were added to a tensor: (dtype, shape, raw bytes), or None."""
+        kept = name if "added" in self.tensors[name] else self.resolve(name)
+        return self.payloads[f"added/{kept}"] if "added" in self.tensors[kept] else None
 
     def elements(self, name):
         return math.prod(self.tensors[name]["shape"])
@@ -368,9 +374,23 @@ class DeltaFile:
         dtype, shape, raw = self.payloads[payload]
         return widen(np.frombuffer(raw, PATTERN[dtype]), dtype).reshape(shape)
 
+    def _check_added(self):
+        grown = {name: entry for name, entry in self.tensors.items() if "added" in entry}
+        if len({(entry["shape"][0], entry["added"]["rows"]) for entry in grown.values()}) > 1:
+            raise Refused("a vocabulary that grew unevenly")
+        for name, entry in grown.items():
+            dtype, shape, raw = self.payloads[f"added/{name}"]
+            if (dtype, shape) != (entry["added"]["dtype"], (entry["added"]["rows"], *entry["shape"][1:])):
+                raise Refused(f"{name}: added rows of {dtype} {shape}")
+            if blake3_digest(raw) != entry["added"]["digest"]:
+                raise Refused(f"{name}: other added rows")
+
     def _check_payloads(self):
         named = {f"head/{name}" for name in self.manifest["head"]}
+        self._check_added()
         for name, entry in self.tensors.items():
+            if "added" in entry:
+                named.add(f"added/{name}")
             if entry["form"] == "kept":
                 named.add(f"delta/{name}")
             elif entry["form"] == "lora":

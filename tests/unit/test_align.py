@@ -190,13 +190,40 @@ def test_shapes():
 
 @pytest.mark.parametrize("name", ["embed_tokens.weight", "lm_head.weight", "cls.predictions.bias", "shared.weight"])
 def test_vocabulary_growth_is_called_so(name):
-    base = BASE | plain(name, shape=(100,) if name.endswith("bias") else (100, 2))
-    fine_tuned = BASE | plain(name, shape=(103,) if name.endswith("bias") else (103, 2))
+    others = plain("layer.0.weight", "layer.1.weight")
+    base, fine_tuned = (
+        others | plain(name, shape=(rows,) if name.endswith("bias") else (rows, 2)) for rows in (100, 103)
+    )
+    found = run(base, fine_tuned)
+    assert found.grown == ((name, name),)
+    assert dict(found.pairs).keys() == base.keys()
+    assert any("3 rows were added to the vocabulary" in note for note in found.notes)
     with pytest.raises(
-        InputRefused, match="the vocabulary differs: 100 rows in the base, 103 in the fine-tune"
+        InputRefused, match="the vocabulary shrank: 103 rows in the base, 100 in the fine-tune"
     ) as caught:
-        run(base, fine_tuned)
-    assert "resize_token_embeddings(100)" in caught.value.hint
+        run(fine_tuned, base)
+    assert "resize_token_embeddings(103)" in caught.value.hint
+
+
+def test_a_vocabulary_grows_as_a_whole():
+    base = plain("embed_tokens.weight", "lm_head.weight", shape=(100, 2)) | plain("layer.0.weight")
+    assert len(run(base, base | plain("embed_tokens.weight", "lm_head.weight", shape=(103, 2))).grown) == 2
+    uneven = plain("embed_tokens.weight", shape=(103, 2)) | plain("lm_head.weight", shape=(104, 2))
+    for part in (plain("embed_tokens.weight", shape=(103, 2)), uneven):
+        with pytest.raises(
+            InputRefused, match=r"do not have the same number of rows: 'embed_tokens\.weight' is"
+        ) as caught:
+            run(base, base | part)
+        assert "lm_head.weight" in caught.value.message
+    padded = base | plain("lm_head.weight", shape=(128, 2))
+    with pytest.raises(InputRefused, match=r"'lm_head.weight' is \[128, 2\] in the base and \[128, 2\] here"):
+        run(padded, padded | plain("embed_tokens.weight", shape=(103, 2)))
+
+
+def test_rows_are_added_to_dtypes_that_merge():
+    base = plain("embed_tokens.weight", shape=(100, 2), dtype="F8_E4M3") | plain("layer.0.weight")
+    with pytest.raises(InputRefused, match="rows were added to tensors that are not BF16, F16, F32"):
+        run(base, base | plain("embed_tokens.weight", shape=(103, 2), dtype="F8_E4M3"))
 
 
 def test_dtypes():

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from merging.recipe import make_recipe
+from registry.companion_files import companions_digest
 from registry.records.contents import FileRow
-from registry.register_base import companions_digest
 from storage.checkpoints.adapter import open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import BaseModel, Built, build_delta

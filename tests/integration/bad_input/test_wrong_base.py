@@ -103,13 +103,20 @@ def test_another_shape(shell, tmp_path):
     assert found["hint"]
 
 
-def test_a_grown_vocabulary_with_its_sizes(shell, tmp_path):
+def test_a_vocabulary_that_shrank_with_its_sizes(shell, tmp_path):
     tuned = fine_tune(BASE, 1)
-    grown = {name: floats(np.zeros((66, 16))) for name in ("model.embed_tokens.weight", "lm_head.weight")}
-    found = skill(shell, save(tmp_path / "x", tuned | grown))
-    assert "64 rows in the base, 66 in the fine-tune" in found["message"]
-    assert "'model.embed_tokens.weight' is [64, 16] in the base and [66, 16] here" in found["message"]
+    fewer = {name: floats(np.zeros((62, 16))) for name in ("model.embed_tokens.weight", "lm_head.weight")}
+    found = skill(shell, save(tmp_path / "x", tuned | fewer))
+    assert "64 rows in the base, 62 in the fine-tune" in found["message"]
+    assert "'model.embed_tokens.weight' is [64, 16] in the base and [62, 16] here" in found["message"]
     assert "resize_token_embeddings(64)" in found["hint"]
+
+
+def test_a_vocabulary_that_grew_in_a_part(shell, tmp_path):
+    tuned = fine_tune(BASE, 1) | {"lm_head.weight": floats(np.zeros((66, 16)))}
+    found = skill(shell, save(tmp_path / "x", tuned))
+    assert "do not have the same number of rows" in found["message"]
+    assert found["tensors"] == ["lm_head.weight", "model.embed_tokens.weight"]
 
 
 # Buffers

@@ -1,0 +1,197 @@
+"""Whose tokens, chat template and generation config the result of a merge has: from what was asked to its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from merging.recipe import Recipe
+from merging.vocabulary import BASE, UNION, ChatTemplate, Vocabulary, check_multiple
+from registry.companion_files import chosen_files, companions_digest, read_companion
+from registry.home import Home
+from registry.records.contents import FileRow, load_files
+from registry.records.tables import ModelVersion
+from registry.token_sources import Desk, is_added
+from storage.checkpoints.companions import is_tokenizer
+from storage.checkpoints.tensors import listed
+from storage.checkpoints.tokenizer import own_tokens, read_tokenizer
+from storage.errors import InputRefused, UsageError
+
+_TEMPLATE_FILES = (".jinja", ".jinja2", ".j2")
+_LARGEST_TEMPLATE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked: ``base``, ``union`` or a skill's reference; None leaves it to what goes with the tokenizer.
+
+    ``chat_template``: also a file, or a template that a recipe holds already.
+    """
+
+    vocabulary: str | None = None
+    pad_vocabulary: int | None = None
+    chat_template: str | Path | ChatTemplate | None = None
+    generation_config: str | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was asked."""
+        return any(value is not None for value in vars(self).values())
+
+    def beside(self, folder: Path) -> Asked:
+        """The same, with a file that is named found from ``folder``, as in a recipe file that lies there."""
+        template = self.chat_template
+        return (
+            replace(self, chat_template=folder / template) if isinstance(template, str) and _is_file(template) else self
+        )
+
+    def over(self, other: Asked) -> Asked:
+        """What is asked here, and where nothing is, what is asked there."""
+        own = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(other, **own)
+
+
+def settle(
+    session: Session, home: Home, recipe: Recipe, base: ModelVersion, skills: Sequence[ModelVersion], asked: Asked
+) -> Recipe:
+    """The recipe with what was asked; ``skills`` in its order.
+
+    Raises UsageError for a skill that is not merged, InputRefused or Conflict where tokenizers cannot be brought
+    together.
+    """
+    multiple = check_multiple(asked.pad_vocabulary)
+    if not asked.any or asked == Asked(BASE):
+        return recipe
+    desk = Desk(session, home, base, skills, recipe)
+    source = desk.source(asked.vocabulary or BASE, "--vocabulary", union=True)
+    owner = base if source in (BASE, UNION) else desk.by_digest[source]
+    vocabulary = Vocabulary(source, multiple)
+    if source == UNION:
+        vocabulary = replace(vocabulary, tokens=desk.union())
+    elif source != BASE:
+        desk.check_named(owner)
+        vocabulary = replace(vocabulary, ids=desk.ids(owner))
+    template = _template(desk, asked.chat_template, owner)
+    generation = desk.source(asked.generation_config, "--generation-config") if asked.generation_config else None
+    if generation in desk.by_digest:
+        desk.check_generation(desk.by_digest[generation])
+    generation = None if generation == (source if source != UNION else BASE) else generation
+    settled = replace(
+        recipe,
+        vocabulary=None if vocabulary == Vocabulary() else vocabulary,
+        chat_template=template,
+        generation_config=generation,
+    )
+    if source in (BASE, UNION) and generation is None:
+        return settled
+    return replace(settled, files=companions_digest(files_of(session, settled, base, skills)))
+
+
+def files_of(session: Session, recipe: Recipe, base: ModelVersion, skills: Sequence[ModelVersion]) -> list[FileRow]:
+    """The companion files that a recipe's result is published with, as they are stored: the base's, or a skill's."""
+    by_digest = {skill.digest: skill for skill in skills}
+    tokenizer = recipe.vocabulary.skill if recipe.vocabulary else None
+    generation = recipe.generation_config or tokenizer or BASE
+    owners = [by_digest.get(each or BASE, base) for each in (tokenizer, generation)]
+    files = {owner.id: load_files(session, owner.id) for owner in (base, *owners)}
+    return chosen_files(files[base.id], *(files[owner.id] for owner in owners))
+
+
+def as_asked(recipe: Recipe, skills: Sequence[ModelVersion]) -> Asked:
+    """What would have to be asked for a recipe to say what it says."""
+    names = {skill.digest: skill.reference for skill in skills}
+    vocabulary = recipe.vocabulary or Vocabulary()
+    generation = recipe.generation_config
+    return Asked(
+        None if recipe.vocabulary is None else names.get(vocabulary.source, vocabulary.source),
+        vocabulary.multiple,
+        recipe.chat_template,
+        names.get(generation, generation) if generation else None,
+    )
+
+
+def left_out(recipe: Recipe, skills: Sequence[ModelVersion]) -> list[str]:
+    """What the result does not have of its skills' tokens, for a person to read."""
+    vocabulary = recipe.vocabulary or Vocabulary()
+    if vocabulary.source == UNION:
+        brought = {skill for token in vocabulary.tokens for skill, _ in token.rows}
+        taken = {term.skill for term in recipe.terms if not is_added(term.weight)}
+        idle = [
+            skill
+            for skill in skills
+            if (skill.attributes.get("grown") and skill.digest not in brought)
+            or (skill.digest in taken and _brings(skill))
+        ]
+    else:
+        idle = [skill for skill in skills if _brings(skill) and skill.digest != vocabulary.source]
+    return [f"{_what(skill)} of {skill.reference} left out{_why(vocabulary)}" for skill in idle]
+
+
+def _brings(skill: ModelVersion) -> bool:
+    return bool(skill.attributes.get("grown") or skill.attributes.get("tokens"))
+
+
+def _what(skill: ModelVersion) -> str:
+    tokens, grown = skill.attributes.get("tokens"), skill.attributes.get("grown")
+    parts = [f"{tokens} added tokens"] if tokens else []
+    parts += [f"{grown[1]} added rows"] if grown else []
+    return f"the {' and '.join(parts)}"
+
+
+def _why(vocabulary: Vocabulary) -> str:
+    if vocabulary.source == UNION:
+        return ": no token of the union is made of them"
+    return ": --vocabulary SKILL carries one skill's, --vocabulary union all"
+
+
+def _template(desk: Desk, asked: str | Path | ChatTemplate | None, owner: ModelVersion) -> ChatTemplate | None:
+    """The chat template that was asked for, None where it is the tokenizer's own."""
+    if asked is None or isinstance(asked, ChatTemplate):
+        return asked
+    if isinstance(asked, Path) or _is_file(asked):
+        return ChatTemplate("file", {"default": _read_template(Path(asked))})
+    source = desk.source(asked, "--chat-template")
+    version = desk.base if source == BASE else desk.by_digest[source]
+    if version.id == owner.id:
+        return None
+    templates = desk.templates(version)
+    if source != BASE and not templates:
+        raise InputRefused(
+            f"--chat-template {asked}: {version.reference} has no chat template",
+            hint="save it with the skill's tokenizer and register the skill again, or give a file",
+        )
+    return ChatTemplate(source, templates)
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith(_TEMPLATE_FILES) or text.startswith((".", "/", "~"))
+
+
+def _read_template(path: Path) -> str:
+    path = path.expanduser()
+    try:
+        if path.stat().st_size > _LARGEST_TEMPLATE:
+            raise UsageError(f"--chat-template {path}: larger than {_LARGEST_TEMPLATE} bytes: not a chat template")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--chat-template {path}: cannot be read: {error}", hint="give a Jinja template") from error
+
+
+def added_tokens(home: Home, base: Sequence[FileRow], own: Sequence[FileRow]) -> tuple[list[str], str | None]:
+    """(tokens that a skill's tokenizer has beside its base's, what a person should know of it)."""
+    ours, theirs = ([file for file in files if is_tokenizer(file.path)] for files in (base, own))
+    same = {(file.path, file.digest) for file in ours}
+    if not theirs or {(file.path, file.digest) for file in theirs} <= same:
+        return [], None
+    try:
+        one, other = (
+            read_tokenizer({file.path: read_companion(home, file) for file in files}, "it") for files in (ours, theirs)
+        )
+        tokens = own_tokens(one, other, "it") if one and other else []
+    except InputRefused as refusal:
+        return [], f"its tokenizer is not the base's with tokens added: {refusal.message.removeprefix('it: ')}"
+    texts = [token.text for token in tokens]
+    return texts, f"its tokenizer has {len(texts)} tokens that the base's lacks: {listed(texts)}" if texts else None
