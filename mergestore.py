@@ -43,6 +43,7 @@ _refuse_shadows()
 
 from registry.results import (  # noqa: E402  (only after the check that these are ours)
     Audit,
+    Checked,
     CollectedStatistics,
     Footprint,
     Listing,
@@ -82,6 +83,7 @@ _METHOD_CONTRACT = (
 
 __all__ = [
     "Audit",
+    "Checked",
     "Coefficients",
     "CollectedStatistics",
     "Computed",

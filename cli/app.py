@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 import mergestore
-from cli import combine, console, curate, describe, examine, housekeeping, register, statistics
+from cli import combine, console, curate, describe, examine, housekeeping, preflight, register, statistics
 from cli.quick import QuickCommand, QuickGroup
 from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
-    "init", "doctor", "register", "stats", "merge", "materialize", "methods",
+    "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods",
     "audit", "verify", "list", "show", "alias", "yank", "sync",
 )  # fmt: skip
 
@@ -73,6 +73,7 @@ for _app, _name, _function in (
     (_stats, "list", statistics.list_),
     (_stats, "show", statistics.show),
     (app, "merge", combine.merge),
+    (app, "check", preflight.check),
     (app, "materialize", combine.materialize),
     (app, "methods", describe.methods),
     (app, "audit", examine.audit),

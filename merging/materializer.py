@@ -38,7 +38,8 @@ from storage.progress import Progress
 
 SPARE = 4
 """Chunks under way beside those that threads are at work on: results that wait for their turn."""
-_LARGE = 1 << 24  # elements; of tensors computed whole that are larger, one is computed at a time
+LARGE = 1 << 24
+"""Elements; of tensors computed whole that are larger, one is computed at a time."""
 _SIDE_BY_SIDE = 4  # lanes: the SHA-256 of one file, on one thread, is slower than all else on many
 
 Item = TypeVar("Item")
@@ -63,7 +64,7 @@ def materialize(plan: Plan, sink: Sink, engine: Engine, threads: int, progress: 
     ends, no thread uses the plan's files or the sink afterwards.
     """
     lanes = sink.lanes(plan.outputs)
-    pool = Pool(lambda: _Buffers.for_chunks(engine, _largest_chunk(plan)), threads + SPARE)
+    pool = Pool(lambda: _Buffers.for_chunks(engine, largest_chunk(plan)), threads + SPARE)
     run = _Run(plan, sink, engine, progress)
     progress.start("materialize", sum(output.nbytes for output in plan.outputs))
     try:
@@ -95,7 +96,7 @@ def _allocate(nbytes: int) -> NDArray[np.uint8]:
     return np.empty(nbytes, np.uint8)
 
 
-def _largest_chunk(plan: Plan) -> int:
+def largest_chunk(plan: Plan) -> int:
     """Bytes of the largest chunk that is read or made."""
     dtypes = {entry.dtype for entry in plan.base.entries.values()} | {output.dtype for output in plan.outputs}
     if plan.head is not None:
@@ -190,7 +191,7 @@ class _Run:
         if not added:
             tensor.source.bring(index, _held(loan, lambda: tensor.follow_source(index, source)))
         if not origin.carried:
-            with self._large if origin.whole and origin.output.elements > _LARGE else nullcontext():
+            with self._large if origin.whole and origin.output.elements > LARGE else nullcontext():
                 change = merge_chunk(self._plan, self._engine, origin, index, source, result)
             tensor.result.bring(index, _held(loan, lambda: tensor.follow_result(index, result, change)))
         if nbytes:

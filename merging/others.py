@@ -34,6 +34,11 @@ def check_other_bases(plan: Plan, threads: int, progress: Progress) -> None:
         progress.finish()
 
 
+def checked_bytes(plan: Plan) -> int:
+    """How many bytes ``check_other_bases`` reads."""
+    return sum(job[2] for job in {job[1:]: job for skill in plan.skills for job in _jobs(skill)}.values())
+
+
 def _jobs(skill: SkillTerm) -> Iterator[_Job]:
     """The tensors of its own base that a skill's values are found against."""
     if skill.base is None:

@@ -201,8 +201,7 @@ def make_recipe(
             f"{', '.join(sparse)}",
             hint="register their fine-tunes again with --encoding exact",
         )
-    if dtype is not None and dtype not in MERGEABLE:
-        raise UsageError(f"unknown output dtype {dtype!r}", hint=f"choose one of {', '.join(sorted(MERGEABLE))}")
+    check_dtype(dtype)
     if task is not None:
         _check_task(definition, task, skills)
     build = _in_line if semantics == MERGEKIT else _by_paper
@@ -280,6 +279,12 @@ def _in_line(
 def _needing(definition: Method, terms: Sequence[RecipeTerm]) -> set[str]:
     """The skills of which statistics are needed."""
     return {term.skill for term in terms} if definition.collects(len(terms)) else set()
+
+
+def check_dtype(dtype: str | None) -> None:
+    """Raise UsageError for an output dtype that there is not; None is the base's own."""
+    if dtype is not None and dtype not in MERGEABLE:
+        raise UsageError(f"unknown output dtype {dtype!r}", hint=f"choose one of {', '.join(sorted(MERGEABLE))}")
 
 
 def check_sum(method: str, weights: Sequence[float], *, can_choose: bool, where: str = "") -> float:

@@ -90,7 +90,7 @@ class Depths:
     """
 
     def __init__(self, tensors: Iterable[str]):
-        found = {name: _layer(name) for name in tensors}
+        found = {name: layer_of(name) for name in tensors}
         last: Counter[str] = Counter()
         for layer in found.values():
             if layer is not None:
@@ -102,7 +102,7 @@ class Depths:
         return self._depths[tensor]
 
 
-def _layer(name: str) -> tuple[str, int] | None:
+def layer_of(name: str) -> tuple[str, int] | None:
     """The stack that a tensor belongs to and its layer's number there."""
     found = _LAYER.search(name) or _NUMBER.search(name)
     return (name[: found.start()], int(found[1])) if found else None

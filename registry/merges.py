@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def resolve_target(session: Session, home: Home, target: str, choices: Choices) 
         raise UsageError(
             "no merge and no expression is named", hint="for example: assistant, assistant@2, or base + 0.6*skill"
         )
-    if any(character.isspace() or character in "+*" for character in target.strip()):
+    if is_expression(target):
         return resolve_expression(session, home, target, choices)
     version = resolve(session, parse_reference(target.strip()))
     if version.kind != "merge":
@@ -142,6 +142,11 @@ def resolve_target(session: Session, home: Home, target: str, choices: Choices) 
     refuse_unready(version)
     stored = stored_merge(session, version)
     return _vary(session, home, stored, choices) if choices.any else stored
+
+
+def is_expression(target: str) -> bool:
+    """Whether a target is an expression, and not the reference of a merge."""
+    return any(character.isspace() or character in "+*" for character in target.strip())
 
 
 def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
@@ -218,8 +223,8 @@ def _resolved(
     method = method_of(semantics, choices.method or "task_arithmetic")
     task = choose_task(session, method, skills, choices.task)
     head = choose_head(session, base, [task] if task else skills, head_choice(method, task, choices.head))
-    stored_sparse = _stored_sparse(session, skills)
-    _refuse_sparse(method, [skill for skill in skills if skill.digest in stored_sparse])
+    stored_sparse = sparse_skills(session, skills)
+    refuse_sparse(method, [skill for skill in skills if skill.digest in stored_sparse])
     recipe = make_recipe(
         method.name,
         base.digest,
@@ -227,7 +232,7 @@ def _resolved(
         choices.parameters or {},
         stored_sparse=stored_sparse,
         head=head.digest if head else None,
-        dtype=_dtype(choices.dtype),
+        dtype=output_dtype(choices.dtype),
         files=base.attributes.get("files"),
         semantics=semantics,
         task=task.digest if task else None,
@@ -275,12 +280,13 @@ def _vary(session: Session, home: Home, stored: ResolvedMerge, choices: Choices)
     return replace(varied, merge=stored.merge if same else None, unified=stored.merge if unified else None)
 
 
-def _stored_sparse(session: Session, skills: list[ModelVersion]) -> frozenset[str]:
+def sparse_skills(session: Session, skills: Sequence[ModelVersion]) -> frozenset[str]:
+    """The digests of those of which only a part was stored."""
     deltas = load_deltas(session, (skill.id for skill in skills))
     return frozenset(skill.digest for skill in skills if skill.id in deltas and _is_sparse(deltas[skill.id]))
 
 
-def _refuse_sparse(method: Method, sparse: list[ModelVersion]) -> None:
+def refuse_sparse(method: Method, sparse: Sequence[ModelVersion]) -> None:
     """A method that looks at all of a delta is not given a part of it."""
     if "unsparsified" in method.needs and sparse:
         names = ", ".join(skill.reference for skill in sparse)
@@ -295,7 +301,8 @@ def _is_sparse(delta: Delta) -> bool:
     return bool(delta.drop_rate) or delta.encoding == "magnitude"
 
 
-def _dtype(dtype: str | None) -> str | None:
+def output_dtype(dtype: str | None) -> str | None:
+    """A dtype as recipes spell it: also of the names that torch has for it."""
     names = {"FLOAT32": "F32", "FLOAT16": "F16", "BFLOAT16": "BF16", "FP32": "F32", "FP16": "F16"}
     return names.get(dtype.upper(), dtype.upper()) if dtype else None
 

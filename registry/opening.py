@@ -52,6 +52,16 @@ def refuse_unready(version: ModelVersion) -> None:
         )
 
 
+def require_files(session: Session, home: Home, version: ModelVersion) -> None:
+    """Raise IntegrityFailure for files of a version that are gone or of another size; their bytes are not read."""
+    for file in load_files(session, version.id):
+        path = place(home, file)
+        found = path.stat().st_size if path.is_file() else None
+        if found != file.size:
+            what = "is missing" if found is None else f"has {found:,} bytes instead of {file.size:,}"
+            raise IntegrityFailure(f"{version.reference}: {file.path} {what}: {path}", hint="run `mergestore verify`")
+
+
 def open_base(session: Session, home: Home, version: ModelVersion) -> BaseModel:
     """A registered base's tensors; the caller closes ``source``. Digests are checked as its bytes are used."""
     files = {file.path: file for file in load_files(session, version.id)}

@@ -133,6 +133,30 @@ class MaterializedAdapter(Materialized):
 
 
 @dataclass(frozen=True)
+class Checked(Result):
+    """Answer of ``check``: what a target means, what keeps it from being materialized, and what that would take.
+
+    ``problems``: {kind, message, hint} each, in the order in which ``materialize`` would meet them; ``exit_code`` is
+    that of the first, or 0. ``warnings`` keep nothing from being done. ``resources`` and ``interference`` are None
+    where a problem stands before them, the latter also where it was not asked for. ``plot``: the picture's path.
+    """
+
+    ok: bool
+    exit_code: int
+    expression: str
+    method: str | None
+    recipe_digest: str | None
+    problems: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    inputs: list[dict[str, Any]]
+    needs: list[dict[str, Any]]
+    licences: dict[str, Any]
+    resources: dict[str, Any] | None
+    interference: dict[str, Any] | None
+    plot: str | None
+
+
+@dataclass(frozen=True)
 class Loaded(Result):
     """What resident mode loaded: by its recipe digest it can be traced, and materialized again."""
 

@@ -38,7 +38,7 @@ def choose_statistics(
         elif skill.digest in recorded:
             found[skill.digest] = recorded[skill.digest]
         else:
-            found[skill.digest] = _newest(session, method, skill, kind)
+            found[skill.digest] = newest(session, method, skill, kind)
     return found
 
 
@@ -68,7 +68,8 @@ def _checked(session: Session, skill: ModelVersion, kind: str, digest: str) -> s
     return record.digest
 
 
-def _newest(session: Session, method: Method, skill: ModelVersion, kind: str) -> str:
+def newest(session: Session, method: Method, skill: ModelVersion, kind: str) -> str:
+    """The digest of a skill's newest statistics of a kind. Raises NotFound, naming the command that collects them."""
     found = statistics_of_content(session, skill.digest, kind)
     if found:
         return found[-1].digest

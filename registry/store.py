@@ -27,6 +27,7 @@ from registry.records.database import reading, writing
 from registry.records.names import parse_reference
 from registry.results import (
     Audit,
+    Checked,
     CollectedStatistics,
     Listing,
     Materialized,
@@ -289,6 +290,44 @@ class Store:
                 wait=wait,
                 adapter=check_extraction(Extraction(rank, energy, rest, oversampling, iterations)),
             ),
+            progress or Silent(),
+        )
+
+    def check(
+        self,
+        target: Target,
+        *,
+        output: str | Path | None = None,
+        force: bool = False,
+        method: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        head: str | None = None,
+        dtype: str | None = None,
+        semantics: str | None = None,
+        task: str | None = None,
+        statistics: Mapping[str, str] | None = None,
+        vocabulary: str | None = None,
+        pad_vocabulary: int | None = None,
+        quick: bool = False,
+        plot: str | Path | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Checked:
+        """Look at what ``materialize`` would do, without doing it: problems, space and memory, licences, interference.
+
+        All problems are in the answer, none is raised. ``quick`` reads no deltas, and so tells nothing of how the
+        skills lie to each other; ``plot`` is a PNG file to draw that into (needs the extra ``plot``).
+        """
+        from registry import checking, merges, wish
+        from registry.vocabulary import Asked
+
+        beside = Asked(vocabulary, pad_vocabulary)
+        return checking.check(
+            wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
+            target,
+            merges.Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
+            wish.Wish(output=Path(output) if output is not None else None, force=force, threads=threads),
+            checking.Depth(quick, Path(plot) if plot is not None else None),
             progress or Silent(),
         )
 

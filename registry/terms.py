@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from merging.expression import Expression, Term, pointed
 from merging.recipe import Chosen
 from merging.semantics import MERGEKIT, PAPER
+from registry.problems import Problems
 from registry.records.catalog import resolve
 from registry.records.contents import load_deltas, load_tensors
 from registry.records.lookup import find_versions, versions_by_id
@@ -67,6 +68,42 @@ def resolve_terms(session: Session, expression: Expression, semantics: str = PAP
         {part.version.digest: _chosen(part.term, own.get(part.version.id, base)) for part in models},
         tuple(others.values()),
     )
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What of an expression was found: its base, its skills with the terms that name them, and whether that is all."""
+
+    base: ModelVersion | None
+    skills: tuple[tuple[Term, ModelVersion], ...]
+    complete: bool
+
+
+def survey_terms(session: Session, expression: Expression, problems: Problems, semantics: str = PAPER) -> Surveyed:
+    """As ``resolve_terms``, but every problem is noted, and what can be found is."""
+    parts: list[_Part] = []
+    first = base = None
+    with problems.noted():
+        first = _at(expression, 0, lambda: resolve(session, parse_reference(expression.base), kinds=("base", "skill")))
+        base = first if first.kind == "base" else _base_of(session, [first])[first.id]
+        if first.kind == "skill":
+            parts.append(_Part(Term(expression.base, 1.0, expression.text.index(expression.base)), first))
+    for term in expression.terms:
+        with problems.noted():
+            found = find_versions(session, [parse_reference(term.reference)])
+            own_base = base.digest if base is not None and semantics == MERGEKIT else None
+            parts.append(_Part(term, _version(session, expression, term, found, own_base)))
+    skills = [part for part in parts if part.version.kind == "skill"]
+    for count in range(len(skills)):
+        with problems.noted():
+            _refuse_twice(expression, skills[: count + 1])
+    own = _base_of(session, (part.version for part in skills))
+    for part in skills if base is not None else []:
+        named = [each.version for each in parts if each.term.group == part.term.group and each.version.kind == "base"]
+        with problems.noted():
+            _refuse_other_base(session, expression, part, own[part.version.id], base, named)
+    complete = first is not None and len(parts) == len(expression.terms) + (first.kind == "skill")
+    return Surveyed(base, tuple((part.term, part.version) for part in skills), complete)
 
 
 def _chosen(term: Term, own: ModelVersion) -> Chosen:

@@ -103,3 +103,39 @@ def add_products(one, other, sums):
 def _add_row(one, other, sums):
     for i in range(one.size):
         sums[i] += np.float64(one[i]) * np.float64(other[i])
+
+
+@jit
+def add_square_products(one, other, sums):
+    """Add the squares of the products of two fp32 arrays, as ``add_products`` adds the products."""
+    for begin in range(0, one.size, ROW):
+        _add_square_row(one[begin : begin + ROW], other[begin : begin + ROW], sums)
+
+
+@jit
+def _add_square_row(one, other, sums):
+    for i in range(one.size):
+        product = np.float64(one[i]) * np.float64(other[i])
+        sums[i] += product * product
+
+
+@jit
+def count_signs(one, other):
+    """(Elements that are zero in neither of two fp32 arrays, those of them that have the same sign in both)."""
+    both, same = np.int64(0), np.int64(0)
+    for begin in range(0, one.size, BLOCK):
+        part = _count_block(one[begin : begin + BLOCK].view(np.int32), other[begin : begin + BLOCK].view(np.int32))
+        both += part[0]
+        same += part[1]
+    return both, same
+
+
+@jit
+def _count_block(one, other):
+    both = same = np.int32(0)
+    for i in range(one.size):
+        x, y = one[i], other[i]
+        neither = np.int32((x & _MAGNITUDE) != 0) & np.int32((y & _MAGNITUDE) != 0)
+        both += neither
+        same += neither & np.int32((x ^ y) >= 0)
+    return both, same

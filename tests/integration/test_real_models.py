@@ -12,6 +12,7 @@ import pytest
 
 import mergestore
 from tests.integration.models import read_model
+from tests.integration.shell import Shell
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -371,3 +372,34 @@ def test_a_model_of_the_hub_from_its_cache(tmp_path):
         card = (tmp_path / "out" / "README.md").read_text()
     assert '- "someone/tiny-gpt2"' in card
     assert str(tmp_path) not in card
+
+
+def test_a_check_tells_beforehand_how_real_skills_lie_to_each_other(store, fine_tunes, tmp_path):
+    shell, picture = Shell(store.home.root), tmp_path / "skills.png"
+    answer = shell.json("check", "minilm + 0.5*plain + 0.25*classifier + lora", "--plot", picture)
+    assert answer["ok"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = answer["interference"]
+    assert found["estimated"] == ["plain@1"]
+    assert [group["name"] for group in found["groups"]] == [
+        "embeddings", *(f"layer {number}" for number in range(6)), "other",
+    ]  # fmt: skip
+    _, classifier, _ = fine_tunes
+    changed = sum(
+        weight.numel()
+        for name, weight in classifier.bert.named_parameters()
+        if "word_embeddings" not in name and "pooler" not in name
+    )
+    norms = found["whole"]["norms"]
+    assert norms["plain@1"] == pytest.approx(0.5 * 1e-3 * changed**0.5, rel=0.05)
+    assert norms["classifier@1"] == pytest.approx(0.25 * 1e-3 * changed**0.5, rel=0.05)
+    pairs = {frozenset((pair["one"], pair["other"])): pair for pair in found["whole"]["pairs"]}
+    nudged = pairs[frozenset(("plain@1", "classifier@1"))]
+    assert 0 < nudged["error"] < 0.01
+    assert abs(nudged["cosine"]) < 5 * nudged["error"]  # both are noise
+    assert nudged["agreement"] == pytest.approx(0.5, abs=0.01)
+    layers = {group["name"]: group for group in found["groups"]}
+    assert layers["embeddings"]["norms"]["lora@1"] == 0
+    assert layers["layer 0"]["norms"]["lora@1"] > 0
+    made = store.materialize("minilm + 0.5*plain + 0.25*classifier + lora", wait=False)
+    assert made.recipe_digest == answer["recipe_digest"]

@@ -1,0 +1,244 @@
+"""A check before any work: what a target means, all that keeps it from being made, what it takes, what to expect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from merging.cost import PROCESS, cost_of
+from merging.interference import Interference, find_interference
+from merging.plan import OtherBase, Plan, make_plan
+from registry import heat_map
+from registry.cache import cache_path
+from registry.caution import cautions
+from registry.comparison import compared
+from registry.merges import Choices, Target, asked_for
+from registry.needs import Needed, missing_statistics, needs_of
+from registry.opening import open_base, open_skill, require_files
+from registry.outputs import refuse_output, require_space
+from registry.problems import Problems
+from registry.publishing import free_space
+from registry.records.contents import load_deltas, load_files
+from registry.records.database import reading
+from registry.records.lookup import versions_by_id
+from registry.records.tables import Delta, ModelVersion
+from registry.results import Checked
+from registry.survey import Survey, survey
+from registry.wish import Context, Wish
+from storage.errors import UsageError
+from storage.files import write_file
+from storage.pipeline import thread_count
+from storage.progress import Progress
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How far a check goes. ``quick``: no delta is read. ``plot``: the file that its picture is put into."""
+
+    quick: bool = False
+    plot: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found out about a target before anything of its deltas was read; ``plan`` where it can be made."""
+
+    survey: Survey
+    deltas: Mapping[int, Delta]
+    bases: Mapping[int, ModelVersion]
+    needed: Sequence[Needed]
+    plan: Plan | None
+    companions: int  # bytes of the files beside the weights
+
+
+def check(context: Context, target: Target, choices: Choices, wish: Wish, depth: Depth, progress: Progress) -> Checked:
+    """Everything that ``materialize`` would meet, and what it would take, without doing it.
+
+    Raises UsageError for options that do not go together, EnvironmentFailure where a picture cannot be drawn or kept.
+    """
+    if depth.plot is not None:
+        _refuse_plot(depth.plot, quick=depth.quick)
+    problems, output = Problems(), wish.output.absolute() if wish.output else None
+    if output is not None:
+        with problems.noted():
+            refuse_output(context.home, output, force=wish.force)
+    with _looked_into(context, target, choices, depth, problems) as found:
+        resources = _resources(context, found, output, thread_count(wish.threads), problems)
+        interference = None
+        if found.plan is not None and not depth.quick:
+            if depth.plot is not None and len(found.plan.skills) < 2:
+                raise UsageError("a heat map compares skills, and here is only one", hint="leave --plot out")
+            with problems.noted():
+                interference = find_interference(found.plan, thread_count(wish.threads), progress)
+    comparison = compared(interference, _names(found.survey)) if interference is not None else None
+    drawn = depth.plot if comparison is not None else None
+    if drawn is not None and comparison is not None:
+        write_file(drawn.absolute(), heat_map.png(comparison, found.survey.expression))
+    return _answer(found, problems, resources, interference, comparison, drawn)
+
+
+def _refuse_plot(plot: Path, *, quick: bool) -> None:
+    if quick:
+        raise UsageError(
+            "a quick check reads no deltas, so there is nothing to draw", hint="leave out --quick or --plot"
+        )
+    if plot.suffix.lower() != ".png":
+        raise UsageError(f"{plot} is no name for a picture", hint="name a PNG file: --plot skills.png")
+    if plot.is_dir() or not plot.absolute().parent.is_dir():
+        what = "is a folder" if plot.is_dir() else f"cannot be: there is no folder {plot.absolute().parent}"
+        raise UsageError(f"{plot} {what}", hint="name a file in a folder that is there")
+    heat_map.require_matplotlib()
+
+
+@contextmanager
+def _looked_into(
+    context: Context, target: Target, choices: Choices, depth: Depth, problems: Problems
+) -> Iterator[_Found]:
+    """The target resolved as far as it goes, and what it is made of open."""
+    with ExitStack() as stack:
+        with reading(context.engine) as session:
+            found = Survey(target if isinstance(target, str) else "")
+            with problems.noted():
+                found = survey(session, context.home, *asked_for(target, choices), problems)
+            deltas = load_deltas(session, (skill.id for skill in found.skills))
+            bases = versions_by_id(session, (delta.base_version_id for delta in deltas.values()))
+            needed = needs_of(session, found.method, found.skills) if found.method is not None else []
+            if found.method is not None:
+                for error in missing_statistics(session, found.method, found.skills):
+                    problems.add(error)
+            plan = _plan(session, context, stack, found, depth, problems)
+            files = load_files(session, found.base.id) if found.base is not None else []
+        companions = sum(file.size for file in files if file.kind == "companion")
+        yield _Found(found, deltas, bases, needed, plan, companions)
+
+
+def _plan(
+    session: Session, context: Context, stack: ExitStack, found: Survey, depth: Depth, problems: Problems
+) -> Plan | None:
+    """Open all that can be opened; a plan, if that is everything."""
+    bases, deltas = {}, {}
+    for version in [*([found.base] if found.base is not None else []), *found.others]:
+        with problems.noted():
+            require_files(session, context.home, version)
+            bases[version.digest] = open_base(session, context.home, version)
+            stack.callback(bases[version.digest].source.close)
+    skills = {skill.id: skill for skill in (*found.skills, *([found.head] if found.head is not None else []))}
+    for skill in skills.values():
+        with problems.noted():
+            delta = open_skill(session, context.home, skill, verified=depth.quick)
+            deltas[skill.digest] = stack.enter_context(delta)
+    resolved = found.resolved
+    if resolved is None or len(bases) < 1 + len(found.others) or len(deltas) < len(skills):
+        return None
+    with problems.noted():
+        own = bases[resolved.base.digest]
+        others = {version.digest: bases[version.digest] for version in found.others}
+        opened = {digest: OtherBase(other.source, other.digests) for digest, other in others.items()}
+        plan = make_plan(resolved.recipe, own.source, own.digests, deltas, opened)
+        for name in own.source.entries:
+            plan.settings.of(name)  # weights that differ by tensor may not add up in one of them
+        return plan
+    return None
+
+
+def _resources(
+    context: Context, found: _Found, output: Path | None, threads: int, problems: Problems
+) -> dict[str, Any] | None:
+    if found.plan is None:
+        return None
+    cost = cost_of(found.plan, threads)
+    cached = cache_path(context.home, found.plan.recipe.digest)
+    place = output or cached
+    if output is not None or not cached.is_dir():
+        with problems.noted():
+            require_space(cost.written + found.companions, place)
+    return {
+        "place": str(place),
+        "kind": "folder" if output is not None else "cache",
+        "cached": cached.is_dir(),
+        "needed_bytes": cost.written + found.companions,
+        "free_bytes": free_space(place.parent),
+        "memory_bytes": cost.memory,
+        "process_bytes": PROCESS,
+        "stages": [vars(stage) for stage in cost.stages],
+        "threads": threads,
+        "passes": [{"what": each.what, "base_bytes": each.base, "skill_bytes": each.skills} for each in cost.passes],
+        "read_bytes": cost.read,
+    }
+
+
+def _answer(
+    found: _Found,
+    problems: Problems,
+    resources: dict[str, Any] | None,
+    interference: Interference | None,
+    comparison: dict[str, Any] | None,
+    drawn: Path | None,
+) -> Checked:
+    surveyed = found.survey
+    return Checked(
+        ok=not problems.found,
+        exit_code=problems.found[0].exit_code if problems.found else 0,
+        expression=surveyed.expression,
+        method=surveyed.method.name if surveyed.method is not None else None,
+        recipe_digest=surveyed.resolved.recipe.digest if surveyed.resolved is not None else None,
+        problems=[{"kind": each.kind, "message": each.message, "hint": each.hint} for each in problems.found],
+        warnings=cautions(interference, surveyed.skills, found.deltas, surveyed.method) if surveyed.method else [],
+        inputs=_inputs(found),
+        needs=[each.to_dict() for each in found.needed],
+        licences=_licences(surveyed),
+        resources=resources,
+        interference=comparison,
+        plot=str(drawn) if drawn is not None else None,
+    )
+
+
+def _inputs(found: _Found) -> list[dict[str, Any]]:
+    """Every version that is read, with what each is told apart by."""
+    surveyed = found.survey
+    rows = [_input("base", version) for version in (surveyed.base, *surveyed.others) if version is not None]
+    for skill in surveyed.skills:
+        delta = found.deltas[skill.id]
+        rows.append(
+            {
+                **_input("skill", skill),
+                "weight": surveyed.weights.get(skill.digest),
+                "base": found.bases[delta.base_version_id].reference,
+                "encoding": delta.encoding,
+                "drop_rate": delta.drop_rate,
+                "stored_bytes": delta.stored_bytes,
+            }
+        )
+    if surveyed.head is not None:
+        rows.append(_input("head", surveyed.head))
+    return rows
+
+
+def _input(role: str, version: ModelVersion) -> dict[str, Any]:
+    return {
+        "role": role,
+        "reference": version.reference,
+        "digest": version.digest,
+        "state": version.state,
+        "licence": version.licence,
+    }
+
+
+def _licences(surveyed: Survey) -> dict[str, Any]:
+    """Which inputs come under which licence, and those of which none is known."""
+    versions = (surveyed.base, *surveyed.others, *surveyed.skills, surveyed.head)
+    once = {version.id: version for version in versions if version is not None}
+    stated: dict[str, list[str]] = {}
+    for version in once.values():
+        if version.licence:
+            stated.setdefault(version.licence, []).append(version.reference)
+    return {"stated": stated, "unknown": [version.reference for version in once.values() if not version.licence]}
+
+
+def _names(surveyed: Survey) -> list[str]:
+    return [skill.reference for skill in surveyed.skills]
