@@ -54,7 +54,9 @@ def test_registering_tells_size_and_statistics(filled, models):
     assert total["norm"] == pytest.approx(np.linalg.norm(delta.astype(np.float64)), rel=1e-6)
     assert (total["minimum"], total["maximum"]) == (delta.min(), delta.max())
     assert made.statistics["advice"]["verdict"] == "fine"
-    assert made.stored_bytes == filled.show("new")["files"][0]["size"]
+    files = {file["path"]: file["size"] for file in filled.show("new")["files"]}
+    assert made.stored_bytes == files["delta.safetensors"]
+    assert "config.json" in files
     assert made.bits_per_parameter == pytest.approx(8 * made.stored_bytes / elements)
 
 
