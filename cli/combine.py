@@ -31,9 +31,11 @@ from cli.options import (
     parse_form,
     parse_parameters,
     parse_statistics,
+    refuse_beside,
 )
 from cli.units import parse_size
 from cli.verb import Invocation, verb
+from mergestore import UsageError
 
 
 @verb
@@ -57,8 +59,40 @@ def merge(
     pad_vocabulary: PadVocabularyOption = None,
     chat_template: ChatTemplateOption = None,
     generation_config: GenerationConfigOption = None,
+    from_mergekit: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-mergekit", metavar="FILE", help="Merge what a configuration of mergekit says, as it does."
+        ),
+    ] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="With --from-mergekit: register models that the store does not have.")
+    ] = False,
 ) -> None:
     """Name and version a recipe over a base model and its skills."""
+    if from_mergekit is not None:
+        refuse_beside("--from-mergekit", {"an expression": expression, "--recipe": recipe, "--method": method})
+        refuse_beside("--from-mergekit", {"--statistics": statistics or None})
+        load_compiler()
+        with invocation.open() as store:
+            merged = store.merge_from_mergekit(
+                name,
+                from_mergekit,
+                register=register,
+                parameters=parse_parameters(param),
+                head=head,
+                dtype=dtype,
+                semantics=semantics,
+                vocabulary=vocabulary,
+                pad_vocabulary=pad_vocabulary,
+                chat_template=chat_template,
+                generation_config=generation_config,
+                progress=invocation.progress(),
+            )
+        invocation.answer(merged, report.merged)
+        return
+    if register:
+        raise UsageError("--register goes with --from-mergekit.", hint="Register models with: mergestore register")
     target = one_target(expression, recipe, "an expression")
     if method == "emr":  # which stores a vector, and so computes
         load_compiler()

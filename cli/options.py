@@ -166,3 +166,10 @@ def one_target(given: str | None, recipe: Path | None, what: str) -> str | Path:
             hint='For instance "llama + 0.6*math", or --recipe recipe.yml',
         )
     return given if given is not None else recipe  # type: ignore[return-value]  # one of them is not None
+
+
+def refuse_beside(option: str, others: Mapping[str, object | None]) -> None:
+    """Raise UsageError for what stands beside an option that says the same itself."""
+    for name, value in others.items():
+        if value is not None:
+            raise UsageError(f"{option} and {name} say the same twice.", hint="Leave one of them out.")

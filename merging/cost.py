@@ -96,7 +96,7 @@ def _passes(plan: Plan) -> Iterator[Pass]:
 def _exact_bytes(plan: Plan, skill: SkillTerm) -> int:
     """Bytes of the base that are read to decode a skill alone."""
     tensors = skill.delta.manifest.tensors.items()
-    return sum(plan.base.entries[name].nbytes for name, tensor in tensors if _is_exact(tensor))
+    return sum(plan.base.entries[name].nbytes for name, tensor in tensors if tensor.needs_base)
 
 
 def _stages(plan: Plan, threads: int) -> Iterator[Stage]:
@@ -110,7 +110,9 @@ def _stages(plan: Plan, threads: int) -> Iterator[Stage]:
         yield Stage("find lengths and angles", threads * (base + (skills + 2) * values))
     merge = (threads + SPARE) * 2 * largest_chunk(plan)
     merge += threads * sum(_COPIES * _largest_frame(skill) for skill in plan.skills)
-    if plan.computes is None:
+    if plan.arithmetic is not None:
+        yield Stage("merge, whole tensors", merge + _whole(plan, threads))
+    elif plan.computes is None:
         yield Stage("merge", merge)
     elif not plan.computes.whole:
         yield Stage("merge, by a function of chunks", merge + threads * (skills + _CHUNK_ARRAYS) * values)
@@ -152,7 +154,3 @@ def _frame(tensor: TensorDelta) -> int:
     kept = round(count * share)
     places = kept + count // 255 if coding.selects_magnitude else 0
     return places + coding.frame_size(kept, DTYPES[tensor.fine_tuned_dtype].itemsize)
-
-
-def _is_exact(tensor: TensorDelta) -> bool:
-    return tensor.coding is not None and tensor.coding.values == "exact"

@@ -193,9 +193,9 @@ def _squares(one: Floats, other: Floats) -> float:
 
 
 def _base(plan: Plan, job: Job) -> Bits:
-    """The base's chunk, which only the values of `exact` are found against; of any other deltas, nothing is read."""
+    """The base's chunk where some delta is told relative to it; else nothing is read."""
     name, index, terms = job
-    if any(skill.base is None and _is_exact(term) for skill, term in terms.values()):
+    if any(skill.base is None and term.tensor.needs_base for skill, term in terms.values()):
         return base_chunk(plan, job)
     entry = plan.base.entries[name]
     return np.zeros(chunk_span(index, entry.elements)[1], BITS[entry.dtype])
@@ -239,10 +239,6 @@ def _kept(term: TensorTerm) -> float:
     """q: the probability that an element was kept."""
     coding = term.tensor.coding
     return 1 - quantized_drop_rate(coding.threshold if coding is not None else FULL)
-
-
-def _is_exact(term: TensorTerm) -> bool:
-    return term.tensor.coding is not None and term.tensor.coding.values == "exact"
 
 
 def _is_dropped(plan: Plan, place: int) -> bool:

@@ -44,8 +44,7 @@ def _jobs(skill: SkillTerm) -> Iterator[_Job]:
     if skill.base is None:
         return
     for name, tensor in skill.delta.manifest.tensors.items():
-        exact = tensor.coding is not None and tensor.coding.values == "exact"
-        if exact or (tensor.low_rank is not None and tensor.low_rank.gains is not None):
+        if tensor.needs_base:
             yield skill.base, name, tensor.elements * DTYPES[tensor.dtype].itemsize, tensor.base
 
 

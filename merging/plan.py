@@ -20,7 +20,7 @@ from merging.tensor_settings import TensorSettings
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
-from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, LowRankChunk, dense
+from storage.encodings.chunks import ChunkTerm, DenseChunk, dense
 from storage.encodings.coding import EXACT, Coding
 from storage.encodings.numeric import as_bits
 from storage.encodings.philox import FULL, keep_threshold, quantized_drop_rate
@@ -287,17 +287,10 @@ def _skills(recipe: Recipe, deltas: Mapping[str, DeltaFile], foreign: Mapping[st
     )
 
 
-def _needs_base(chunk: ChunkTerm) -> bool:
-    """Whether a delta's values are told relative to the base's own."""
-    if isinstance(chunk, KeptChunk):
-        return chunk.coding.values == "exact"
-    return isinstance(chunk, LowRankChunk) and chunk.gains is not None
-
-
 def _on_own_base(base: TensorSource, term: TensorTerm, index: int) -> ChunkTerm:
     """A chunk of a delta, its values found against the base that it was made against, which may be another one."""
     chunk = term.chunk(index)
-    if not _needs_base(chunk):
+    if not term.tensor.needs_base:
         return chunk
     dtype = term.tensor.dtype
     raw = bytearray(chunk.count * DTYPES[dtype].itemsize)

@@ -142,7 +142,11 @@ def _record_skill(
 ) -> RegisteredSkill:
     manifest = built.manifest
     # The same delta with other files beside it is another version, as it is of a base.
-    attributes: dict[str, Any] = {"notes": list(built.notes), "head": sorted(manifest.head)}
+    attributes: dict[str, Any] = {
+        "notes": list(built.notes),
+        "head": sorted(manifest.head),
+        "fine_tuned": manifest.fine_tuned,
+    }
     attributes |= {"files": companions_digest(files)} if len(files) > 1 else {}
     attributes |= {"grown": list(manifest.grown)} if manifest.grown else {}
     attributes |= {"tokens": len(tokens)} if tokens else {}

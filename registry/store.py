@@ -6,6 +6,7 @@ Modules that need numba or torch are imported by the verbs that use them, so tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -94,7 +95,7 @@ class Store:
         from registry.register_base import register_base
         from storage.checkpoints.checkpoint import open_checkpoint
 
-        path, origin = self._locate(source)
+        path, origin = self.locate(source)
         checkpoint = open_checkpoint(path)
         try:
             return register_base(
@@ -137,7 +138,7 @@ class Store:
         from registry.declaration import Who
         from registry.register_skill import register_skill
 
-        path, origin = self._locate(source)
+        path, origin = self.locate(source)
         return register_skill(
             self.engine,
             self.home,
@@ -193,6 +194,40 @@ class Store:
         with writing(self.engine) as session:
             resolved = merges.resolve_expression(session, self.home, asked, choices)
             return merges.record_merge(session, name, resolved, actor=self.actor)
+
+    def merge_from_mergekit(
+        self,
+        name: str,
+        config: str | Path,
+        *,
+        register: bool = False,
+        parameters: Mapping[str, Any] | None = None,
+        head: str | None = None,
+        dtype: str | None = None,
+        semantics: str | None = None,
+        vocabulary: str | None = None,
+        pad_vocabulary: int | None = None,
+        chat_template: str | Path | None = None,
+        generation_config: str | None = None,
+        progress: Progress | None = None,
+    ) -> Merged:
+        """Name and version the recipe of a mergekit configuration, with mergekit's semantics unless others are chosen.
+
+        Its models are found in the store by their content; with ``register`` those that are missing are registered, the
+        fine-tunes losslessly. What has no equivalent is refused by name: docs/mergekit.md.
+        """
+        from registry import importing, merges
+        from registry.vocabulary import Asked
+
+        beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
+        given = merges.Choices(None, parameters, head, dtype, semantics, vocabulary=beside)
+        expression, choices, notes = importing.import_config(
+            self, Path(config), given, register=register, progress=progress or Silent()
+        )
+        with writing(self.engine) as session:
+            resolved = merges.resolve_expression(session, self.home, expression, choices)
+            merged = merges.record_merge(session, name, resolved, actor=self.actor)
+        return replace(merged, notes=[*notes, *merged.notes])
 
     def materialize(
         self,
@@ -523,8 +558,8 @@ class Store:
 
         return doctor.examine(self.engine, self.home, self.tracking_uri)
 
-    def _locate(self, source: str | Path) -> tuple[Path, str]:
-        """Where a source's files are on this machine, and how it is recorded."""
+    def locate(self, source: str | Path) -> tuple[Path, str]:
+        """Where the files of a folder, or of ``hf:repo@revision``, are on this machine, and how that is recorded."""
         text = str(source)
         if text.startswith(HUB):
             from registry import hub

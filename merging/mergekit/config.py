@@ -66,10 +66,14 @@ class Slice:
     base: ModelName | None
     parameters: tuple[Parameters, ...]  # those that stand first count first
 
-    def setting(self, name: str, source: Source | None = None) -> Setting | None:
-        """What is said of a parameter, for one source or for all; None where nothing is said for every tensor."""
+    def setting(self, name: str, source: Source | None = None, default: Any = None) -> Setting | None:
+        """What is said of a parameter, for one source or for all, and ``default`` of tensors that this says nothing of.
+
+        None where nothing is said at all. Raises UsageError where something is said of some tensors only, and there is
+        no default.
+        """
         levels = (source.parameters, *self.parameters) if source else self.parameters
-        return _chained(levels, name)
+        return _chained(levels, name, default)
 
 
 @dataclass(frozen=True)
@@ -236,7 +240,7 @@ def _token_source(value: Any, where: str) -> str | ModelName:
     return value if value in ("union", "base") else read_model(value, f"{where}: tokenizer")
 
 
-def _chained(levels: Iterable[Parameters], name: str) -> Setting | None:
+def _chained(levels: Iterable[Parameters], name: str, default: Any) -> Setting | None:
     """The levels of a parameter as one setting: what a level does not say of a tensor, the next one says."""
     choices: list[dict[str, Any]] = []
     for level in levels:
@@ -247,7 +251,11 @@ def _chained(levels: Iterable[Parameters], name: str) -> Setting | None:
             # mergekit compares letter by letter, and no tensor's name holds these.
             if not set(pattern) & set("*?["):
                 choices.append({"filter": pattern, "value": choice["value"]})
-    return None
+    if choices and default is None:
+        raise UsageError(
+            f"{name}: nothing is said of tensors that no filter fits", hint="end with a value for all others"
+        )
+    return [*choices, {"value": default}] if choices else None
 
 
 def _conditions(setting: Any) -> list[dict[str, Any]]:

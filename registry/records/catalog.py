@@ -140,6 +140,12 @@ def list_versions(session: Session, kind: str | None = None) -> list[Listed]:
     return sorted(Listed(*row) for row in session.execute(query))
 
 
+def ready_versions(session: Session, kind: str) -> list[ModelVersion]:
+    """Every ready version of a kind, the oldest first."""
+    query = select(ModelVersion).join(Model).where(Model.kind == kind, ModelVersion.state == "ready")
+    return list(session.scalars(query.order_by(ModelVersion.id)))
+
+
 def _newest_of(model_id: InstrumentedAttribute[int], *, ready: bool) -> ScalarSelect[int]:
     """The id of a model's newest version, asked once a model: an index answers it without a look at the others."""
     own = aliased(ModelVersion)

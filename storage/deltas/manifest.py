@@ -84,6 +84,12 @@ class TensorDelta:
     added: AddedRows | None = None  # what stands above is of the base's rows alone
 
     @property
+    def needs_base(self) -> bool:
+        """Whether its values are told relative to the base's own: `exact` codes, and products with DoRA's gains."""
+        gains = self.low_rank is not None and self.low_rank.gains is not None
+        return gains or (self.coding is not None and self.coding.values == "exact")
+
+    @property
     def elements(self) -> int:
         """Number of elements."""
         count = 1

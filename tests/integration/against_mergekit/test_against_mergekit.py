@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 import mergestore
@@ -79,6 +80,18 @@ def test_every_tensor_is_the_one_that_mergekit_makes(worlds, stores, dtype, case
             load(stores[dtype], CASES[case])
     else:
         _check(worlds, stores, dtype, case)
+
+
+@pytest.mark.parametrize("case", DETERMINISTIC)
+def test_its_own_configuration_gives_its_own_tensors(worlds, stores, tmp_path, case):
+    """The file that mergekit reads, imported: models found by their content, and the same result."""
+    world, store = worlds["bfloat16"], stores["bfloat16"]
+    file = tmp_path / "config.yml"
+    file.write_text(yaml.safe_dump(world.cases[case].config({name: str(world.path(name)) for name in world.dtypes})))
+    merged = store.merge_from_mergekit("imported", file)
+    ours, theirs = store.load(f"imported@{merged.version}"), world.made(case)
+    assert ours.keys() == theirs.keys()
+    assert all(raw(ours[name]) == raw(tensor) for name, tensor in theirs.items())
 
 
 @pytest.mark.parametrize("case", LONG_SUMS)

@@ -1,0 +1,238 @@
+"""mergekit's configurations over a store's models: each found by its content, or registered where that is asked."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from merging.mergekit import mergekit_method
+from merging.mergekit.config import Config, ModelName, read_config
+from merging.mergekit.translation import translated
+from merging.recipe_file import load_document
+from merging.semantics import MERGEKIT, method_of
+from registry.merges import Choices
+from registry.records.catalog import find_model, ready_versions, resolve
+from registry.records.contents import load_deltas
+from registry.records.database import reading
+from registry.records.lookup import versions_by_id
+from registry.records.tables import ModelVersion
+from registry.vocabulary import Asked
+from storage.checkpoints.adapter import is_adapter
+from storage.checkpoints.checkpoint import open_checkpoint
+from storage.checkpoints.inputs import source_digest, tensor_digests
+from storage.checkpoints.json_files import read_json_object
+from storage.checkpoints.tensors import listed
+from storage.errors import Conflict, NotFound, UsageError
+from storage.pipeline import thread_count
+from storage.progress import Progress
+
+if TYPE_CHECKING:
+    from registry.store import Store
+
+_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_WHOLE = ("exact", "lora")
+"""Encodings from which a fine-tune is rebuilt to the bit."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A model of the configuration in the store: the version that has its content, and that version's base."""
+
+    version: ModelVersion
+    base: ModelVersion
+
+
+def import_config(
+    store: Store, path: Path, choices: Choices, *, register: bool, progress: Progress
+) -> tuple[str, Choices, list[str]]:
+    """The expression and the choices that mean what a configuration of mergekit says, and what was registered for it.
+
+    Choices that are given count before the configuration's. Raises UsageError naming what has no equivalent, NotFound
+    naming models that are not registered.
+    """
+    config = read_config(load_document(path), str(path))
+    folders = {model: _folder(store, model, path.parent) for model in config.models}
+    known, notes = _find(store, config, folders, register=register, progress=progress)
+    base = _common_base(known, str(path))
+    names = {model: _reference(found, base) for model, found in known.items()}
+    semantics = choices.semantics or MERGEKIT
+    translation = translated(config, mergekit_method(config.method), base.reference, names, str(path))
+    parameters: dict[str, Any] = dict(translation.parameters)
+    if semantics != MERGEKIT:
+        method_of(semantics, config.method)
+        parameters.pop("compute_dtype", None)
+    said = Choices(
+        method=config.method,
+        parameters={**parameters, **(choices.parameters or {})},
+        head=choices.head,
+        dtype=choices.dtype or config.out_dtype,
+        semantics=semantics,
+        vocabulary=choices.vocabulary.over(_tokens(config, names, base, folders, str(path))),
+    )
+    return translation.expression, replace(said, method=choices.method or config.method), notes
+
+
+def _folder(store: Store, model: ModelName, beside: Path) -> Path:
+    """Where a model lies: a folder as it is written, or beside the configuration; else on the Hub."""
+    place = model.adapter or model.path
+    revision = model.adapter_revision if model.adapter else model.revision
+    for folder in (Path(place), beside / place):
+        if folder.exists():
+            return folder
+    return store.locate(f"hf:{place}@{revision}" if revision else f"hf:{place}")[0]
+
+
+def _find(
+    store: Store, config: Config, folders: Mapping[ModelName, Path], *, register: bool, progress: Progress
+) -> tuple[dict[ModelName, _Known], list[str]]:
+    contents = {model: _content(folder, progress) for model, folder in folders.items() if not is_adapter(folder)}
+    known = {model: found for model, digest in contents.items() if (found := _with_content(store, digest))}
+    missing = [model for model in config.models if model not in known]
+    if missing and not register:
+        raise NotFound(
+            f"{len(missing)} models of the configuration are not in the store, or only in part: "
+            f"{listed(list(map(str, missing)))}",
+            hint="register them, whole (--encoding exact), or let the import do it: --register",
+        )
+    notes = []
+    for model in _bases_first(config, missing):
+        reference, note = _register(store, folders[model], known, progress)
+        notes.append(note)
+        known[model] = _named(store, reference)
+    return known, notes
+
+
+def _register(store: Store, folder: Path, known: Mapping[ModelName, _Known], progress: Progress) -> tuple[str, str]:
+    """Register a model as a skill of the base of those that are known, or as their base; its reference, and a note."""
+    if not known:
+        made = store.register_base(_name_for(store, folder, "base"), folder, progress=progress)
+        return f"{made.name}@{made.version}", f"registered the base {made.name}@{made.version} from {folder}"
+    skill = store.register_skill(
+        _name_for(store, folder, "skill"),
+        folder,
+        base=_common_base(known, "the configuration").reference,
+        encoding=None if is_adapter(folder) else "exact",
+        progress=progress,
+    )
+    return f"{skill.name}@{skill.version}", f"registered the skill {skill.name}@{skill.version} from {folder}"
+
+
+def _bases_first(config: Config, models: list[ModelName]) -> list[ModelName]:
+    """The model that the others are fine-tunes of, if it must be registered, before all others."""
+    plain = [model for model in models if model.adapter is None]
+    return sorted(models, key=lambda model: (model != config.base, model not in plain, models.index(model)))
+
+
+def _content(folder: Path, progress: Progress) -> str:
+    checkpoint = open_checkpoint(folder)
+    try:
+        digests = tensor_digests(checkpoint.source, thread_count(None), progress, f"look at {folder.name}", str(folder))
+        return source_digest(checkpoint.source.entries, digests)
+    finally:
+        checkpoint.close()
+
+
+def _with_content(store: Store, digest: str) -> _Known | None:
+    """The newest ready version that is this model, or from which it is rebuilt to the bit."""
+    with reading(store.engine) as session:
+        bases = [version for version in ready_versions(session, "base") if version.digest == digest]
+        if bases:
+            return _Known(bases[-1], bases[-1])
+        skills = {version.id: version for version in ready_versions(session, "skill")}
+        deltas = load_deltas(session, skills)
+        whole = {key: delta for key, delta in deltas.items() if delta.encoding in _WHOLE}
+        fitting = [key for key in sorted(whole) if skills[key].attributes.get("fine_tuned") == digest]
+        if not fitting:
+            return None
+        base = whole[fitting[-1]].base_version_id
+        return _Known(skills[fitting[-1]], versions_by_id(session, [base])[base])
+
+
+def _named(store: Store, reference: str) -> _Known:
+    with reading(store.engine) as session:
+        version = resolve(session, reference)
+        delta = load_deltas(session, [version.id]).get(version.id)
+        base = versions_by_id(session, [delta.base_version_id])[delta.base_version_id] if delta else version
+        return _Known(version, base)
+
+
+def _common_base(known: Mapping[ModelName, _Known], where: str) -> ModelVersion:
+    bases = {found.base.digest: found.base for found in known.values()}
+    if len(bases) > 1:
+        raise Conflict(
+            f"{where}: its models are fine-tunes of {len(bases)} bases: "
+            f"{listed([base.reference for base in bases.values()])}",
+            hint="register all of them as skills of one base, with --encoding exact",
+        )
+    return next(iter(bases.values()))
+
+
+def _reference(found: _Known, base: ModelVersion) -> str:
+    return base.reference if found.version.digest == base.digest else found.version.reference
+
+
+def _name_for(store: Store, folder: Path, kind: str) -> str:
+    """A name for what is registered, after its folder; of a name that has this kind already, another version."""
+    wanted = _NAME.sub("-", folder.resolve().name).strip("-._") or "model"
+    with reading(store.engine) as session:
+        name, number = wanted, 2
+        while (found := find_model(session, name)) is not None and found.kind != kind:
+            name, number = f"{wanted}-{number}", number + 1
+    return name
+
+
+def _tokens(
+    config: Config,
+    names: Mapping[ModelName, str],
+    base: ModelVersion,
+    folders: Mapping[ModelName, Path],
+    where: str,
+) -> Asked:
+    """Whose tokens the result has. Raises UsageError for rules of single tokens, which have no equivalent."""
+    said = config.tokenizer
+    if said is not None and said.tokens:
+        raise UsageError(
+            f"{where}: tokenizer.tokens has rules for single tokens ({listed(sorted(said.tokens), 3)}), which have no "
+            "equivalent here",
+            hint="leave them out: --vocabulary says what becomes of added tokens (docs/vocabulary.md)",
+        )
+    source = None
+    if said is not None:
+        source = said.source if isinstance(said.source, str) else names[said.source]
+        source = "base" if source == base.reference else source
+    return Asked(source, said.pad if said else None, _template(config, names, base, folders, where))
+
+
+def _template(
+    config: Config,
+    names: Mapping[ModelName, str],
+    base: ModelVersion,
+    folders: Mapping[ModelName, Path],
+    where: str,
+) -> str | None:
+    if config.chat_template is None:
+        return None
+    if config.chat_template != "auto":
+        raise UsageError(
+            f"{where}: chat_template is neither auto nor taken from a model",
+            hint="leave it out, and choose one with --chat-template base|SKILL|FILE.jinja",
+        )
+    found = {model: text for model, folder in folders.items() if (text := _own_template(folder)) is not None}
+    if not found:
+        return None
+    most = Counter(found.values()).most_common(1)[0][0]
+    chosen = next(names[model] for model, text in found.items() if text == most)
+    return "base" if chosen == base.reference else chosen
+
+
+def _own_template(folder: Path) -> str | None:
+    separate = folder / "chat_template.jinja"
+    if separate.is_file():
+        return separate.read_text(encoding="utf-8").strip()
+    config = folder / "tokenizer_config.json"
+    text = read_json_object(config, unique=False).get("chat_template") if config.is_file() else None
+    return text.strip() if isinstance(text, str) else None
