@@ -23,6 +23,7 @@ from registry.records.tables import ModelVersion
 from registry.vocabulary import Asked
 from storage.checkpoints.adapter import is_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
+from storage.checkpoints.companions import read_config as read_config_file
 from storage.checkpoints.inputs import source_digest, tensor_digests
 from storage.checkpoints.json_files import read_json_object
 from storage.checkpoints.tensors import listed
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from registry.store import Store
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _WHOLE = ("exact", "lora")
 """Encodings from which a fine-tune is rebuilt to the bit."""
 
@@ -60,7 +62,7 @@ def import_config(
     base = _common_base(known, str(path))
     names = {model: _reference(found, base) for model, found in known.items()}
     semantics = choices.semantics or MERGEKIT
-    translation = translated(config, mergekit_method(config.method), base.reference, names, str(path))
+    translation = translated(config, mergekit_method(config.method), base.reference, names, _layers(folders), str(path))
     parameters: dict[str, Any] = dict(translation.parameters)
     if semantics != MERGEKIT:
         method_of(semantics, config.method)
@@ -84,6 +86,16 @@ def _folder(store: Store, model: ModelName, beside: Path) -> Path:
         if folder.exists():
             return folder
     return store.locate(f"hf:{place}@{revision}" if revision else f"hf:{place}")[0]
+
+
+def _layers(folders: Mapping[ModelName, Path]) -> int | None:
+    """How many layers the models have, as their configurations say."""
+    for folder in folders.values():
+        config = read_config_file(folder) if folder.is_dir() and not is_adapter(folder) else None
+        for key in _LAYERS if config is not None else ():
+            if isinstance(config, dict) and isinstance(config.get(key), int):
+                return int(config[key])
+    return None
 
 
 def _find(

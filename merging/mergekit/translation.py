@@ -24,18 +24,22 @@ class Translation:
     parameters: dict[str, Any]
 
 
-def translated(config: Config, method: Method, base: str, names: Mapping[ModelName, str], where: str) -> Translation:
+def translated(
+    config: Config, method: Method, base: str, names: Mapping[ModelName, str], layers: int | None, where: str
+) -> Translation:
     """The configuration over registered models: ``base``, the reference that all are fine-tunes of, and theirs.
 
-    Raises UsageError naming what has no equivalent.
+    ``layers``: how many the models have, None where that is not known. Raises UsageError naming what has no equivalent.
     """
-    part = _only_slice(config, where)
+    part = _only_slice(config, layers, where)
     _refuse_unknown(config, method, where)
     own, shared = _split(method)
     role, sources = _line_up(part, method, base, names, where)
     terms = "".join(_term(source, names, method, own, part, where) for source in sources)
     parameters = {
-        parameter.name: value for parameter in shared if (value := _setting(part, parameter, None, where)) is not None
+        parameter.name: value
+        for parameter in (*own, *shared)
+        if (value := _setting(part, parameter, None, where)) is not None
     }
     if role is not None:
         parameters["base_model"] = role
@@ -44,8 +48,9 @@ def translated(config: Config, method: Method, base: str, names: Mapping[ModelNa
     return Translation(base + terms, parameters)
 
 
-def _only_slice(config: Config, where: str) -> Slice:
-    if len(config.slices) == 1 and all(source.first in (None, 0) for source in config.slices[0].sources):
+def _only_slice(config: Config, layers: int | None, where: str) -> Slice:
+    spans = {(source.first, source.last) for each in config.slices for source in each.sources}
+    if len(config.slices) == 1 and spans <= {(None, None), (0, layers)}:
         return config.slices[0]
     raise UsageError(
         f"{where}: slices that stack or shift layers have no equivalent here",
@@ -99,7 +104,8 @@ def _term(
         if method.weighted:
             found = part.setting(_WEIGHT, source)
             weight = 1.0 if found is None else checked(found, _number, f"{where}: weight of {source.model}")
-        settings = {parameter.name: _setting(part, parameter, source, where) for parameter in own}
+        said = [parameter for parameter in own if parameter.name in source.parameters]
+        settings = {parameter.name: _setting(part, parameter, source, where) for parameter in said}
         alone = {name: value for name, value in settings.items() if value is not None}
     negative = isinstance(weight, float) and weight < 0
     written = spelled(-weight if negative else weight)  # type: ignore[operator]  # only a number is negative
@@ -112,7 +118,7 @@ def _has_part(method: Method) -> bool:
 
 def _setting(part: Slice, parameter: Parameter, source: Source | None, where: str) -> Setting | None:
     """What the configuration says of a parameter; of tensors that it says nothing of, the default."""
-    if source is None and any(parameter.name in each.parameters for each in part.sources):
+    if not parameter.each and any(parameter.name in each.parameters for each in part.sources):
         raise UsageError(
             f"{where}: {parameter.name} stands beside one model, and is one for all of them",
             hint="mergekit does not look there: put it under parameters of the whole",
