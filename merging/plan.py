@@ -114,6 +114,8 @@ class Plan:
         """What a skill adds to one chunk of the base's tensor ``name``."""
         drop = self._drop(name, skill, term)
         kept = 1 - quantized_drop_rate(drop.threshold if drop else _coding(term).threshold)
+        if kept < 1:
+            kept = float(self.settings.of(name).each[skill.place].get("q", kept))
         share = self.share(name, skill)
         return Contribution(
             term=term.chunk(index) if skill.base is None else _on_own_base(skill.base, term, index),
@@ -145,9 +147,12 @@ class Plan:
 
     @property
     def alike(self) -> bool:
-        """Whether every tensor is combined in the same way, from deltas of the recipe's own base, and has its shape."""
+        """Whether every tensor is combined in the same way, from deltas of the recipe's own base, and has its shape;
+        and what was dropped is rescaled by 1/(1 − p).
+        """
         own = all(skill.base is None for skill in self.skills) and not self.growth.rows
-        return isinstance(self.method.how, Fused) and own and not self.settings.varies
+        rescaled = any("q" in each for each in (self.recipe.parameters, *(t.parameters for t in self.recipe.terms)))
+        return isinstance(self.method.how, Fused) and own and not self.settings.varies and not rescaled
 
     @property
     def vocabulary_rows(self) -> int | None:

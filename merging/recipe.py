@@ -321,7 +321,7 @@ def _term(
     given = chosen if isinstance(chosen, Chosen) else Chosen(chosen)
     weight = checked(given.weight, lambda value: _weight(skill, value), f"the weight of {skill}")
     own = method.check_each(given.parameters, skill, draws=skill not in stored_sparse)
-    own = {name: value for name, value in own.items() if value != shared[name]}  # said once is said enough
+    own = {name: value for name, value in own.items() if value != shared.get(name)}  # said once is said enough
     method.agree({**shared, **own})
     return RecipeTerm(skill, weight, own, None if given.base == base else given.base)
 

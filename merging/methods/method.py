@@ -184,7 +184,7 @@ class Method:
         checked = {
             parameter.name: _setting(parameter, given.get(parameter.name, parameter.default))
             for parameter in self.parameters
-            if draws or not parameter.draws
+            if (draws or not parameter.draws) and (parameter.name in given or not parameter.unless)
         }
         self.agree(checked)
         return checked

@@ -17,7 +17,8 @@ class Parameter:
     """One parameter of a method: its type, default and range (``low`` ≤ value < or ≤ ``high``).
 
     ``draws``: it only has an effect on skills that are stored unsparsified. ``each``: it may be given for each skill on
-    its own. A parameter that is a real number may differ from tensor to tensor (``merging.settings``).
+    its own. ``unless``: what holds where it is not given, in words; it is then no part of a recipe. A parameter that is
+    a real number may differ from tensor to tensor (``merging.settings``).
     """
 
     name: str
@@ -30,6 +31,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     draws: bool = False
     each: bool = False
+    unless: str = ""
 
     def check(self, value: object) -> ParameterValue:
         """The value in its type, or UsageError saying what is allowed."""
@@ -45,7 +47,7 @@ class Parameter:
         """What it is and may be, as plain values."""
         return {
             "name": self.name,
-            "default": self.default,
+            "default": self.unless or self.default,
             "allowed": self.allowed,
             "summary": self.summary,
             "varies": self.varies,
@@ -106,6 +108,16 @@ DROP_RATE = Parameter(
     open_high=True,
     draws=True,
     each=True,
+)
+Q = Parameter(
+    "q",
+    1.0,
+    "what survivors of dropping are divided by (DAREx-q), for large deltas above 1 − p",
+    0.0,
+    1.0,
+    open_low=True,
+    each=True,
+    unless="1 − p",
 )
 SEED = Parameter("seed", 0, "seed of DARE's masks for skills stored unsparsified", 0, (1 << 53) - 1, draws=True)
 DENSITY = Parameter(

@@ -1,7 +1,7 @@
 """task_arithmetic: weighted deltas added to the base; dare_linear: the same of deltas dropped at random."""
 
 from merging.methods.method import Fused, Method
-from merging.methods.parameters import DROP_RATE, LAMBDA, SEED
+from merging.methods.parameters import DROP_RATE, LAMBDA, SEED, Q
 
 METHOD = Method(
     "task_arithmetic",
@@ -17,5 +17,5 @@ DARE = Method(
     "θ₀ + λ Σ wₖ·(mₖ⊙τₖ)/(1−pₖ), mₖ ~ Bernoulli(1−pₖ)",
     "Yu et al. 2024, https://arxiv.org/abs/2311.03099",
     Fused(drops=True),
-    (LAMBDA, DROP_RATE, SEED),
+    (LAMBDA, DROP_RATE, Q, SEED),
 )

@@ -1,7 +1,7 @@
 """ties: trim, elect a sign, average what agrees; dare_ties: the same with random dropping instead of trimming."""
 
 from merging.methods.method import Fused, Method
-from merging.methods.parameters import DENSITY, DIVISOR, DROP_RATE, LAMBDA, SEED, TRIM
+from merging.methods.parameters import DENSITY, DIVISOR, DROP_RATE, LAMBDA, SEED, TRIM, Q
 
 METHOD = Method(
     "ties",
@@ -17,5 +17,5 @@ DARE = Method(
     "θ₀ + λ·mean of the agreeing non-zero wₖ·(mₖ⊙τₖ)/(1−pₖ)",
     "Yu et al. 2024, https://arxiv.org/abs/2311.03099; Yadav et al. 2023, https://arxiv.org/abs/2306.01708",
     Fused(drops=True, elects=True),
-    (LAMBDA, DROP_RATE, SEED, DIVISOR),
+    (LAMBDA, DROP_RATE, Q, SEED, DIVISOR),
 )

@@ -24,6 +24,7 @@ VALUES = {
     "trim": st.sampled_from(["model", "tensor"]),
     "divisor": st.sampled_from(["count", "weights"]),
     "normalize": st.just(False),
+    "q": st.floats(0.001, 1),
     "select": st.floats(0.001, 1),
     "gamma": st.floats(0, 0.999),
     "epsilon": st.floats(0, 0.001),

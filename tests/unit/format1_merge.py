@@ -60,7 +60,7 @@ def _tensor(recipe, name, dtype, raw, terms, cutoffs, target):
         entry = skill.tensors[skill.resolve(name)]
         return convert(skill.values(name, raw)[1], entry["fine_tuned_dtype"], target).tobytes()
     xs = [
-        _coefficient(skill, name, weight, threshold) * _values(recipe, skill, name, raw, threshold, cut)
+        _coefficient(recipe, skill, name, weight, threshold) * _values(recipe, skill, name, raw, threshold, cut)
         for (skill, weight, cut), threshold in zip(changing, drawn, strict=True)
     ]
     s = _elected(recipe, xs, [weight for _, weight, _ in changing]) if "ties" in recipe["method"] else _sum(xs)
@@ -77,10 +77,12 @@ def _drawn(recipe, skill, name):
     return None if threshold == FULL else threshold
 
 
-def _coefficient(skill, name, weight, drawn):
+def _coefficient(recipe, skill, name, weight, drawn):
     entry = skill.tensors[skill.resolve(name)]
     stored = entry["coding"].get("keep_threshold", FULL) if entry["form"] == "kept" else FULL
-    return np.float32(weight / ((drawn or stored) / FULL))
+    threshold = drawn or stored
+    q = recipe["parameters"].get("q") if threshold < FULL else None
+    return np.float32(weight / (threshold / FULL if q is None else q))
 
 
 def _values(recipe, skill, name, raw, drawn, cut):

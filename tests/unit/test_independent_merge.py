@@ -26,14 +26,14 @@ SPARSE = dare_coding(0.5, 4, "bf16")
 PARAMETERS = {
     "linear": ({}, {"normalize": False}),
     "task_arithmetic": ({}, {"lambda": -0.3}),
-    "dare_linear": ({"drop_rate": 0.5}, {"drop_rate": 0.0, "lambda": 1 / 3}),
+    "dare_linear": ({"drop_rate": 0.5}, {"drop_rate": 0.0, "lambda": 1 / 3}, {"drop_rate": 0.5, "q": 0.7}),
     "ties": (
         {"density": 1.0},
         {"density": 0.3},
         {"density": 0.3, "trim": "tensor", "divisor": "weights"},
         {"density": 1e-9},
     ),
-    "dare_ties": ({"drop_rate": 0.5}, {"drop_rate": 0.0, "divisor": "weights"}),
+    "dare_ties": ({"drop_rate": 0.5}, {"drop_rate": 0.0, "divisor": "weights"}, {"drop_rate": 0.3, "q": 0.9}),
     "passthrough": ({"scale": 1.0}, {"scale": -0.3}),
 }
 

@@ -101,6 +101,30 @@ def test_survivors_are_exactly_rescaled(tiny, p):
     assert np.array_equal(merged[kept], values[kept] * np.float32(1 / (threshold / 65536)))
 
 
+@pytest.mark.parametrize("method", ["dare_linear", "dare_ties"])
+def test_q_divides_what_dropping_leaves_and_nothing_else(tiny, method):
+    """DAREx-q: survivors are δ/q, of skills dropped when stored and while merging; whole skills stay as they are."""
+    values = noise(4000)
+    base = tiny(w=zeros(4000), v=zeros(4000))
+    exact = base.delta({"w": tensor(values), "v": base.tensors["v"]})
+    stored = base.delta({"w": base.tensors["w"], "v": tensor(values)}, dare_coding(0.5, 3, "exact"))
+    merged = base.merge(method, [(exact, 1.0), (stored, 1.0)], drop_rate=0.75, q=0.4)
+    for name, kept in (("w", 1000), ("v", 2000)):
+        survivors = merged[name] != 0
+        assert abs(np.count_nonzero(survivors) - kept) < 150
+        assert np.allclose(merged[name][survivors], values[survivors] / np.float32(0.4), rtol=2e-7)
+    whole = base.merge(method, [(exact, 1.0)], drop_rate=0, q=0.4)
+    assert np.array_equal(whole["w"], values)
+    assert "q" not in base.plan(method, [(exact, 1.0)]).recipe.parameters
+
+
+def test_q_of_one_skill_alone(tiny):
+    base = tiny(w=zeros(500))
+    one, two = (base.delta({"w": tensor(np.full(500, value))}) for value in (1.0, 64.0))
+    merged = base.merge("dare_linear", [(one, 1.0, {"q": 1.0}), (two, 1.0)], drop_rate=0.5)["w"]
+    assert set(merged.tolist()) <= {0.0, 1.0, 128.0, 129.0}
+
+
 @pytest.mark.parametrize("p", [0.5, 0.9])
 @pytest.mark.parametrize("method", ["dare_linear", "dare_ties"])
 def test_dropping_when_stored_or_when_merging_is_the_same(tiny, p, method):
@@ -293,7 +317,7 @@ def test_every_method_says_what_it_is(method):
     assert len(names) == len(set(names))
     assert all(parameter.summary for parameter in row.parameters)
     draws = any(parameter.draws and parameter.name == "drop_rate" for parameter in row.parameters)
-    assert row.check({}, draws=True) == {p.name: p.check(p.default) for p in row.parameters} | (
+    assert row.check({}, draws=True) == {p.name: p.check(p.default) for p in row.parameters if not p.unless} | (
         {"drop_rate": 1 - 6554 / 65536} if draws else {}
     )
 

@@ -248,6 +248,7 @@ def test_methods_tell_what_may_vary():
     assert said == {
         "lambda": (True, False),
         "drop_rate": (True, True),
+        "q": (True, True),
         "seed": (False, False),
         "divisor": (False, False),
     }
