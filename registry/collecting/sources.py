@@ -67,17 +67,18 @@ def rebuilt(context: Context, base: ModelVersion, skill: ModelVersion, progress:
 
 
 def fill(context: Context, base: ModelVersion, skill: ModelVersion, model: Module, progress: Progress) -> Filled:
-    """Put the fine-tune's values into a torch module, whose tensors must have its names and shapes.
+    """Put the fine-tune's values into a torch module, whose tensors must have its names and shapes, or the base's names
+    where it does not have the head that came with the fine-tune.
 
     Raises InputRefused naming the tensors where they do not.
     """
     import torch
 
-    sink = MemorySink()
-    with _opened(context, base, skill) as opened:
+    there = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    sink, own = MemorySink(), skill.attributes.get("head") or []
+    with _opened(context, base, skill, head=bool(own) and set(own) <= there.keys()) as opened:
         _, merged = compute(opened.plan, sink, "cpu", None, progress)
         outputs = {output.name: output for output in opened.plan.outputs}
-    there = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
     needed = {name for name in model.state_dict() if name in there}
     missing = sorted(needed - outputs.keys())
     unfit = sorted(
@@ -124,9 +125,9 @@ def checkpoint_of(folder: Path, skill: ModelVersion, manifest: Manifest, progres
 
 
 @contextmanager
-def _opened(context: Context, base: ModelVersion, skill: ModelVersion) -> Iterator[Opened]:
-    head = skill.reference if skill.attributes.get("head") else NO_HEAD
-    choices = Choices("task_arithmetic", None, head, None)
+def _opened(context: Context, base: ModelVersion, skill: ModelVersion, *, head: bool = True) -> Iterator[Opened]:
+    chosen = skill.reference if head and skill.attributes.get("head") else NO_HEAD
+    choices = Choices("task_arithmetic", None, chosen, None)
     with opened_merge(context, f"{base.reference} + 1*{skill.reference}", choices) as opened:
         yield opened
 

@@ -364,3 +364,27 @@ def test_statistics_show_where_a_reviewer_looks(store: mergestore.Store, softmax
     again = store.collect_statistics("skill", kind="gram", data=data, examples=9, model=linear(4, 3), forward=forward)
     assert (again.digest, again.created) == (found.digest, False)
     assert len(store.statistics()) == 1
+
+
+def test_a_module_without_the_head_that_came_with_a_fine_tune(
+    store: mergestore.Store, register: Register, tmp_path: Path
+) -> None:
+    """Names as the base has them, though the fine-tune calls them otherwise beside its classifier."""
+    random = np.random.default_rng(2)
+    inputs, tuned = random.normal(0, 1, (9, 3)), random.normal(0, 1, (2, 3))
+    register("base", **{"layer.weight": np.zeros((2, 3)), "layer.bias": np.zeros(2)})
+    own = {"net.layer.weight": tuned, "net.layer.bias": np.ones(2), "classifier.weight": np.ones((4, 2))}
+    register("skill", "base", **own)
+
+    class Tower(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x)  # type: ignore[no-any-return]
+
+    data = write_jsonl(tmp_path / "data.jsonl", rows(inputs))
+    made = store.collect_statistics("skill", kind="gram", data=data, examples=9, model=Tower(), forward=forward)
+    x = inputs.astype(np.float32).astype(np.float64)
+    assert np.allclose(values(store, made.digest, "layer.weight"), x.T @ x / 9, rtol=1e-6)
