@@ -64,11 +64,17 @@ def facts(record: Row, indent: int = 0) -> None:
         elif _is_rows(value):
             say(f"{'':{indent}}{_words(name)}:")
             for row in value:
-                say(
-                    f"{'':{indent}}  " + ", ".join(f"{_words(key)} {_cell(key, one, True)}" for key, one in row.items())
-                )
+                _row(row, indent + 2)
         else:
             say(f"{'':{indent}}{_words(name):<{width}}{_cell(name, value, whole=True)}")
+
+
+def _row(row: Row, indent: int) -> None:
+    """What lies flat of a row on one line; what is nested below it."""
+    nested = {name: value for name, value in row.items() if isinstance(value, Mapping) or _is_rows(value)}
+    flat = (f"{_words(name)} {_cell(name, value, True)}" for name, value in row.items() if name not in nested)
+    say(f"{'':{indent}}{', '.join(flat)}")
+    facts(nested, indent + 2)
 
 
 def table(title: str, rows: Sequence[Row], names: Iterable[str] | None = None) -> None:

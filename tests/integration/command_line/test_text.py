@@ -38,6 +38,12 @@ def test_lists_records_and_trees_are_readable(filled):
     assert "Apache-2.0" in tree
 
 
+def test_a_recipe_is_shown_with_what_one_skill_has_for_itself(filled):
+    filled.text("merge", "own", "tiny + 0.6*math + 0.4*code{drop_rate: 0.25}", "--method", "dare_linear")
+    lines = [line.strip() for line in filled.text("show", "own").splitlines()]
+    assert lines[lines.index("drop rate  0.25") - 1] == "parameters:"
+
+
 def test_an_empty_store_says_how_to_begin(fresh):
     assert "register base" in fresh.text("list")
 
