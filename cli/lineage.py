@@ -54,7 +54,8 @@ class _Lineage:
         parents: dict[str, list[Mapping[str, Any]]] = {}
         for edge in answer.lineage["edges"]:
             parents.setdefault(edge["child"], []).append(edge)
-        terms = answer.recipe["terms"] if answer.recipe is not None else ()
+        recipe = answer.recipe or {}
+        terms = [] if "slices" in recipe else recipe.get("terms", [])  # each slice has weights of its own
         return cls(
             nodes={node["id"]: node for node in answer.lineage["nodes"]},
             parents=parents,

@@ -124,7 +124,7 @@ def _whole(plan: Plan, threads: int) -> int:
     """Bytes of the tensors that are computed whole at one time: the largest, and those that may be beside it."""
     sizes = []
     for output in plan.outputs:
-        if output.base is not None and _changes(plan, output.base):
+        if output.base is not None and (plan.stack or _changes(plan, output.base)):
             own = DTYPES[plan.base.entries[output.base].dtype].itemsize + DTYPES[output.dtype].itemsize
             sizes.append((output.elements, output.elements * (own + 4 * (len(plan.skills) + _WHOLE_ARRAYS))))
     sizes.sort(reverse=True)

@@ -12,6 +12,7 @@ import numpy as np
 from merging.added_rows import NO_GROWTH, Growth, check_averages, check_head, find_growth
 from merging.combination import Combine, Contribution, Drop
 from merging.mergekit.dtypes import result_dtype
+from merging.mergekit.stack import Stacked, stack
 from merging.methods import Arithmetic, Coefficients, Computed, Fused, Method
 from merging.recipe import Recipe
 from merging.statistics import Array, Collected, Statistics, check_fit
@@ -104,6 +105,7 @@ class Plan:
     statistics: Statistics | None = None
     task: Task | None = None
     growth: Growth = NO_GROWTH
+    stack: Mapping[str, Stacked] = field(default_factory=dict)
 
     def terms(self, name: str) -> list[tuple[SkillTerm, TensorTerm]]:
         """The skills that change one base tensor, in canonical order."""
@@ -219,6 +221,7 @@ def make_plan(
         if own is not None:
             _check_fit(delta, base.entries)
     head = deltas[recipe.head] if recipe.head else None
+    stacked = stack(recipe.slices, base.entries) if recipe.slices else {}
     growth = find_growth(recipe, base.entries, deltas)
     if head is not None:
         check_head(growth, head)
@@ -229,9 +232,10 @@ def make_plan(
         skills=_skills(recipe, deltas, foreign),
         method=recipe.definition,
         settings=TensorSettings(recipe, base.entries),
-        outputs=_outputs(recipe, base, head, deltas, growth),
+        outputs=_outputs(recipe, base, head, deltas, growth, stacked),
         head=head,
         growth=growth,
+        stack=stacked,
     )
     check_averages(plan)
     return plan
@@ -320,21 +324,27 @@ def _check_fit(delta: DeltaFile, entries: Mapping[str, TensorEntry]) -> None:
 
 
 def _outputs(
-    recipe: Recipe, base: TensorSource, head: DeltaFile | None, deltas: Mapping[str, DeltaFile], growth: Growth
+    recipe: Recipe,
+    base: TensorSource,
+    head: DeltaFile | None,
+    deltas: Mapping[str, DeltaFile],
+    growth: Growth,
+    stacked: Mapping[str, Stacked],
 ) -> tuple[OutputTensor, ...]:
-    def dtype(name: str, own: str) -> str:
+    def dtype(name: str, source: str) -> str:
+        own = base.entries[source].dtype
         if isinstance(recipe.definition.how, Arithmetic) and own in MERGEABLE:
-            return result_dtype(recipe, name, own, deltas)
+            whole = [(model.skill, source) for model in recipe.models]
+            parts = [(part.model, part.tensor) for part in stacked[name].models] if stacked else whole
+            return result_dtype(recipe, own, parts, base.entries, deltas)
         return _output_dtype(own, recipe)
 
     added = dict.fromkeys(growth.tensors, len(growth.rows))
-    outputs = [
-        _grown(
-            OutputTensor(_output_name(name, head), dtype(name, entry.dtype), entry.shape, base=name),
-            added.get(name, 0),
-        )
-        for name, entry in base.entries.items()
-    ]
+    made = {name: each.models[0].tensor for name, each in stacked.items()} or {name: name for name in base.entries}
+    outputs = []
+    for name, source in made.items():
+        own = OutputTensor(_output_name(name, head), dtype(name, source), base.entries[source].shape, base=source)
+        outputs.append(_grown(own, added.get(source, 0)))
     if head is not None:
         outputs += [
             OutputTensor(name, _output_dtype(tensor.dtype, recipe), tensor.shape, head=name)

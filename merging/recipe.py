@@ -9,6 +9,7 @@ from typing import Any
 
 from merging.adapters.settings import Extraction, read_extraction
 from merging.mergekit.lineup import check_models, order_of
+from merging.mergekit.stack import OF_THE_WHOLE, LayerSlice, SliceModel
 from merging.methods import Method, Unified
 from merging.semantics import MERGEKIT, PAPER, SEMANTICS, method_of
 from merging.settings import Setting, checked, constant, varies
@@ -67,7 +68,7 @@ class Recipe:
 
     With the semantics of mergekit the base may be one of the models, ``base_term``; and sums are in the order of the
     models: ``order`` has for each in turn its place among the terms, or behind them for the base, where that is not
-    the canonical order.
+    the canonical order. ``slices``: layers are stacked, each slice of models of its own; terms then have no weights.
     ``adapter``: the result is not the merged model but a LoRA adapter of its delta, which is then computed in fp32
     whatever ``dtype`` says, and how it is extracted.
     ``task``: of a method that keeps one vector for all skills, the skill whose model it is; None for all of them.
@@ -87,6 +88,7 @@ class Recipe:
     semantics: str = PAPER
     base_term: RecipeTerm | None = None
     order: tuple[int, ...] | None = None
+    slices: tuple[LayerSlice, ...] = ()
     task: str | None = None
     statistics: Mapping[str, str] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None
@@ -118,6 +120,8 @@ class Recipe:
             added["base_term"] = {key: value for key, value in self.base_term.to_dict().items() if key != "skill"}
         if self.order is not None:
             added["order"] = list(self.order)
+        if self.slices:
+            added["slices"] = [each.to_dict() for each in self.slices]
         if self.statistics:
             added["statistics"] = dict(self.statistics)
         added |= {"vocabulary": self.vocabulary.to_dict()} if self.vocabulary else {}
@@ -281,6 +285,50 @@ def _needing(definition: Method, terms: Sequence[RecipeTerm]) -> set[str]:
     return {term.skill for term in terms} if definition.collects(len(terms)) else set()
 
 
+def make_stacked(
+    method: str,
+    base: str,
+    slices: Sequence[LayerSlice],
+    parameters: Mapping[str, object],
+    *,
+    dtype: str | None = None,
+    files: str | None = None,
+) -> Recipe:
+    """Build a recipe with mergekit's semantics whose layers are stacked.
+
+    ``slices``: what is chosen of each, unchecked; models are digests, and the base may be one of them. ``parameters``:
+    those of the whole, as base_model. Raises UsageError.
+    """
+    definition = method_of(MERGEKIT, method)
+    if not slices:
+        raise UsageError("a stack needs at least one slice")
+    check_dtype(dtype)
+    whole = {name: value for name, value in definition.check(parameters, draws=True).items() if name in OF_THE_WHOLE}
+    checked_slices = tuple(_slice(definition, base, each, whole) for each in slices)
+    skills = sorted({model.model for each in checked_slices for model in each.models} - {base})
+    terms = tuple(RecipeTerm(skill, 1.0) for skill in skills)
+    return Recipe(method, base, terms, whole, None, dtype, files, semantics=MERGEKIT, slices=checked_slices)
+
+
+def _slice(method: Method, base: str, given: LayerSlice, whole: Mapping[str, Setting]) -> LayerSlice:
+    if isinstance(given.layers, bool) or not isinstance(given.layers, int) or given.layers < 1:
+        raise UsageError(f"a slice of {given.layers!r} layers is none")
+    shared = method.check({**whole, **given.parameters}, draws=True)
+    models = []
+    for model in given.models:
+        term = _term(method, base, model.model, Chosen(model.weight, model.parameters), shared, frozenset())
+        if isinstance(model.first, bool) or not isinstance(model.first, int) or model.first < 0:
+            raise UsageError(f"{model.model} has no layer {model.first!r}")
+        models.append(SliceModel(model.model, model.first, term.weight, term.parameters))
+    role = shared.get("base_model", "none")
+    if role == "base":
+        raise UsageError("of stacked layers base_model is none, or the first model of every slice")
+    weights = [model.weight for model in models]
+    method.check_skills(weights[1:] if role == "first" else weights)
+    own = {name: value for name, value in shared.items() if name not in OF_THE_WHOLE}
+    return LayerSlice(given.layers, tuple(models), own)
+
+
 def check_dtype(dtype: str | None) -> None:
     """Raise UsageError for an output dtype that there is not; None is the base's own."""
     if dtype is not None and dtype not in MERGEABLE:
@@ -353,6 +401,7 @@ def read_recipe(document: Any) -> Recipe:
             semantics=document["semantics"],
             base_term=_read_base_term(document),
             order=tuple(document["order"]) if "order" in document else None,
+            slices=tuple(map(_read_slice, document.get("slices", ()))),
             task=document.get("task"),
             vocabulary=read_vocabulary(document["vocabulary"]) if "vocabulary" in document else None,
             chat_template=read_template(document["chat_template"]) if "chat_template" in document else None,
@@ -373,6 +422,14 @@ def _read_term(term: Mapping[str, Any]) -> RecipeTerm:
     )
 
 
+def _read_slice(document: Any) -> LayerSlice:
+    models = tuple(
+        SliceModel(each["model"], each["first"], each["weight"], _table(each.get("parameters", {})))
+        for each in document["models"]
+    )
+    return LayerSlice(document["layers"], models, _table(document["parameters"]))
+
+
 def _read_base_term(document: Mapping[str, Any]) -> RecipeTerm | None:
     own = document.get("base_term")
     return None if own is None else _read_term(own | {"skill": document["base"]})
@@ -386,6 +443,8 @@ def _table(value: Any) -> dict[str, Any]:
 
 def _sound(recipe: Recipe) -> bool:
     """Whether ``make_recipe`` could have made it; may raise ValueError, LookupError or TypeError instead."""
+    if recipe.slices:
+        return _sound_stack(recipe)
     able = {parameter.name for parameter in recipe.definition.parameters if parameter.draws}
     chosen = {model.skill: Chosen(model.weight, model.parameters, model.base) for model in recipe.lineup}
     again = make_recipe(
@@ -406,6 +465,20 @@ def _sound(recipe: Recipe) -> bool:
     settled = replace(
         again,
         adapter=recipe.adapter,
+        vocabulary=recipe.vocabulary,
+        chat_template=recipe.chat_template,
+        generation_config=recipe.generation_config,
+    )
+    return settled == recipe and all(map(is_digest, digests)) and _sound_tokens(recipe)
+
+
+def _sound_stack(recipe: Recipe) -> bool:
+    again = make_stacked(
+        recipe.method, recipe.base, recipe.slices, recipe.parameters, dtype=recipe.dtype, files=recipe.files
+    )
+    digests = [recipe.base, *(term.skill for term in recipe.terms), *filter(None, (recipe.files,))]
+    settled = replace(
+        again,
         vocabulary=recipe.vocabulary,
         chat_template=recipe.chat_template,
         generation_config=recipe.generation_config,

@@ -43,6 +43,11 @@ def as_adapter(resolved: ResolvedMerge, extraction: Extraction) -> ResolvedMerge
             "an adapter goes onto the base as it is, whose vocabulary has other rows than this merge's",
             hint="materialize the whole model; or choose --vocabulary base (and --pad-vocabulary 1)",
         )
+    if resolved.recipe.slices:
+        raise UsageError(
+            "an adapter goes onto the base as it is, which has other layers than this stack",
+            hint="materialize the whole model",
+        )
     return replace(resolved, recipe=replace(resolved.recipe, adapter=extraction), merge=None)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from merging.mergekit import mergekit_method
 from merging.mergekit.config import Config, ModelName, read_config
-from merging.mergekit.translation import translated
+from merging.mergekit.translation import is_stack, stacked, translated
+from merging.methods import Method
 from merging.recipe_file import load_document
 from merging.semantics import MERGEKIT, method_of
 from registry.merges import Choices
@@ -20,6 +21,7 @@ from registry.records.contents import load_deltas
 from registry.records.database import reading
 from registry.records.lookup import versions_by_id
 from registry.records.tables import ModelVersion
+from registry.stacking import Stack, layer_count
 from registry.vocabulary import Asked
 from storage.checkpoints.adapter import is_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from registry.store import Store
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
-_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _WHOLE = ("exact", "lora")
 """Encodings from which a fine-tune is rebuilt to the bit."""
 
@@ -48,34 +49,88 @@ class _Known:
     base: ModelVersion
 
 
-def import_config(
-    store: Store, path: Path, choices: Choices, *, register: bool, progress: Progress
-) -> tuple[str, Choices, list[str]]:
-    """The expression and the choices that mean what a configuration of mergekit says, and what was registered for it.
+@dataclass(frozen=True)
+class Imported:
+    """What a configuration means over a store: an expression, or layers that are stacked; the choices beside it; and
+    notes on what was registered.
+    """
+
+    choices: Choices
+    notes: list[str]
+    expression: str
+    stack: Stack | None = None
+
+
+def import_config(store: Store, path: Path, choices: Choices, *, register: bool, progress: Progress) -> Imported:
+    """Read a configuration of mergekit, and find or register its models.
 
     Choices that are given count before the configuration's. Raises UsageError naming what has no equivalent, NotFound
     naming models that are not registered.
     """
-    config = read_config(load_document(path), str(path))
-    folders = {model: _folder(store, model, path.parent) for model in config.models}
-    known, notes = _find(store, config, folders, register=register, progress=progress)
-    base = _common_base(known, str(path))
-    names = {model: _reference(found, base) for model, found in known.items()}
+    config, where = read_config(load_document(path), str(path)), str(path)
     semantics = choices.semantics or MERGEKIT
-    translation = translated(config, mergekit_method(config.method), base.reference, names, _layers(folders), str(path))
-    parameters: dict[str, Any] = dict(translation.parameters)
-    if semantics != MERGEKIT:
-        method_of(semantics, config.method)
-        parameters.pop("compute_dtype", None)
+    method = mergekit_method(config.method)
+    folders = {model: _folder(store, model, path.parent) for model in config.models}
+    layers = _layers(folders)
+    _check(config, method, layers, replace(choices, semantics=semantics), where)
+    known, notes = _find(store, config, folders, register=register, progress=progress)
+    base = _common_base(known, where)
+    names = {model: _reference(found, base) for model, found in known.items()}
     said = Choices(
         method=config.method,
-        parameters={**parameters, **(choices.parameters or {})},
+        parameters=choices.parameters,
         head=choices.head,
         dtype=choices.dtype or config.out_dtype,
         semantics=semantics,
-        vocabulary=choices.vocabulary.over(_tokens(config, names, base, folders, str(path))),
+        vocabulary=choices.vocabulary.over(_tokens(config, names, base, folders)),
     )
-    return translation.expression, replace(said, method=choices.method or config.method), notes
+    if is_stack(config, layers):
+        digests = {model: found.version.digest for model, found in known.items()}
+        slices, whole = stacked(config, method, digests, where)
+        skills = tuple(found.version for found in known.values() if found.version.kind == "skill")
+        return Imported(said, notes, _told(config, names), Stack(base, skills, slices, whole))
+    translation = translated(config, method, base.reference, names, where)
+    parameters: dict[str, Any] = dict(translation.parameters)
+    if semantics != MERGEKIT:
+        parameters.pop("compute_dtype", None)
+    return Imported(
+        replace(said, parameters={**parameters, **(choices.parameters or {})}), notes, translation.expression
+    )
+
+
+def _check(config: Config, method: Method, layers: int | None, choices: Choices, where: str) -> None:
+    """Refuse what has no equivalent, before anything is registered."""
+    names = {model: str(model) for model in config.models}
+    if is_stack(config, layers):
+        _check_stack(config, layers, choices, where)
+        stacked(config, method, names, where)
+    else:
+        method_of(choices.semantics or MERGEKIT, config.method)
+        translated(config, method, "", names, where)
+    if config.tokenizer is not None and config.tokenizer.tokens:
+        raise UsageError(
+            f"{where}: tokenizer.tokens has rules for single tokens ({listed(sorted(config.tokenizer.tokens), 3)}), "
+            "which have no equivalent here",
+            hint="leave them out: --vocabulary says what becomes of added tokens (docs/vocabulary.md)",
+        )
+    if config.chat_template not in (None, "auto"):
+        raise UsageError(
+            f"{where}: chat_template is neither auto nor taken from a model",
+            hint="leave it out, and choose one with --chat-template base|SKILL|FILE.jinja",
+        )
+
+
+def _check_stack(config: Config, layers: int | None, choices: Choices, where: str) -> None:
+    for source in (source for each in config.slices for source in each.sources):
+        if layers is not None and (source.last or 0) > layers:
+            raise UsageError(
+                f"{where}: layer_range [{source.first}, {source.last}] of {source.model}: it has {layers} layers",
+                hint="the second number is the end, one more than the last layer",
+            )
+    if choices.semantics != MERGEKIT:
+        raise UsageError(f"{where}: layers are stacked with --semantics mergekit only")
+    if choices.head is not None or choices.parameters:
+        raise UsageError(f"{where}: a stack of layers takes neither --head nor --param: the file says it all")
 
 
 def _folder(store: Store, model: ModelName, beside: Path) -> Path:
@@ -88,13 +143,24 @@ def _folder(store: Store, model: ModelName, beside: Path) -> Path:
     return store.locate(f"hf:{place}@{revision}" if revision else f"hf:{place}")[0]
 
 
+def _told(config: Config, names: Mapping[ModelName, str]) -> str:
+    """A stack in words."""
+    parts = (
+        " with ".join(
+            f"layers {source.first} to {(source.last or 1) - 1} of {names[source.model]}" for source in each.sources
+        )
+        for each in config.slices
+    )
+    return "; ".join(parts)
+
+
 def _layers(folders: Mapping[ModelName, Path]) -> int | None:
     """How many layers the models have, as their configurations say."""
     for folder in folders.values():
         config = read_config_file(folder) if folder.is_dir() and not is_adapter(folder) else None
-        for key in _LAYERS if config is not None else ():
-            if isinstance(config, dict) and isinstance(config.get(key), int):
-                return int(config[key])
+        found = layer_count(config) if config is not None else None
+        if found is not None:
+            return found
     return None
 
 
@@ -198,41 +264,21 @@ def _name_for(store: Store, folder: Path, kind: str) -> str:
 
 
 def _tokens(
-    config: Config,
-    names: Mapping[ModelName, str],
-    base: ModelVersion,
-    folders: Mapping[ModelName, Path],
-    where: str,
+    config: Config, names: Mapping[ModelName, str], base: ModelVersion, folders: Mapping[ModelName, Path]
 ) -> Asked:
-    """Whose tokens the result has. Raises UsageError for rules of single tokens, which have no equivalent."""
-    said = config.tokenizer
-    if said is not None and said.tokens:
-        raise UsageError(
-            f"{where}: tokenizer.tokens has rules for single tokens ({listed(sorted(said.tokens), 3)}), which have no "
-            "equivalent here",
-            hint="leave them out: --vocabulary says what becomes of added tokens (docs/vocabulary.md)",
-        )
-    source = None
+    """Whose tokens the result has."""
+    said, source = config.tokenizer, None
     if said is not None:
         source = said.source if isinstance(said.source, str) else names[said.source]
         source = "base" if source == base.reference else source
-    return Asked(source, said.pad if said else None, _template(config, names, base, folders, where))
+    return Asked(source, said.pad if said else None, _template(config, names, base, folders))
 
 
 def _template(
-    config: Config,
-    names: Mapping[ModelName, str],
-    base: ModelVersion,
-    folders: Mapping[ModelName, Path],
-    where: str,
+    config: Config, names: Mapping[ModelName, str], base: ModelVersion, folders: Mapping[ModelName, Path]
 ) -> str | None:
     if config.chat_template is None:
         return None
-    if config.chat_template != "auto":
-        raise UsageError(
-            f"{where}: chat_template is neither auto nor taken from a model",
-            hint="leave it out, and choose one with --chat-template base|SKILL|FILE.jinja",
-        )
     found = {model: text for model, folder in folders.items() if (text := _own_template(folder)) is not None}
     if not found:
         return None

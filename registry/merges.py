@@ -83,6 +83,12 @@ class ResolvedMerge:
         return next((skill for skill in self.skills if skill.digest == self.recipe.task), None)
 
     @property
+    def weights(self) -> Mapping[str, Setting | None]:
+        """The weight of each skill, by digest: None of layers that are stacked, where each slice has its own."""
+        recipe = self.recipe
+        return {term.skill: None if recipe.slices else term.weight for term in recipe.terms}
+
+    @property
     def inputs(self) -> tuple[ModelVersion, ...]:
         """Every version that is read, each once."""
         found = {version.id: version for version in (self.base, *self.others, *self.deltas)}
@@ -166,7 +172,7 @@ def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
 
 def record(session: Session, resolved: ResolvedMerge, *, actor: str) -> None:
     """Make sure that the recipe and its inputs are on record."""
-    weights = {term.skill: term.weight for term in resolved.recipe.terms}
+    weights = resolved.weights
     rows = [InputRow(each.id, "base") for each in (resolved.base, *resolved.others)]
     rows += [InputRow(skill.id, "skill", _number(weights[skill.digest])) for skill in resolved.skills]
     rows += [InputRow(resolved.head.id, "head")] if resolved.head else []
@@ -247,6 +253,11 @@ def _resolved(
 def _vary(session: Session, home: Home, stored: ResolvedMerge, choices: Choices) -> ResolvedMerge:
     """A named merge with some choices made otherwise: another recipe, which is not that merge any more."""
     recipe = stored.recipe
+    if recipe.slices:
+        raise UsageError(
+            f"{stored.expression!r} stacks layers, and is materialized as it is",
+            hint="change the configuration that it was imported from, and import it again",
+        )
     semantics = choices.semantics or recipe.semantics
     if semantics == MERGEKIT and recipe.semantics != MERGEKIT and len(recipe.terms) > 1:
         raise UsageError(
@@ -307,6 +318,6 @@ def output_dtype(dtype: str | None) -> str | None:
     return names.get(dtype.upper(), dtype.upper()) if dtype else None
 
 
-def _number(weight: Setting) -> float | None:
+def _number(weight: Setting | None) -> float | None:
     """A weight as its column has it: none where it differs from tensor to tensor, which the recipe tells."""
-    return None if varies(weight) else float(constant(weight))
+    return None if weight is None or varies(weight) else float(constant(weight))

@@ -22,6 +22,7 @@ from registry.opening import place
 from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
+from registry.stacking import set_layers
 from registry.token_sources import language_part
 from registry.tokenizers import adapt_tokenizer, vocabulary_lines
 from storage.blobs import hash_file
@@ -104,7 +105,7 @@ def _check_copy(path: Path, file: FileRow) -> None:
 def _adapt_config(path: Path, sources: Sources, rows: int | None) -> None:
     recipe = sources.resolved.recipe
     head = sources.manifests[recipe.head].config if recipe.head else None
-    if head is None and recipe.dtype is None and recipe.vocabulary is None:
+    if head is None and recipe.dtype is None and recipe.vocabulary is None and not recipe.slices:
         return
     try:
         own = json.loads(path.read_bytes())
@@ -119,6 +120,8 @@ def _adapt_config(path: Path, sources: Sources, rows: int | None) -> None:
         language_part(config)["vocab_size"] = size
     if recipe.vocabulary is not None:
         language_part(config).update(recipe.vocabulary.ids)
+    if recipe.slices:
+        set_layers(config, recipe.slices)
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
@@ -174,8 +177,8 @@ def manifest_digest(document: Mapping[str, Any]) -> str:
     return json_digest({key: value for key, value in document.items() if key != "digest"})
 
 
-def _weighted(resolved: ResolvedMerge) -> list[tuple[ModelVersion, Setting]]:
-    return [(skill, term.weight) for skill, term in zip(resolved.skills, resolved.recipe.terms, strict=True)]
+def _weighted(resolved: ResolvedMerge) -> list[tuple[ModelVersion, Setting | None]]:
+    return [(skill, resolved.weights[skill.digest]) for skill in resolved.skills]
 
 
 def _version(version: ModelVersion) -> dict[str, Any]:
@@ -193,7 +196,7 @@ def _public(source: str | None) -> str | None:
     return source if source and source.startswith("hf:") else None
 
 
-def _skill(sources: Sources, skill: ModelVersion, weight: Setting) -> dict[str, Any]:
+def _skill(sources: Sources, skill: ModelVersion, weight: Setting | None) -> dict[str, Any]:
     delta, content = sources.deltas[skill.digest], sources.manifests[skill.digest]
     reasons: dict[str, list[str]] = {}
     for name, tensor in content.tensors.items():
@@ -277,9 +280,10 @@ def _card_body(
     for skill in document["skills"]:
         rate = "" if skill["drop_rate"] is None else f"{skill['drop_rate']:.4g}"
         seed = "" if skill["seed"] is None else skill["seed"]
+        weight = "by slice" if skill["weight"] is None else spelled(skill["weight"])
         density = "" if skill["density"] is None else f", density {skill['density']:g}"
         lines.append(
-            f"| skill `{skill['name']}@{skill['version']}` | {spelled(skill['weight'])} | {skill['encoding']}{density} "
+            f"| skill `{skill['name']}@{skill['version']}` | {weight} | {skill['encoding']}{density} "
             f"| {rate} | {seed} | {skill['licence'] or 'not stated'} | `{skill['digest']}` |"
         )
     lines += ["", f"- recipe digest: `{document['recipe_digest']}`", f"- output digest: `{document['output_digest']}`"]

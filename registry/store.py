@@ -216,18 +216,19 @@ class Store:
         Its models are found in the store by their content; with ``register`` those that are missing are registered, the
         fine-tunes losslessly. What has no equivalent is refused by name: docs/mergekit.md.
         """
-        from registry import importing, merges
+        from registry import importing, merges, stacking
         from registry.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         given = merges.Choices(None, parameters, head, dtype, semantics, vocabulary=beside)
-        expression, choices, notes = importing.import_config(
-            self, Path(config), given, register=register, progress=progress or Silent()
-        )
+        found = importing.import_config(self, Path(config), given, register=register, progress=progress or Silent())
         with writing(self.engine) as session:
-            resolved = merges.resolve_expression(session, self.home, expression, choices)
+            if found.stack is not None:
+                resolved = stacking.resolve_stack(session, self.home, found.stack, found.choices, found.expression)
+            else:
+                resolved = merges.resolve_expression(session, self.home, found.expression, found.choices)
             merged = merges.record_merge(session, name, resolved, actor=self.actor)
-        return replace(merged, notes=[*notes, *merged.notes])
+        return replace(merged, notes=[*found.notes, *merged.notes])
 
     def materialize(
         self,

@@ -49,7 +49,7 @@ class Survey:
     others: tuple[ModelVersion, ...] = ()
     skills: tuple[ModelVersion, ...] = ()
     head: ModelVersion | None = None
-    weights: Mapping[str, Setting] = field(default_factory=dict)
+    weights: Mapping[str, Setting | None] = field(default_factory=dict)
     complete: bool = True
 
 
@@ -77,7 +77,7 @@ def _of_resolved(resolved: ResolvedMerge) -> Survey:
         resolved.others,
         resolved.skills,
         resolved.head,
-        {term.skill: term.weight for term in resolved.recipe.terms},
+        resolved.weights,
     )
 
 
@@ -156,7 +156,7 @@ def _survey_method(
                 method.check_each({name: value}, version.digest, draws=version.digest not in sparse)
     if found.complete:
         with problems.noted():
-            method.check_skills(list(found.weights.values()))
+            method.check_skills([weight for weight in found.weights.values() if weight is not None])
 
 
 def _each_once(versions: Sequence[ModelVersion | None]) -> list[ModelVersion]:

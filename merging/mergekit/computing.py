@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from blake3 import blake3
 
 from merging.mergekit.dtypes import role_of_base, working_dtype
 from merging.mergekit.models import Model, Models
+from merging.mergekit.stack import StackedModel
 from merging.mergekit.threads import one_thread
 from merging.methods.method import Arithmetic
+from merging.methods.parameters import ParameterValue
 from merging.numba_engine import values
 from merging.tensors import host_bytes, import_torch, torch_dtype
+from storage.checkpoints.inputs import check_digest
 from storage.encodings.chunks import KeptChunk, rebuild
 from storage.encodings.frames import chunk_count, chunk_span
 from storage.encodings.numeric import Bits, as_bits, as_bytes, narrow, widen
@@ -23,8 +28,6 @@ if TYPE_CHECKING:
     from merging.chunk import Origin
     from merging.plan import Plan, SkillTerm
     from storage.deltas.delta import TensorTerm
-
-    Found = tuple[SkillTerm, TensorTerm]
 
 
 def merged_tensor(plan: Plan, how: Arithmetic, origin: Origin, base: Bits) -> Bits:
@@ -41,43 +44,64 @@ def merged_tensor(plan: Plan, how: Arithmetic, origin: Origin, base: Bits) -> Bi
 
 def _models(plan: Plan, how: Arithmetic, origin: Origin, base: Bits) -> Models:
     """The models in the recipe's order, converted to one dtype."""
-    recipe, own = plan.recipe, _tensor(base, origin.dtype, origin.output.own_shape)
-    terms = {skill.place: (skill, term) for skill, term in origin.terms}
-    name = origin.output.base or ""
-    local = plan.settings.of(name)
-    found = [(place, _rebuilt(plan, terms.get(place), origin, base, own)) for place in recipe.places]
+    recipe, name = plan.recipe, origin.output.base or ""
+    parts, shared = _lineup(plan, origin)
+    found = [_rebuilt(plan, part, origin, base) for part in parts]
     role = role_of_base(recipe)
-    inputs = [dtype for _, (_, dtype) in found] + ([origin.dtype] if role == "base" else [])
+    inputs = [dtype for _, dtype, _ in found] + ([origin.dtype] if role == "base" else [])
     dtype = torch_dtype(working_dtype(recipe, inputs))
     others = tuple(
-        Model(tensor.to(dtype), local.weights[place], local.each[place], _key(plan, terms.get(place), name))
-        for place, (tensor, _) in found
+        Model(tensor.to(dtype), part.weight, part.parameters, key)
+        for part, (tensor, _, key) in zip(parts, found, strict=True)
     )
     if role == "first":
-        return Models(others[0].tensor, others[1:], local.parameters, name)
-    return Models(own.to(dtype) if role == "base" else None, others, local.parameters, name)
+        return Models(others[0].tensor, others[1:], shared, name)
+    own = _tensor(base, origin.dtype, origin.output.own_shape).to(dtype) if role == "base" else None
+    return Models(own, others, shared, name)
 
 
-def _key(plan: Plan, found: Found | None, name: str) -> int:
-    seed = int(plan.settings.of(name).parameters.get("seed", 0))
-    return found[1].key(seed) if found is not None else mask_key(seed, plan.base_digests[name], name)
+def _lineup(plan: Plan, origin: Origin) -> tuple[Sequence[StackedModel], Mapping[str, ParameterValue]]:
+    """The models in their order, with what holds for this tensor; and the parameters that all share."""
+    recipe, name = plan.recipe, origin.output.base or ""
+    if plan.stack:
+        stacked = plan.stack[origin.output.name]
+        return stacked.models, stacked.parameters
+    local = plan.settings.of(name)
+    return [
+        StackedModel(recipe.models[place].skill, name, local.weights[place], local.each[place])
+        for place in recipe.places
+    ], local.parameters
 
 
-def _rebuilt(plan: Plan, found: Found | None, origin: Origin, base: Bits, own: Tensor) -> tuple[Tensor, str]:
-    """A model's tensor and its dtype; the base's own for the base, and where a skill changes nothing."""
-    if found is None:
-        return own, origin.dtype
-    skill, term = found
-    dtype, name = term.tensor.fine_tuned_dtype, origin.output.base or ""
+def _rebuilt(plan: Plan, part: StackedModel, origin: Origin, base: Bits) -> tuple[Tensor, str, int]:
+    """A model's tensor, its dtype, and the key of its masks; the base's own where the model does not change it."""
+    if part.tensor != origin.output.base:
+        base = _read(plan, part.tensor)
+    own, shape = plan.base.entries[part.tensor].dtype, origin.output.own_shape
+    skill = next((skill for skill in plan.skills if skill.digest == part.model), None)
+    term = skill.delta.term(part.tensor) if skill is not None else None
+    seed = int(part.parameters.get("seed", 0))
+    if skill is None or term is None:
+        return _tensor(base, own, shape), own, mask_key(seed, plan.base_digests[part.tensor], part.tensor)
+    dtype = term.tensor.fine_tuned_dtype
     out: Bits | None = None
     for index in range(chunk_count(base.size)):
         start, count = chunk_span(index, base.size)
-        bits = _chunk(plan, skill, term, base[start : start + count], dtype, index, name)
+        bits = _chunk(plan, skill, term, base[start : start + count], dtype, index, part.tensor)
         if out is None:
             out = np.empty(base.size, bits.dtype)
         out[start : start + count] = bits
     assert out is not None  # an empty tensor has no pieces
-    return _tensor(out, dtype, origin.output.own_shape), dtype
+    return _tensor(out, dtype, shape), dtype, term.key(seed)
+
+
+def _read(plan: Plan, name: str) -> Bits:
+    """A whole tensor of the base, its digest checked."""
+    entry = plan.base.entries[name]
+    raw = bytearray(entry.nbytes)
+    plan.base.read_into(name, 0, memoryview(raw))
+    check_digest(f"tensor {name!r}", "blake3:" + blake3(raw).hexdigest(), plan.base_digests[name])
+    return as_bits(memoryview(raw), entry.dtype)
 
 
 def _chunk(plan: Plan, skill: SkillTerm, term: TensorTerm, base: Bits, dtype: str, index: int, name: str) -> Bits:

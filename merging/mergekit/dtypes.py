@@ -9,7 +9,10 @@ from merging.methods.method import Arithmetic
 
 if TYPE_CHECKING:
     from merging.recipe import Recipe
+    from storage.checkpoints.tensors import TensorEntry
     from storage.deltas.delta import DeltaFile
+
+    Deltas = Mapping[str, DeltaFile]
 
 
 def role_of_base(recipe: Recipe) -> str:
@@ -26,18 +29,23 @@ def working_dtype(recipe: Recipe, inputs: Iterable[str]) -> str:
     return asked if asked != "inputs" else found.pop() if len(found) == 1 else "F32"
 
 
-def result_dtype(recipe: Recipe, name: str, own: str, deltas: Mapping[str, DeltaFile]) -> str:
-    """The dtype of one tensor of the result, whose dtype in the base is ``own``."""
+def result_dtype(
+    recipe: Recipe, own: str, parts: Iterable[tuple[str, str]], base: Mapping[str, TensorEntry], deltas: Deltas
+) -> str:
+    """The dtype of one tensor of the result, whose dtype in the base is ``own``.
+
+    ``parts``: each model with its tensor that takes part; ``base``: the base's tensors.
+    """
     how = recipe.definition.how
     if recipe.dtype is not None:
         return recipe.dtype
     if isinstance(how, Arithmetic) and how.widens:
         return "F32"
-    models = (model.skill for model in recipe.models)
-    inputs = [_fine_tuned(deltas[model], name, own) if model in deltas else own for model in models]
+    inputs = [_dtype(deltas.get(model), name, base[name].dtype) for model, name in parts]
     return working_dtype(recipe, [*inputs, *([own] if role_of_base(recipe) == "base" else [])])
 
 
-def _fine_tuned(delta: DeltaFile, name: str, own: str) -> str:
-    tensor = delta.manifest.tensors[delta.resolve(name)]
-    return tensor.fine_tuned_dtype if tensor.form in ("kept", "lora") else own
+def _dtype(delta: DeltaFile | None, name: str, own: str) -> str:
+    """A model's dtype of a tensor; without a delta it is the base."""
+    tensor = delta.manifest.tensors[delta.resolve(name)] if delta is not None else None
+    return tensor.fine_tuned_dtype if tensor is not None and tensor.form in ("kept", "lora") else own

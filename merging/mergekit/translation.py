@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from merging.mergekit.config import Config, ModelName, Slice, Source
+from merging.mergekit.stack import LayerSlice, SliceModel
 from merging.methods.method import Arithmetic, Method
 from merging.methods.parameters import Parameter
 from merging.setting_text import spelled, spelled_pairs
@@ -24,14 +25,11 @@ class Translation:
     parameters: dict[str, Any]
 
 
-def translated(
-    config: Config, method: Method, base: str, names: Mapping[ModelName, str], layers: int | None, where: str
-) -> Translation:
-    """The configuration over registered models: ``base``, the reference that all are fine-tunes of, and theirs.
-
-    ``layers``: how many the models have, None where that is not known. Raises UsageError naming what has no equivalent.
+def translated(config: Config, method: Method, base: str, names: Mapping[ModelName, str], where: str) -> Translation:
+    """A configuration of whole models over registered ones: ``base``, the reference that all are fine-tunes of, and
+    theirs. Raises UsageError naming what has no equivalent.
     """
-    part = _only_slice(config, layers, where)
+    part = config.slices[0]
     _refuse_unknown(config, method, where)
     own, shared = _split(method)
     role, sources = _line_up(part, method, base, names, where)
@@ -48,14 +46,63 @@ def translated(
     return Translation(base + terms, parameters)
 
 
-def _only_slice(config: Config, layers: int | None, where: str) -> Slice:
+def is_stack(config: Config, layers: int | None) -> bool:
+    """Whether layers are stacked or shifted, and it is not whole models that are merged."""
     spans = {(source.first, source.last) for each in config.slices for source in each.sources}
-    if len(config.slices) == 1 and spans <= {(None, None), (0, layers)}:
-        return config.slices[0]
-    raise UsageError(
-        f"{where}: slices that stack or shift layers have no equivalent here",
-        hint="merge whole models; a slice of all layers of every model can be imported",
-    )
+    return len(config.slices) != 1 or not spans <= {(None, None), (0, layers)}
+
+
+def stacked(
+    config: Config, method: Method, digests: Mapping[ModelName, str], where: str
+) -> tuple[tuple[LayerSlice, ...], dict[str, Any]]:
+    """The slices of a configuration over registered models, by their digests; and the parameters of the whole.
+
+    Raises UsageError naming what has no equivalent.
+    """
+    _refuse_unknown(config, method, where)
+    own, shared = _split(method)
+    how = method.how
+    assert isinstance(how, Arithmetic)
+    roles = {"none" if part.base is None else "first" for part in config.slices} if how.base != "ignored" else {None}
+    if len(roles) > 1 or (how.base == "required" and roles == {"none"}):
+        raise UsageError(f"{where}: every slice needs a base_model for merge_method {method.name}")
+    role = roles.pop()
+    whole = {"base_model": role} if role is not None else {}
+    if config.dtype is not None:
+        whole["compute_dtype"] = config.dtype
+    slices = tuple(_layer_slice(part, method, own, shared, role, digests, where) for part in config.slices)
+    taken = config.slices[-1].sources[: len(config.slices[0].sources)]
+    if role == "first" and config.slices[-1].base not in [source.model for source in taken]:
+        raise UsageError(
+            f"{where}: of the last slice mergekit merges what stands behind the layers, but of no more models than "
+            f"the first slice has, and base_model {config.slices[-1].base} is not among these",
+            hint="write it first in the last slice",
+        )
+    return slices, whole
+
+
+def _layer_slice(
+    part: Slice,
+    method: Method,
+    own: list[Parameter],
+    shared: list[Parameter],
+    role: str | None,
+    digests: Mapping[ModelName, str],
+    where: str,
+) -> LayerSlice:
+    named = [source.model for source in part.sources]
+    if twice := next((model for model in named if named.count(model) > 1), None):
+        raise UsageError(f"{where}: {twice} stands twice in one slice", hint="give each its own slice, or its own copy")
+    sources = sorted(part.sources, key=lambda source: role == "first" and source.model != part.base)
+    if role == "first" and sources[0].model != part.base:
+        raise UsageError(f"{where}: base_model {part.base} must be one of the sources of every slice, with its layers")
+    models = []
+    for source in sources:
+        weight, alone = _own(source, method, own, part, where)
+        models.append(SliceModel(digests[source.model], source.first or 0, weight, alone))
+    settings = {each.name: _setting(part, each, None, where) for each in (*own, *shared)}
+    said = {name: value for name, value in settings.items() if value is not None}
+    return LayerSlice((sources[0].last or 0) - (sources[0].first or 0), tuple(models), said)
 
 
 def _refuse_unknown(config: Config, method: Method, where: str) -> None:
@@ -97,19 +144,24 @@ def _line_up(
 def _term(
     source: Source, names: Mapping[ModelName, str], method: Method, own: list[Parameter], part: Slice, where: str
 ) -> str:
-    """A model with its operator. mergekit's base_model has neither weight nor parameters."""
-    weight: Setting = 1.0
-    alone: dict[str, Setting] = {}
-    if source.model != part.base or not _has_part(method):
-        if method.weighted:
-            found = part.setting(_WEIGHT, source)
-            weight = 1.0 if found is None else checked(found, _number, f"{where}: weight of {source.model}")
-        said = [parameter for parameter in own if parameter.name in source.parameters]
-        settings = {parameter.name: _setting(part, parameter, source, where) for parameter in said}
-        alone = {name: value for name, value in settings.items() if value is not None}
+    """A model with its operator."""
+    weight, alone = _own(source, method, own, part, where)
     negative = isinstance(weight, float) and weight < 0
     written = spelled(-weight if negative else weight)  # type: ignore[operator]  # only a number is negative
     return f" {'-' if negative else '+'} {written}*{names[source.model]}{spelled_pairs(alone) if alone else ''}"
+
+
+def _own(
+    source: Source, method: Method, own: list[Parameter], part: Slice, where: str
+) -> tuple[Setting, dict[str, Setting]]:
+    """A model's weight, and parameters of its own. mergekit's base_model has neither."""
+    if source.model == part.base and _has_part(method):
+        return 1.0, {}
+    found = part.setting(_WEIGHT, source) if method.weighted else None
+    weight: Setting = 1.0 if found is None else checked(found, _number, f"{where}: weight of {source.model}")
+    said = [parameter for parameter in own if parameter.name in source.parameters]
+    settings = {parameter.name: _setting(part, parameter, source, where) for parameter in said}
+    return weight, {name: value for name, value in settings.items() if value is not None}
 
 
 def _has_part(method: Method) -> bool:

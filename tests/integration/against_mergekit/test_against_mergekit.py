@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 import mergestore
 from storage.errors import InputRefused, UsageError
@@ -19,6 +20,7 @@ from tests.integration.against_mergekit.cases import (
     REFUSED,
     SAMPLED,
 )
+from tests.integration.against_mergekit.stacks import STACKED
 from tests.integration.against_mergekit.worlds import HUGE, SMALL, WIDE, World, load, raw
 
 CASES = DETERMINISTIC | DRAWN
@@ -36,7 +38,7 @@ def worlds(surroundings, tmp_path_factory):
     """All worlds, and all merges of mergekit in one process: it takes long to start."""
     folder = tmp_path_factory.mktemp("worlds")
     mixed = {BASE: torch.bfloat16, "ft0": torch.float32, "ft1": torch.float16, "ft2": torch.bfloat16}
-    found = {name: World(folder / name, _models(dtype), SMALL, CASES) for name, dtype in DTYPES.items()}
+    found = {name: World(folder / name, _models(dtype), SMALL, CASES | STACKED) for name, dtype in DTYPES.items()}
     found |= {
         "wide bfloat16": World(folder / "wide16", _models(torch.bfloat16, 3), WIDE, LONG_SUMS, threads=1),
         "wide float32": World(folder / "wide32", _models(torch.float32, 3), WIDE, LONG_SUMS, threads=1),
@@ -92,6 +94,41 @@ def test_its_own_configuration_gives_its_own_tensors(worlds, stores, tmp_path, c
     ours, theirs = store.load(f"imported@{merged.version}"), world.made(case)
     assert ours.keys() == theirs.keys()
     assert all(raw(ours[name]) == raw(tensor) for name, tensor in theirs.items())
+
+
+@pytest.mark.parametrize("case", STACKED)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_stacked_layers_are_those_of_mergekit(worlds, stores, tmp_path, dtype, case):
+    world, store = worlds[dtype], stores[dtype]
+    assert world.failed[case] is None
+    ours, theirs = store.load(_stacked(world, store, tmp_path, case)), world.made(case)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        assert (ours[name].dtype, ours[name].shape) == (tensor.dtype, tensor.shape), name
+        assert raw(ours[name]) == raw(tensor), f"{name}: {(ours[name] != tensor).sum()} of {tensor.numel()} differ"
+
+
+def _stacked(world, store, folder, case):
+    """The reference of a stack, imported from mergekit's configuration."""
+    file = folder / "config.yml"
+    file.write_text(yaml.safe_dump(world.cases[case].config({name: str(world.path(name)) for name in world.dtypes})))
+    return f"stacked@{store.merge_from_mergekit('stacked', file).version}"
+
+
+@pytest.mark.parametrize("case", ["overlapping, of five layers", "fewer layers", "slerp by depth"])
+def test_a_published_stack_is_loaded_by_transformers_and_has_as_many_layers(worlds, stores, tmp_path, case):
+    world, store = worlds["bfloat16"], stores["bfloat16"]
+    name = _stacked(world, store, tmp_path, case)
+    store.materialize(name, output=tmp_path / "out", wait=False)
+    theirs = world.made(case)
+    model, told = AutoModelForCausalLM.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(told[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert model.config.num_hidden_layers == len({key.split(".")[2] for key in theirs if ".layers." in key})
+    held = model.state_dict()
+    assert all(raw(held[key].to(tensor.dtype)) == raw(tensor) for key, tensor in theirs.items())
+    with store.resident(BASE, [key for key in world.dtypes if key != BASE]) as resident:
+        ours = resident.load(name)
+    assert {key: raw(tensor) for key, tensor in ours.items()} == {key: raw(tensor) for key, tensor in theirs.items()}
 
 
 @pytest.mark.parametrize("case", LONG_SUMS)

@@ -1,10 +1,14 @@
 """`merge --from-mergekit`: models found by content or registered, choices kept, what cannot be imported named."""
 
+import json
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
+
+from tests.integration.command_line.models import save
 
 
 @pytest.fixture
@@ -93,10 +97,6 @@ def test_a_fine_tune_that_was_stored_in_part_is_not_taken_for_it(filled, write):
         ({"parameters": {"densty": 0.5}}, "parameter 'densty' has no meaning for merge_method ties"),
         ({"chat_template": "chatml"}, "chat_template is neither auto nor taken from a model"),
         ({"tokenizer": {"source": "base", "tokens": {"<s>": {"source": "math"}}}}, "rules for single tokens"),
-        (
-            {"models": None, "slices": [{"sources": [{"model": "math", "layer_range": [1, 2]}]}]},
-            "stack or shift layers",
-        ),
         ({"models": [{"model": "math", "parameters": {"normalize": False}}]}, "normalize stands beside one model"),
         ({"models": [{"model": "math", "parameters": {"weight": [{"filter": "q", "value": 1}]}}]}, "no filter fits"),
         ({"models": [{"model": "math", "parameters": {"weight": "much"}}]}, "no weight"),
@@ -109,6 +109,94 @@ def test_what_cannot_be_imported_is_named(fresh, write, said, message):
     for name in ("math", "code"):
         fresh.json("register", "skill", name, config.parent / name, "--base", "base", "--encoding", "exact")
     assert message in fresh.refused(2, "merge", "m", "--from-mergekit", config)["message"]
+
+
+@pytest.fixture
+def deep(write, tmp_path):
+    """As ``write``; the models have two layers, and a configuration that says so."""
+    random = np.random.default_rng(7)
+    shapes = {"model.embed_tokens.weight": (40, 8), "model.norm.weight": (8,), "lm_head.weight": (40, 8)}
+    shapes |= {f"model.layers.{number}.mlp.up_proj.weight": (16, 8) for number in (0, 1)}
+    for name in ("base", "math", "code"):
+        shutil.rmtree(tmp_path / name)
+        save(tmp_path / name, {key: random.normal(0, 0.1, shape).astype(np.float32) for key, shape in shapes.items()})
+        config = {"model_type": "llama", "num_hidden_layers": 2, "layer_types": ["full", "sliding"], "vocab_size": 40}
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    return write
+
+
+STACK = {
+    "merge_method": "passthrough",
+    "slices": [
+        {"sources": [{"model": "math", "layer_range": [0, 2]}]},
+        {"sources": [{"model": "code", "layer_range": [1, 2], "parameters": {"scale": 0.5}}]},
+    ],
+}
+
+
+def test_a_stack_of_layers_is_published_shown_audited_and_rebuilt(fresh, deep, tmp_path):
+    made = fresh.json("merge", "deep", "--from-mergekit", deep(base_model="base", **STACK), "--register")
+    assert [part["layers"] for part in made["recipe"]["slices"]] == [2, 1]
+    out = tmp_path / "out"
+    fresh.json("materialize", "deep", "--output", out, "--no-wait")
+    ours, math, code = (
+        load_file(folder / "model.safetensors") for folder in (out, tmp_path / "math", tmp_path / "code")
+    )
+    assert ours.keys() == {*math, "model.layers.2.mlp.up_proj.weight"}
+    assert all((ours[name] == math[name]).all() for name in math if "norm" not in name and "lm_head" not in name)
+    assert (ours["model.layers.2.mlp.up_proj.weight"] == code["model.layers.1.mlp.up_proj.weight"] / 2).all()
+    assert (ours["lm_head.weight"] == code["lm_head.weight"] / 2).all()
+    config = json.loads((out / "config.json").read_text())
+    assert (config["num_hidden_layers"], config["layer_types"]) == (3, ["full", "sliding", "sliding"])
+    assert "| by slice |" in (out / "README.md").read_text()
+    assert fresh.json("verify", out)["ok"]
+    shown = fresh.text("show", "deep")
+    assert "layers 2" in shown
+    assert "scale  0.5" in shown
+    assert "* skill" not in fresh.text("audit", "deep")
+    assert fresh.json("check", "deep")["ok"]
+    again = fresh.json("materialize", "deep", "--output", tmp_path / "again", "--no-wait", "--no-cache")
+    assert again["output_digest"] == json.loads((out / "mergestore.json").read_text())["output_digest"]
+    assert "other layers" in fresh.refused(2, "materialize", "deep", "--as", "lora", "--rank", "2")["message"]
+    assert "stacks layers" in fresh.refused(2, "materialize", "deep", "--dtype", "F16")["message"]
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "message"),
+    [
+        ([{"math": [1, 9]}], (), "layer_range [1, 9] of math: it has 2 layers"),
+        ([{"math": [1, 2]}], ("--semantics", "paper"), "mergekit only"),
+        ([{"math": [1, 2]}], ("--param", "scale=2"), "the file says it all"),
+    ],
+)
+def test_stacks_that_have_no_equivalent_are_named(fresh, deep, said, options, message):
+    slices = [{"sources": [{"model": name, "layer_range": span} for name, span in part.items()]} for part in said]
+    config = deep(merge_method="passthrough", slices=slices, base_model="base")
+    assert message in fresh.refused(2, "merge", "m", "--from-mergekit", config, "--register", *options)["message"]
+
+
+@pytest.mark.parametrize(
+    ("base", "said", "message"),
+    [
+        ("base", [{"math": [1, 2]}], "base_model base must be one of the sources of every slice"),
+        (None, [{"math": [1, 2], "code": [0, 1]}], "every slice needs a base_model"),
+        (
+            "base",
+            [{"base": [0, 1], "math": [1, 2]}, {"math": [0, 1], "code": [0, 1], "base": [0, 1]}],
+            "write it first",
+        ),
+    ],
+)
+def test_a_stack_needs_a_base_where_its_method_does(fresh, deep, base, said, message):
+    slices = [{"sources": [{"model": name, "layer_range": span} for name, span in part.items()]} for part in said]
+    config = deep(merge_method="ties", slices=slices, base_model=base, parameters={"weight": 1})
+    assert message in fresh.refused(2, "merge", "m", "--from-mergekit", config, "--register")["message"]
+
+
+def test_nothing_is_registered_for_what_cannot_be_imported(fresh, write):
+    config = write(**{**TIES, "parameters": {"densty": 0.5}})
+    assert "densty" in fresh.refused(2, "merge", "m", "--from-mergekit", config, "--register")["message"]
+    assert not any(fresh.json("list").values())
 
 
 def test_options_that_go_together_and_those_that_do_not(fresh, write, tmp_path):
