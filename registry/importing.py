@@ -15,6 +15,7 @@ from merging.mergekit.translation import is_stack, stacked, translated
 from merging.methods import Method
 from merging.recipe_file import load_document
 from merging.semantics import MERGEKIT, method_of
+from merging.vocabulary import ChatTemplate
 from registry.merges import Choices
 from registry.records.catalog import find_model, ready_versions, resolve
 from registry.records.contents import load_deltas
@@ -37,6 +38,13 @@ if TYPE_CHECKING:
     from registry.store import Store
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_TEMPLATES = {
+    "chatml": (
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'"
+        " + '\n'}}{% endfor %}\n{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}\n"
+    )
+}
+"""Chat templates that have a name in mergekit, and are anybody's: ChatML."""
 _WHOLE = ("exact", "lora")
 """Encodings from which a fine-tune is rebuilt to the bit."""
 
@@ -113,10 +121,11 @@ def _check(config: Config, method: Method, layers: int | None, choices: Choices,
             "which have no equivalent here",
             hint="leave them out: --vocabulary says what becomes of added tokens (docs/vocabulary.md)",
         )
-    if config.chat_template not in (None, "auto"):
+    said = config.chat_template
+    if choices.vocabulary.chat_template is None and said not in (None, "auto", *_TEMPLATES) and "{" not in (said or ""):
         raise UsageError(
-            f"{where}: chat_template is neither auto nor taken from a model",
-            hint="leave it out, and choose one with --chat-template base|SKILL|FILE.jinja",
+            f"{where}: chat_template {said!r} is neither auto, {', '.join(_TEMPLATES)}, nor a Jinja template",
+            hint="of mergekit's other names save the template in a file, and choose it with --chat-template FILE.jinja",
         )
 
 
@@ -276,9 +285,12 @@ def _tokens(
 
 def _template(
     config: Config, names: Mapping[ModelName, str], base: ModelVersion, folders: Mapping[ModelName, Path]
-) -> str | None:
-    if config.chat_template is None:
+) -> str | ChatTemplate | None:
+    said = config.chat_template
+    if said is None:
         return None
+    if said != "auto":
+        return ChatTemplate("file", {"default": _TEMPLATES.get(said, said)})
     found = {model: text for model, folder in folders.items() if (text := _own_template(folder)) is not None}
     if not found:
         return None

@@ -95,7 +95,7 @@ def test_a_fine_tune_that_was_stored_in_part_is_not_taken_for_it(filled, write):
     [
         ({"merge_method": "regmean"}, "has no method 'regmean'"),
         ({"parameters": {"densty": 0.5}}, "parameter 'densty' has no meaning for merge_method ties"),
-        ({"chat_template": "chatml"}, "chat_template is neither auto nor taken from a model"),
+        ({"chat_template": "llama3"}, "chat_template 'llama3' is neither auto, chatml, nor a Jinja template"),
         ({"tokenizer": {"source": "base", "tokens": {"<s>": {"source": "math"}}}}, "rules for single tokens"),
         ({"models": [{"model": "math", "parameters": {"normalize": False}}]}, "normalize stands beside one model"),
         ({"models": [{"model": "math", "parameters": {"weight": [{"filter": "q", "value": 1}]}}]}, "no filter fits"),
@@ -183,7 +183,7 @@ def test_stacks_that_have_no_equivalent_are_named(fresh, deep, said, options, me
         (
             "base",
             [{"base": [0, 1], "math": [1, 2]}, {"math": [0, 1], "code": [0, 1], "base": [0, 1]}],
-            "write it first",
+            "is not among these",
         ),
     ],
 )
@@ -191,6 +191,17 @@ def test_a_stack_needs_a_base_where_its_method_does(fresh, deep, base, said, mes
     slices = [{"sources": [{"model": name, "layer_range": span} for name, span in part.items()]} for part in said]
     config = deep(merge_method="ties", slices=slices, base_model=base, parameters={"weight": 1})
     assert message in fresh.refused(2, "merge", "m", "--from-mergekit", config, "--register")["message"]
+
+
+@pytest.mark.parametrize("said", ["chatml", "{% for message in messages %}{{ message['content'] }}{% endfor %}"])
+def test_a_chat_template_is_taken_from_the_configuration_unless_another_is_chosen(fresh, write, tmp_path, said):
+    config = write(**TIES, chat_template=said)
+    recipe = fresh.json("merge", "m", "--from-mergekit", config, "--register")["recipe"]
+    text = recipe["chat_template"]["templates"]["default"]
+    assert text == said if "{" in said else "<|im_start|>" in text
+    (tmp_path / "own.jinja").write_text("{{ messages }}")
+    other = fresh.json("merge", "n", "--from-mergekit", config, "--chat-template", tmp_path / "own.jinja")["recipe"]
+    assert other["chat_template"]["templates"] == {"default": "{{ messages }}"}
 
 
 def test_nothing_is_registered_for_what_cannot_be_imported(fresh, write):
