@@ -111,7 +111,7 @@ STACKED = {
         ],
         base=BASE,
     ),
-    "model_stock": StackCase(
+    "model_stock of three": StackCase(
         "model_stock",
         [Part({n: (0, 2, {}) for n in ("ft0", BASE, "ft1")}), Part({n: (1, 2, {}) for n in ("ft2", "ft0", BASE)})],
         base=BASE,

@@ -24,6 +24,7 @@ from tests.integration.against_mergekit.stacks import STACKED
 from tests.integration.against_mergekit.worlds import HUGE, SMALL, WIDE, World, load, raw
 
 CASES = DETERMINISTIC | DRAWN
+assert not CASES.keys() & STACKED.keys()
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 NOT_FINITE = {("float16", "multislerp")}
 """What mergekit computes to NaN: 1e-8, which keeps it from dividing by zero, is zero in fp16."""
