@@ -131,7 +131,10 @@ def merge_chunk(
     if origin.terms and plan.computes is not None:
         out[:] = narrow(computed(plan, plan.computes, origin, index, base), output.dtype)
         return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out)
-    name = output.base or ""
+    if output.base is None:
+        out[:] = convert(base, origin.dtype, output.dtype)
+        return _checked(Change(finite=finite(out, output.dtype)), origin, index, out)
+    name = output.base
     combine = plan.combine_of(name)
     contributions = tuple(plan.contribution(name, skill, term, index) for skill, term in origin.terms)
     if contributions and not plan.is_identity(contributions, combine):
@@ -139,12 +142,9 @@ def merge_chunk(
     elif contributions:
         out[:] = _fine_tuned(contributions[0], base, output.dtype)
         change = measure_change(base, origin.dtype, out, output.dtype)
-    elif output.base is not None:
+    else:
         out[:] = untouched(base, origin.dtype, combine, output.dtype)
         change = measure_change(base, origin.dtype, out, output.dtype)
-    else:
-        out[:] = convert(base, origin.dtype, output.dtype)
-        change = Change(finite=finite(out, output.dtype))
     return _checked(change, origin, index, out)
 
 

@@ -98,6 +98,8 @@ def may_change(plan: Plan, output: OutputTensor) -> bool:
         return True
     if plan.base.entries[output.base].dtype not in MERGEABLE:
         return False
+    if plan.task is not None:
+        return plan.task.tensor(output.base) is not None
     return bool(plan.terms(output.base)) or plan.combine_of(output.base).base_scale != 1.0
 
 
