@@ -206,6 +206,21 @@ def test_another_head_or_none_may_be_chosen(store, tmp_path):
     assert np.array_equal(tensors["classifier.weight"].values, np.full((2, 16), 2.0))
 
 
+def test_an_adapter_of_a_stored_task_is_that_of_the_expression(store, tmp_path):
+    stored = store.materialize_adapter("both", rank=4, task="math", output=tmp_path / "stored", wait=False)
+    computed = store.materialize_adapter(
+        EXPRESSION, method="emr", rank=4, task="math", output=tmp_path / "computed", wait=False
+    )
+    assert stored.output_digest == computed.output_digest
+
+
+def test_a_head_keeps_its_numbers_where_the_weights_of_others_vary(store, tmp_path):
+    target = "bert + {query: 0.3, *: 0.5}*head0 + [0.1, 0.9]*head1"
+    _, tensors = made(store, tmp_path / "out", target, head="head1", dtype="BF16")
+    assert tensors["classifier.weight"].dtype == "BF16"
+    assert np.array_equal(tensors["classifier.weight"].values, np.full((2, 16), 2.0))
+
+
 def test_a_dtype_chosen_when_merging_or_materializing(store, tmp_path):
     store.merge("wide", EXPRESSION, method="emr", dtype="F32")
     assert vector(store, "wide") == vector(store, "both")
