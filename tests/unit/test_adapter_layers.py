@@ -22,6 +22,7 @@ def plan(shapes, unchanged=(), head=(), whole=()):
         for name, shape in sorted(shapes.items())
     )
     return SimpleNamespace(
+        task=None,
         base=SimpleNamespace(entries=entries),
         outputs=outputs,
         terms=lambda name: [] if name in unchanged else ["a term"],
