@@ -64,10 +64,16 @@ def _skills(method: Mapping[str, Any]) -> str:
 
 
 def _parameters(parameters: Sequence[Mapping[str, Any]]) -> None:
-    rows = [[each["name"], _spelled(each["default"]), each["allowed"], each["summary"]] for each in parameters]
+    rows = [
+        [each["name"], _spelled(each["default"]), each["allowed"], _where(each), each["summary"]] for each in parameters
+    ]
     if rows:
-        columns = [Column("parameter"), Column("default"), Column("allowed"), Column("what it does")]
+        columns = [Column(name) for name in ("parameter", "default", "allowed", "may differ by", "what it does")]
         print_grid("parameters (--param NAME=VALUE)", columns, rows)
+
+
+def _where(parameter: Mapping[str, Any]) -> str:
+    return ", ".join(word for key, word in (("varies", "tensor"), ("each", "skill")) if parameter[key])
 
 
 def _spelled(value: object) -> str:

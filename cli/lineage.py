@@ -26,7 +26,9 @@ def audit(answer: Audit) -> None:
         say(line)
     if answer.recipe is not None:
         parameters = "".join(f", {name} {spelled(value)}" for name, value in answer.recipe["parameters"].items())
-        say(f"method {answer.recipe['method']}{parameters}")
+        semantics = answer.recipe["semantics"]
+        told = "" if semantics == "paper" else f", with the semantics of {semantics}"
+        say(f"method {answer.recipe['method']}{parameters}{told}")
         say(f"recipe {answer.recipe_digest}")
     say()
     materializations(answer.materializations, answer.counts["materializations"])

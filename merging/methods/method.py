@@ -250,7 +250,7 @@ class Method:
             )
         if not self.weighted and any(weight != 1 for weight in weights):
             raise UsageError(
-                f"{self.name} has no weights: it finds out itself how much of each skill to take",
+                f"{self.name} has no weights: it does not ask how much of each skill to take",
                 hint="write the skills without weights: base + one + two",
             )
 

@@ -44,6 +44,18 @@ def test_a_recipe_is_shown_with_what_one_skill_has_for_itself(filled):
     assert lines[lines.index("drop rate  0.25") - 1] == "parameters:"
 
 
+def test_an_audit_tells_whose_arithmetic_it_was_and_methods_what_may_differ(filled):
+    filled.text("merge", "like-mergekit", "tiny + 0.5*code", "--method", "linear", "--semantics", "mergekit")
+    assert ", with the semantics of mergekit\n" in filled.text("audit", "like-mergekit")
+    assert "semantics" not in filled.text("audit", "assistant")
+    told = {line.split()[0]: line for line in filled.text("methods", "ties").splitlines() if line.strip()}
+    assert ("tensor, skill" in told["density"], "skill" in told["lambda"], "tensor  " in told["lambda"]) == (
+        True,
+        False,
+        True,
+    )
+
+
 def test_an_empty_store_says_how_to_begin(fresh):
     assert "register base" in fresh.text("list")
 
