@@ -149,6 +149,11 @@ def _folder(store: Store, model: ModelName, beside: Path) -> Path:
     for folder in (Path(place), beside / place):
         if folder.exists():
             return folder
+    if place.startswith((".", "/", "~")) or place.count("/") != 1:
+        raise NotFound(
+            f"there is no model folder {place}, as written or beside the configuration",
+            hint="correct the path; a model of the Hub is owner/name",
+        )
     return store.locate(f"hf:{place}@{revision}" if revision else f"hf:{place}")[0]
 
 

@@ -115,9 +115,10 @@ def checkpoint_of(folder: Path, skill: ModelVersion, manifest: Manifest, progres
         differing = [
             own for name, own in names.items() if own in found and found[own] != manifest.tensors[name].fine_tuned
         ]
+        what = f"{len(differing)} tensors differ ({listed(differing)})" if differing else "it has other tensors"
         raise Conflict(
-            f"{folder} is not what {skill.reference} was made from: {len(differing)} tensors differ "
-            f"({listed(differing) or 'none'}); its digest is {digest}, that of the fine-tune {manifest.fine_tuned}",
+            f"{folder} is not what {skill.reference} was made from: {what}; "
+            f"its digest is {digest}, that of the fine-tune {manifest.fine_tuned}",
             hint="name the fine-tune's own folder, or leave --checkpoint out to have it rebuilt",
         )
     merging = {name: own for name, own in names.items() if own in entries and entries[own].dtype in MERGEABLE}

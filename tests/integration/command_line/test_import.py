@@ -204,6 +204,12 @@ def test_a_chat_template_is_taken_from_the_configuration_unless_another_is_chose
     assert other["chat_template"]["templates"] == {"default": "{{ messages }}"}
 
 
+@pytest.mark.parametrize("place", ["nowhere", "/no/where", "./a/b", "models/of/mine"])
+def test_a_folder_that_is_not_there_is_no_model_of_the_hub(fresh, write, place):
+    config = write(merge_method="passthrough", models=[{"model": place}])
+    assert f"no model folder {place}" in fresh.refused(3, "merge", "m", "--from-mergekit", config)["message"]
+
+
 def test_nothing_is_registered_for_what_cannot_be_imported(fresh, write):
     config = write(**{**TIES, "parameters": {"densty": 0.5}})
     assert "densty" in fresh.refused(2, "merge", "m", "--from-mergekit", config, "--register")["message"]
