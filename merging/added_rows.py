@@ -32,11 +32,20 @@ Row = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class Growth:
-    """The tensors of the base that get more rows, how many they have, and what is added to each of them."""
+    """The tensors of the base that get more rows, how many they have, and what is added to each of them.
+
+    ``aligned``: how many rows the result has, where those of all models are laid out anew before they are merged.
+    """
 
     tensors: frozenset[str] = frozenset()
     first: int = 0
     rows: tuple[Row, ...] = ()
+    aligned: int | None = None
+
+    @property
+    def total(self) -> int:
+        """How many rows these tensors of the result have."""
+        return self.first + len(self.rows) if self.aligned is None else self.aligned
 
 
 NO_GROWTH = Growth()
@@ -51,10 +60,13 @@ def find_growth(recipe: Recipe, base: Entries, deltas: Mapping[str, DeltaFile]) 
     if vocabulary is None:
         return NO_GROWTH
     named = deltas[vocabulary.skill] if vocabulary.skill else None
-    if vocabulary.multiple is None and not vocabulary.tokens and (named is None or named.manifest.grown is None):
+    quiet = vocabulary.multiple is None and not vocabulary.tokens and vocabulary.alignment is None
+    if quiet and (named is None or named.manifest.grown is None):
         return NO_GROWTH
     known = next((delta for _, delta in sorted(deltas.items()) if delta.manifest.grown), None)
     growth = _vocabulary_of(base) if known is None else _grown_in(known)
+    if vocabulary.alignment is not None:
+        return _aligned(vocabulary, growth, deltas)
     added = _named(named, vocabulary, growth) if vocabulary.skill else _united(vocabulary, growth, deltas)
     total = padded(growth.first + len(added), vocabulary.multiple)
     rows = (*added, *[()] * (total - growth.first - len(added)))
@@ -111,6 +123,27 @@ def _united(vocabulary: Vocabulary, growth: Growth, deltas: Mapping[str, DeltaFi
     return [found.get(row, ()) for row in range(max(found, default=-1) + 1)]
 
 
+def _aligned(vocabulary: Vocabulary, growth: Growth, deltas: Mapping[str, DeltaFile]) -> Growth:
+    assert vocabulary.alignment is not None
+    highest = {
+        model: max((row + count for _, row, count in spans), default=0) - 1
+        for model, spans in vocabulary.alignment.rows.items()
+    }
+    for rule in vocabulary.alignment.rules:
+        if rule.model is not None:
+            highest[rule.model] = max(highest[rule.model], rule.row)
+    for model, row in highest.items():
+        if row < growth.first:
+            continue
+        if model not in deltas:
+            raise InputRefused(
+                f"row {row} of the base's vocabulary is asked for, which has {growth.first}",
+                hint="import or write the recipe again",
+            )
+        _check(deltas[model], growth, row - growth.first)
+    return replace(growth, aligned=vocabulary.rows)
+
+
 def _check(delta: DeltaFile, growth: Growth, highest: int = 0) -> None:
     first, rows = delta.manifest.grown or (0, 0)
     lacking = [name for name in sorted(growth.tensors) if delta.manifest.added(name) is None]
@@ -125,7 +158,7 @@ def _check(delta: DeltaFile, growth: Growth, highest: int = 0) -> None:
 def check_head(growth: Growth, head: DeltaFile) -> None:
     """Refuse a head that holds a vocabulary of other rows than the result has. Raises InputRefused naming it."""
     first, added = head.manifest.grown or (growth.first, 0)
-    total = first + len(growth.rows)
+    total = growth.total or first
     odd = {
         name: tensor.shape[0]
         for name, tensor in head.manifest.head.items()
@@ -187,6 +220,17 @@ def _rows(plan: Plan, output: OutputTensor, first: int, last: int) -> Iterator[t
         row = plan.growth.rows[number]
         parts = [_read(deltas[skill], name, place, columns) for skill, place in row]
         yield number, _combined(parts, [weights[skill] for skill, _ in row], columns, output.dtype)
+
+
+def added_bits(delta: DeltaFile, name: str) -> tuple[str, Bits] | None:
+    """Dtype and bits of all rows that a skill added to a tensor; None where it added none."""
+    found = delta.manifest.added(name)
+    if found is None:
+        return None
+    kept, added = found
+    columns = math.prod(delta.manifest.tensors[delta.resolve(name)].shape[1:])
+    raw = bytearray(delta.read_added(kept, 0, added.rows * columns * DTYPES[added.dtype].itemsize))
+    return added.dtype, as_bits(memoryview(raw), added.dtype)
 
 
 def _read(delta: DeltaFile, name: str, row: int, columns: int) -> tuple[str, bytes]:

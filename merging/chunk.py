@@ -9,7 +9,7 @@ import numpy as np
 from merging.added_rows import write_added
 from merging.combination import Change, Combine, Contribution, Engine, measure_change
 from merging.computing import computed
-from merging.mergekit.computing import merged_tensor
+from merging.mergekit.computing import change_of_rows, merged_tensor
 from merging.plan import OutputTensor, Plan, SkillTerm
 from merging.tasks import TaskTensor, with_delta
 from storage.deltas.delta import TensorTerm
@@ -46,17 +46,21 @@ class Origin:
     @property
     def pieces(self) -> int:
         """In how many pieces it is made: the base's, then those of rows that were added."""
-        return self.own_pieces + chunk_count(self.output.elements - self.output.own_elements)
+        return self.own_pieces + (0 if self.output.aligned else chunk_count(self._added))
+
+    @property
+    def _added(self) -> int:
+        return self.output.elements - self.output.own_elements
 
     def is_added(self, index: int) -> bool:
         """Whether a piece is one of added rows, which nothing of the base goes into."""
-        return bool(self.output.added) and index >= self.own_pieces
+        return bool(self.output.added) and not self.output.aligned and index >= self.own_pieces
 
     def span(self, index: int) -> tuple[int, int]:
         """First element and number of elements of a piece."""
         own = self.output.own_elements
         if self.is_added(index):
-            start, count = chunk_span(index - self.own_pieces, self.output.elements - own)
+            start, count = chunk_span(index - self.own_pieces, self._added)
             return own + start, count
         return (0, own) if self.whole else chunk_span(index, own)
 
@@ -66,7 +70,7 @@ class Origin:
 
     def result_span(self, index: int) -> tuple[int, int]:
         """First byte and number of bytes of a piece of the result."""
-        return self._bytes(index, self.output.dtype)
+        return (0, self.output.nbytes) if self.output.aligned else self._bytes(index, self.output.dtype)
 
     def _bytes(self, index: int, dtype: str) -> tuple[int, int]:
         start, count = self.span(index)
@@ -124,7 +128,9 @@ def merge_chunk(
     base, out = as_bits(source, origin.dtype), as_bits(result, output.dtype)
     if output.base is not None and plan.arithmetic is not None:
         out[:] = merged_tensor(plan, plan.arithmetic, origin, base)
-        return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out, _AS_MERGEKIT)
+        change = change_of_rows(plan, origin, base, out) if output.aligned else None
+        change = change or measure_change(base, origin.dtype, out, output.dtype)
+        return _checked(change, origin, index, out, _AS_MERGEKIT)
     if plan.task is not None and origin.task is not None:
         out[:] = with_delta(base, origin.dtype, plan.task.scale, origin.task.chunk(index, base), output.dtype)
         return _checked(measure_change(base, origin.dtype, out, output.dtype), origin, index, out)

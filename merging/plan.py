@@ -40,7 +40,8 @@ class OutputTensor:
     shape: tuple[int, ...]
     base: str | None = None
     head: str | None = None
-    added: int = 0  # rows after the last one that the base has
+    added: int = 0  # rows after the last one that the base has; fewer than the base has, where it is below zero
+    aligned: bool = False  # the rows are not the base's and others behind them, but all laid out anew
 
     @property
     def own_shape(self) -> tuple[int, ...]:
@@ -159,7 +160,8 @@ class Plan:
     @property
     def vocabulary_rows(self) -> int | None:
         """How many rows the vocabulary of the result has, where it is not the base's."""
-        return self.growth.first + len(self.growth.rows) if self.growth.rows else None
+        growth = self.growth
+        return growth.total if growth.rows or growth.aligned is not None else None
 
     def statistics_of(self, skill: SkillTerm, name: str, start: int, count: int) -> Array | None:
         """What was collected of a skill for one of the base's tensors, if anything: of so many elements, or whole."""
@@ -339,12 +341,13 @@ def _outputs(
             return result_dtype(recipe, own, parts, base.entries, deltas)
         return _output_dtype(own, recipe)
 
-    added = dict.fromkeys(growth.tensors, len(growth.rows))
+    added = dict.fromkeys(growth.tensors, growth.total - growth.first)
+    aligned = growth.tensors if growth.aligned is not None else frozenset()
     made = {name: each.models[0].tensor for name, each in stacked.items()} or {name: name for name in base.entries}
     outputs = []
     for name, source in made.items():
         own = OutputTensor(_output_name(name, head), dtype(name, source), base.entries[source].shape, base=source)
-        outputs.append(_grown(own, added.get(source, 0)))
+        outputs.append(replace(_grown(own, added.get(source, 0)), aligned=source in aligned))
     if head is not None:
         outputs += [
             OutputTensor(name, _output_dtype(tensor.dtype, recipe), tensor.shape, head=name)

@@ -490,7 +490,7 @@ def _sound_tokens(recipe: Recipe) -> bool:
     """Whether what is said of tokens and their files can be."""
     skills = [term.skill for term in recipe.terms]
     return (
-        (recipe.vocabulary is None or is_sound(recipe.vocabulary, skills))
+        (recipe.vocabulary is None or is_sound(recipe.vocabulary, recipe.base, skills))
         and (recipe.chat_template is None or is_sound_template(recipe.chat_template, skills))
         and (recipe.generation_config is None or is_sound_source(recipe.generation_config, skills))
     )

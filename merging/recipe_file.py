@@ -13,6 +13,8 @@ parameters: {lambda: 0.9, trim: tensor}
 head: math
 dtype: BF16
 vocabulary: union                    # base, union, or the skill whose added tokens and tokenizer the result has
+tokens:                              # with semantics: mergekit, whose rows single tokens have
+  <tool>: {source: math, force: true}
 pad_vocabulary: 64
 chat_template: math                  # base, a skill, or a file
 generation_config: base              # base, or a skill
@@ -26,13 +28,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from merging.mergekit.alignment import TokenWish
+from merging.mergekit.config import read_wishes
 from merging.setting_text import spelled, spelled_pairs, value_of
 from merging.settings import checked, constant, varies
 from storage.errors import EnvironmentFailure, UsageError
 
 _KEYS = (
     *("expression", "base", "skills", "method", "parameters", "head", "dtype", "semantics"),
-    *("vocabulary", "pad_vocabulary", "chat_template", "generation_config"),
+    *("vocabulary", "tokens", "pad_vocabulary", "chat_template", "generation_config"),
 )
 _SKILL_KEYS = ("skill", "weight", "parameters", "base")
 
@@ -51,6 +55,7 @@ class RecipeFile:
     pad_vocabulary: int | None = None
     chat_template: str | None = None
     generation_config: str | None = None
+    tokens: Mapping[str, TokenWish] | None = None
 
 
 def read_file(path: Path) -> RecipeFile:
@@ -93,6 +98,7 @@ def read_document(document: Any, where: str) -> RecipeFile:
         pad_vocabulary=_whole(content, where, "pad_vocabulary"),
         chat_template=_optional(content, where, "chat_template"),
         generation_config=_optional(content, where, "generation_config"),
+        tokens=read_wishes(content["tokens"], f"{where}: tokens") if content.get("tokens") else None,
     )
 
 

@@ -146,7 +146,7 @@ def _alike(plan: Plan, one: OutputTensor, other: OutputTensor) -> bool:
         head = plan.head.manifest.head if plan.head is not None else {}
         digests = [head[each.head].digest if each.head else None for each in (one, other)]
         return digests[0] is not None and digests[0] == digests[1] and one.dtype == other.dtype
-    if one.added and any(
+    if (one.added or one.aligned) and any(
         skill.delta.manifest.added(one.base) != skill.delta.manifest.added(other.base) for skill in plan.skills
     ):
         return False

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from merging.mergekit import alignment as mergekit
+from merging.mergekit.alignment import Alignment
 from storage.digests import is_digest
 from storage.errors import UsageError
 
@@ -52,12 +54,20 @@ class Vocabulary:
 
     ``tokens``: those of a union, in order of their ids. ``multiple``: the number of rows is a multiple of it.
     ``ids``: what config.json says of special tokens where the named skill's own says otherwise.
+    ``alignment``: with the semantics of mergekit, how the models' rows are brought together before they are merged;
+    ``tokens`` are then those that the tokenizer of the source lacks, and have no rows of their own.
     """
 
     source: str = BASE
     multiple: int | None = None
     tokens: tuple[Token, ...] = ()
     ids: Mapping[str, Any] = field(default_factory=dict)
+    alignment: Alignment | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows the result has, where models are aligned."""
+        return None if self.alignment is None else padded(self.alignment.tokens, self.multiple)
 
     @property
     def skill(self) -> str | None:
@@ -69,10 +79,12 @@ class Vocabulary:
         document: dict[str, Any] = {"source": self.source}
         if self.multiple is not None:
             document["multiple"] = self.multiple
-        if self.source == UNION:
+        if self.source == UNION or self.tokens:
             document["tokens"] = [token.to_dict() for token in self.tokens]
         if self.ids:
             document["ids"] = dict(self.ids)
+        if self.alignment is not None:
+            document["alignment"] = self.alignment.to_dict()
         return document
 
 
@@ -108,7 +120,8 @@ def padded(rows: int, multiple: int | None) -> int:
 def read_vocabulary(document: Any) -> Vocabulary:
     """From a recipe's JSON. Raises ValueError, TypeError or KeyError where it is none."""
     tokens = tuple(_read_token(token) for token in document.get("tokens", ()))
-    return Vocabulary(document["source"], document.get("multiple"), tokens, document.get("ids", {}))
+    alignment = mergekit.read_alignment(document["alignment"]) if "alignment" in document else None
+    return Vocabulary(document["source"], document.get("multiple"), tokens, document.get("ids", {}), alignment)
 
 
 def _read_token(document: Any) -> Token:
@@ -121,15 +134,17 @@ def read_template(document: Any) -> ChatTemplate:
     return ChatTemplate(document["source"], document["templates"])
 
 
-def is_sound(vocabulary: Vocabulary, skills: list[str]) -> bool:
-    """Whether a recipe over these skills could say this; may raise ValueError or TypeError instead."""
+def is_sound(vocabulary: Vocabulary, base: str, skills: list[str]) -> bool:
+    """Whether a recipe over this base and these skills could say this; may raise ValueError or TypeError instead."""
+    alignment = vocabulary.alignment
     ids = [token.id for token in vocabulary.tokens]
     rows = [row for token in vocabulary.tokens for row in token.rows]
     return (
         vocabulary.source in (BASE, UNION, *skills)
         and vocabulary != Vocabulary()
         and check_multiple(vocabulary.multiple) == vocabulary.multiple
-        and bool(vocabulary.tokens) <= (vocabulary.source == UNION)
+        and bool(vocabulary.tokens) <= (vocabulary.source == UNION or alignment is not None)
+        and (alignment is None or (mergekit.is_sound(alignment, (base, *skills)) and not rows))
         and bool(vocabulary.ids) <= (vocabulary.skill is not None)
         and set(vocabulary.ids) <= set(IDS)
         and ids == sorted(set(ids))

@@ -16,6 +16,7 @@ from merging.methods import Method
 from merging.recipe_file import load_document
 from merging.semantics import MERGEKIT, method_of
 from merging.vocabulary import ChatTemplate
+from registry.alignment import NOBODY
 from registry.merges import Choices
 from registry.records.catalog import find_model, ready_versions, resolve
 from registry.records.contents import load_deltas
@@ -115,17 +116,28 @@ def _check(config: Config, method: Method, layers: int | None, choices: Choices,
     else:
         method_of(choices.semantics or MERGEKIT, config.method)
         translated(config, method, "", names, where)
-    if config.tokenizer is not None and config.tokenizer.tokens:
-        raise UsageError(
-            f"{where}: tokenizer.tokens has rules for single tokens ({listed(sorted(config.tokenizer.tokens), 3)}), "
-            "which have no equivalent here",
-            hint="leave them out: --vocabulary says what becomes of added tokens (docs/vocabulary.md)",
-        )
+    _check_tokens(config, choices, where)
     said = config.chat_template
     if choices.vocabulary.chat_template is None and said not in (None, "auto", *_TEMPLATES) and "{" not in (said or ""):
         raise UsageError(
             f"{where}: chat_template {said!r} is neither auto, {', '.join(_TEMPLATES)}, nor a Jinja template",
             hint="of mergekit's other names save the template in a file, and choose it with --chat-template FILE.jinja",
+        )
+
+
+def _check_tokens(config: Config, choices: Choices, where: str) -> None:
+    if config.tokenizer is None:
+        return
+    if config.tokenizer.tokens and choices.semantics != MERGEKIT:
+        raise UsageError(
+            f"{where}: tokenizer.tokens has rules for single tokens ({listed(sorted(config.tokenizer.tokens), 3)}), "
+            "which are merged with --semantics mergekit only",
+            hint="leave them out: --vocabulary says what becomes of added tokens (docs/vocabulary.md)",
+        )
+    if any(part.base != config.base for part in config.slices):
+        raise UsageError(
+            f"{where}: a slice has a base_model of its own, and the tokenizer is brought together with one for all",
+            hint="write one base_model for the whole, or leave the tokenizer out",
         )
 
 
@@ -281,11 +293,20 @@ def _tokens(
     config: Config, names: Mapping[ModelName, str], base: ModelVersion, folders: Mapping[ModelName, Path]
 ) -> Asked:
     """Whose tokens the result has."""
-    said, source = config.tokenizer, None
-    if said is not None:
-        source = said.source if isinstance(said.source, str) else names[said.source]
-        source = "base" if source == base.reference else source
-    return Asked(source, said.pad if said else None, _template(config, names, base, folders))
+    said, template = config.tokenizer, _template(config, names, base, folders)
+    if said is None:
+        return Asked(chat_template=template)
+    own = {str(model): name for model, name in names.items()}
+    source = said.source if isinstance(said.source, str) else names[said.source]
+    if source == "base":  # the tokenizer of base_model, else of the first model
+        source = names[config.base or config.models[0]]
+    return Asked(
+        "base" if source == base.reference else source,
+        said.pad,
+        template,
+        tokens={text: replace(wish, model=own.get(wish.model or "")) for text, wish in said.tokens.items()} or None,
+        prefer=names[config.base] if config.base else NOBODY,
+    )
 
 
 def _template(

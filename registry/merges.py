@@ -107,7 +107,8 @@ def asked_for(target: Target, choices: Choices) -> tuple[str, Choices]:
         return target, choices
     said = read_document(target, "the recipe") if isinstance(target, Mapping) else read_file(Path(target))
     folder = Path() if isinstance(target, Mapping) else Path(target).parent
-    beside = Asked(said.vocabulary, said.pad_vocabulary, said.chat_template, said.generation_config).beside(folder)
+    beside = Asked(said.vocabulary, said.pad_vocabulary, said.chat_template, said.generation_config, said.tokens)
+    beside = beside.beside(folder)
     parameters = {**(said.parameters or {}), **(choices.parameters or {})}
     return said.expression, Choices(
         choices.method or said.method,

@@ -16,7 +16,6 @@ from registry.merges import Choices, ResolvedMerge, output_dtype, refuse_sparse,
 from registry.records.tables import ModelVersion
 from registry.token_sources import language_part
 from registry.vocabulary import settle
-from storage.errors import UsageError
 
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _LISTS = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers")
@@ -49,11 +48,6 @@ def resolve_stack(session: Session, home: Home, stack: Stack, choices: Choices, 
     by_digest = {skill.digest: skill for skill in stack.skills}
     ordered = tuple(by_digest[term.skill] for term in recipe.terms)
     settled = settle(session, home, recipe, stack.base, ordered, choices.vocabulary)
-    if settled.vocabulary is not None and settled.vocabulary.tokens:
-        raise UsageError(
-            "layers are stacked without added tokens, and these models would bring some",
-            hint="leave the vocabulary as it is: --vocabulary base",
-        )
     return ResolvedMerge(settled, stack.base, ordered, None, text)
 
 

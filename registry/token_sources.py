@@ -55,6 +55,17 @@ class Desk:
             )
         return version.digest
 
+    def version(self, digest: str) -> ModelVersion:
+        """The base or the skill of this digest."""
+        return self.base if digest == self.base.digest else self.by_digest[digest]
+
+    def digest(self, said: str, option: str) -> str:
+        """The digest of the base or a skill, from what was said. Raises UsageError."""
+        if said in (self.base.reference, self.base.digest):
+            return self.base.digest
+        source = self.source(said, option)
+        return self.base.digest if source == BASE else source
+
     def read(self, version: ModelVersion, *names: str) -> dict[str, bytes]:
         """Companion files of a version by path: those that are named, or its tokenizer's."""
         if version.id not in self._files:
@@ -91,8 +102,11 @@ class Desk:
                 hint="save one beside its weights and register it again; or choose base",
             )
 
-    def check_named(self, skill: ModelVersion) -> None:
-        """Refuse a tokenizer that is not there, has more tokens than rows, or whose rows others mix with theirs."""
+    def check_named(self, skill: ModelVersion, *, mixes: bool = True) -> None:
+        """Refuse a tokenizer that is not there, has more tokens than rows, or whose rows others mix with theirs.
+
+        ``mixes``: rows of the same number are merged, whatever they mean.
+        """
         tokenizer = self.tokenizer(skill)
         if tokenizer is None:
             raise InputRefused(
@@ -101,8 +115,8 @@ class Desk:
             )
         names = {number: text for text, number in (tokenizer.known or {}).items()}
         names |= {token.id: token.text for token in tokenizer.added.values()}
-        self._refuse_beyond(skill, names)
-        for other in self.skills:
+        self.refuse_beyond(skill, names)
+        for other in self.skills if mixes else ():
             theirs = {} if other.id == skill.id else self._spare(other)
             mixed = {number: text for number, text in theirs.items() if names.get(number, text) != text}
             if mixed:
@@ -168,7 +182,7 @@ class Desk:
                 hint="save its tokenizer beside its weights and register it again; or choose --vocabulary base",
             )
         tokens = own_tokens(base, tokenizer, skill.reference) if tokenizer else []
-        self._refuse_beyond(skill, {token.id: token.text for token in tokens})
+        self.refuse_beyond(skill, {token.id: token.text for token in tokens})
         return tokens
 
     def _spare(self, skill: ModelVersion) -> dict[int, str]:
@@ -178,7 +192,7 @@ class Desk:
         base, tokenizer = self.tokenizer(self.base), self.tokenizer(skill)
         if base is None or tokenizer is None:
             return {}
-        first = self._rows(skill)[0]
+        first = self.rows(skill)[0]
         known = {token.text for token in base.added.values()} | set(base.known or ())
         return {
             token.id: token.text
@@ -186,8 +200,8 @@ class Desk:
             if token.text not in known and (first is None or token.id < first)
         }
 
-    def _rows(self, skill: ModelVersion) -> tuple[int | None, int]:
-        """Rows of the base's vocabulary, as far as known, and how many the skill added."""
+    def rows(self, skill: ModelVersion) -> tuple[int | None, int]:
+        """Rows of the base's vocabulary, as far as known, and how many the version added."""
         grown = skill.attributes.get("grown")
         if grown:
             return grown[0], grown[1]
@@ -195,8 +209,9 @@ class Desk:
         sizes = {each.shape[0] for each in tables if len(each.shape) == 2}
         return (next(iter(sizes)) if len(sizes) == 1 else None), 0
 
-    def _refuse_beyond(self, skill: ModelVersion, names: Mapping[int, str]) -> None:
-        first, added = self._rows(skill)
+    def refuse_beyond(self, skill: ModelVersion, names: Mapping[int, str]) -> None:
+        """Refuse a version whose tokenizer knows tokens, by id, for which it has no rows."""
+        first, added = self.rows(skill)
         beyond = sorted(number for number in names if first is not None and number >= first + added)
         if beyond:
             raise InputRefused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from merging.mergekit.alignment import Alignment
 from merging.recipe import Recipe
 from merging.vocabulary import UNION, Vocabulary
 from registry.merges import ResolvedMerge
@@ -21,7 +22,7 @@ def adapt_tokenizer(folder: Path, names: Iterable[str], recipe: Recipe) -> list[
     """
     kept = set(names)
     vocabulary, template = recipe.vocabulary or Vocabulary(), recipe.chat_template
-    if vocabulary.source == UNION and vocabulary.tokens:
+    if vocabulary.tokens:
         tokens = [AddedToken(token.text, token.id, token.flags) for token in vocabulary.tokens]
         kept |= _write(folder, with_tokens(_read(folder, kept), tokens, str(folder)))
     if template is not None:
@@ -48,18 +49,35 @@ def vocabulary_lines(resolved: ResolvedMerge) -> list[str]:
     """What a model card says of tokens that skills added, of the chat template and the generation config."""
     recipe, names = resolved.recipe, {skill.digest: skill.reference for skill in resolved.skills}
     vocabulary, lines = recipe.vocabulary or Vocabulary(), []
+    texts = ", ".join(f"`{token.text}`" for token in vocabulary.tokens) or "none"
     if vocabulary.skill:
         lines.append(f"- vocabulary: added rows and tokenizer of `{names[vocabulary.skill]}`")
     elif vocabulary.source == UNION:
-        texts = ", ".join(f"`{token.text}`" for token in vocabulary.tokens) or "none"
         lines.append(f"- vocabulary: the base's, and the tokens that skills added: {texts}")
+    elif vocabulary.tokens:
+        lines.append(f"- vocabulary: the base's, and the tokens {texts}")
+    if vocabulary.alignment is not None:
+        lines += _aligned_lines(vocabulary.alignment, names | {recipe.base: resolved.base.reference})
     if vocabulary.multiple:
-        lines.append(f"- vocabulary padded with rows of zeros to a multiple of {vocabulary.multiple}")
+        rows = "of the mean of all" if vocabulary.alignment is not None else "of zeros"
+        lines.append(f"- vocabulary padded with rows {rows} to a multiple of {vocabulary.multiple}")
     if recipe.chat_template:
         lines.append(f"- chat template: from {_whose(recipe.chat_template.source, names)}")
     if recipe.generation_config:
         lines.append(f"- generation config: from {_whose(recipe.generation_config, names)}")
     return lines + [f"- not in it: {note}" for note in left_out(recipe, resolved.skills)]
+
+
+def _aligned_lines(alignment: Alignment, names: dict[str, str]) -> list[str]:
+    prefer = f"`{names[alignment.prefer]}` if that has it, else " if alignment.prefer else ""
+    lines = [
+        f"- vocabulary brought together as mergekit does: {alignment.tokens} tokens; the row of one that a model lacks "
+        f"is that of {prefer}the models that have it, averaged"
+    ]
+    for rule in alignment.rules:
+        row = f"row {rule.row} of `{names[rule.model]}`" if rule.model else "zeros"
+        lines.append(f"- token `{rule.text}`: {row}{' for all models' if rule.force else ', for models that lack it'}")
+    return lines
 
 
 def _whose(source: str, names: dict[str, str]) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from merging.mergekit.alignment import Alignment, TokenWish
 from merging.recipe import Recipe
+from merging.semantics import MERGEKIT
 from merging.vocabulary import BASE, UNION, ChatTemplate, Vocabulary, check_multiple
+from registry.alignment import NOBODY, align
 from registry.companion_files import chosen_files, companions_digest, read_companion
 from registry.home import Home
 from registry.records.contents import FileRow, load_files
@@ -28,13 +31,17 @@ _LARGEST_TEMPLATE = 1 << 20
 class Asked:
     """What was asked: ``base``, ``union`` or a skill's reference; None leaves it to what goes with the tokenizer.
 
-    ``chat_template``: also a file, or a template that a recipe holds already.
+    ``chat_template``: also a file, or a template that a recipe holds already. With the semantics of mergekit,
+    ``tokens``: what is asked for single tokens, by their text; ``prefer``: the model, or ``none``, whose rows count
+    where several have a token, in place of mergekit's ``base_model`` that the recipe tells.
     """
 
     vocabulary: str | None = None
     pad_vocabulary: int | None = None
     chat_template: str | Path | ChatTemplate | None = None
     generation_config: str | None = None
+    tokens: Mapping[str, TokenWish] | None = None
+    prefer: str | None = None
 
     @property
     def any(self) -> bool:
@@ -63,17 +70,26 @@ def settle(
     together.
     """
     multiple = check_multiple(asked.pad_vocabulary)
-    if not asked.any or asked == Asked(BASE):
+    aligns = recipe.semantics == MERGEKIT and (asked.vocabulary or multiple or asked.tokens)
+    if asked.tokens and not aligns:
+        raise UsageError(
+            "rules for single tokens (tokens) are mergekit's, and this is not merged with its semantics",
+            hint="--semantics mergekit; or leave them out: --vocabulary says what becomes of added tokens",
+        )
+    if not asked.any or (asked == Asked(BASE) and not aligns):
         return recipe
     desk = Desk(session, home, base, skills, recipe)
     source = desk.source(asked.vocabulary or BASE, "--vocabulary", union=True)
     owner = base if source in (BASE, UNION) else desk.by_digest[source]
     vocabulary = Vocabulary(source, multiple)
-    if source == UNION:
-        vocabulary = replace(vocabulary, tokens=desk.union())
-    elif source != BASE:
-        desk.check_named(owner)
+    if source not in (BASE, UNION):
+        desk.check_named(owner, mixes=not aligns)
         vocabulary = replace(vocabulary, ids=desk.ids(owner))
+    if aligns:
+        aligned = align(desk, source, asked.tokens or {}, asked.prefer)
+        vocabulary = replace(vocabulary, tokens=aligned.tokens, alignment=aligned.alignment)
+    elif source == UNION:
+        vocabulary = replace(vocabulary, tokens=desk.union())
     template = _template(desk, asked.chat_template, owner)
     generation = desk.source(asked.generation_config, "--generation-config") if asked.generation_config else None
     if generation in desk.by_digest:
@@ -104,19 +120,26 @@ def as_asked(recipe: Recipe, skills: Sequence[ModelVersion]) -> Asked:
     """What would have to be asked for a recipe to say what it says."""
     names = {skill.digest: skill.reference for skill in skills}
     vocabulary = recipe.vocabulary or Vocabulary()
-    generation = recipe.generation_config
+    generation, alignment = recipe.generation_config, vocabulary.alignment
+    names[recipe.base] = BASE
+    rules = alignment.rules if alignment else ()
+    wishes = {rule.text: replace(rule.wish, model=names.get(rule.model or "")) for rule in rules}
     return Asked(
         None if recipe.vocabulary is None else names.get(vocabulary.source, vocabulary.source),
         vocabulary.multiple,
         recipe.chat_template,
         names.get(generation, generation) if generation else None,
+        wishes or None,
+        names.get(alignment.prefer or "", NOBODY) if alignment else None,
     )
 
 
 def left_out(recipe: Recipe, skills: Sequence[ModelVersion]) -> list[str]:
     """What the result does not have of its skills' tokens, for a person to read."""
     vocabulary = recipe.vocabulary or Vocabulary()
-    if vocabulary.source == UNION:
+    if vocabulary.alignment is not None:
+        idle = _lacking(vocabulary, vocabulary.alignment, skills)
+    elif vocabulary.source == UNION:
         brought = {skill for token in vocabulary.tokens for skill, _ in token.rows}
         taken = {term.skill for term in recipe.terms if not is_added(term.weight)}
         idle = [
@@ -128,6 +151,20 @@ def left_out(recipe: Recipe, skills: Sequence[ModelVersion]) -> list[str]:
     else:
         idle = [skill for skill in skills if _brings(skill) and skill.digest != vocabulary.source]
     return [f"{_what(skill)} of {skill.reference} left out{_why(vocabulary)}" for skill in idle]
+
+
+def _lacking(vocabulary: Vocabulary, alignment: Alignment, skills: Sequence[ModelVersion]) -> list[ModelVersion]:
+    """The skills of whose tokens the result has not all."""
+    if vocabulary.source == UNION:
+        return []
+    rows = {model: sum(count for *_, count in each) for model, each in alignment.rows.items()}
+    own = sum(skill.attributes.get("tokens", 0) for skill in skills if skill.digest == vocabulary.source)
+    common = alignment.tokens - len(vocabulary.tokens) - own
+    return [
+        skill
+        for skill in skills
+        if _brings(skill) and rows.get(skill.digest, 0) < common + skill.attributes.get("tokens", 0)
+    ]
 
 
 def _brings(skill: ModelVersion) -> bool:

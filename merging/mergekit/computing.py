@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from blake3 import blake3
 
+from merging.added_rows import added_bits
+from merging.combination import Change, measure_change
+from merging.mergekit.aligning import aligned
 from merging.mergekit.dtypes import role_of_base, working_dtype
 from merging.mergekit.models import Model, Models
 from merging.mergekit.stack import StackedModel
@@ -19,7 +23,7 @@ from merging.tensors import host_bytes, import_torch, torch_dtype
 from storage.checkpoints.inputs import check_digest
 from storage.encodings.chunks import KeptChunk, rebuild
 from storage.encodings.frames import chunk_count, chunk_span
-from storage.encodings.numeric import Bits, as_bits, as_bytes, narrow, widen
+from storage.encodings.numeric import Bits, as_bits, as_bytes, finite, narrow, widen
 from storage.encodings.philox import mask_key
 
 if TYPE_CHECKING:
@@ -46,18 +50,51 @@ def _models(plan: Plan, how: Arithmetic, origin: Origin, base: Bits) -> Models:
     """The models in the recipe's order, converted to one dtype."""
     recipe, name = plan.recipe, origin.output.base or ""
     parts, shared = _lineup(plan, origin)
-    found = [_rebuilt(plan, part, origin, base) for part in parts]
+    found = {part.model: _rebuilt(plan, part, origin, base) for part in parts}
     role = role_of_base(recipe)
-    inputs = [dtype for _, dtype, _ in found] + ([origin.dtype] if role == "base" else [])
-    dtype = torch_dtype(working_dtype(recipe, inputs))
-    others = tuple(
-        Model(tensor.to(dtype), part.weight, part.parameters, key)
-        for part, (tensor, _, key) in zip(parts, found, strict=True)
-    )
+    keys = {model: key for model, (_, _, key) in found.items()}
+    if role == "base":
+        found[recipe.base] = _tensor(base, origin.dtype, origin.output.own_shape), origin.dtype, 0
+    dtype = torch_dtype(working_dtype(recipe, [own for _, own, _ in found.values()]))
+    tensors = {model: tensor.to(dtype) for model, (tensor, _, _) in found.items()}
+    if origin.output.aligned:
+        tensors = _aligned(plan, parts, origin, tensors)
+    others = tuple(Model(tensors[part.model], part.weight, part.parameters, keys[part.model]) for part in parts)
     if role == "first":
         return Models(others[0].tensor, others[1:], shared, name)
-    own = _tensor(base, origin.dtype, origin.output.own_shape).to(dtype) if role == "base" else None
-    return Models(own, others, shared, name)
+    return Models(tensors[recipe.base] if role == "base" else None, others, shared, name)
+
+
+def _aligned(
+    plan: Plan, parts: Sequence[StackedModel], origin: Origin, tensors: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The models' tensors with the rows that they added, laid out as those of the result."""
+    import torch
+
+    grown = dict(tensors)
+    for part in parts:
+        skill = next((skill for skill in plan.skills if skill.digest == part.model), None)
+        added = added_bits(skill.delta, part.tensor) if skill is not None else None
+        if added is not None:
+            own, bits = added
+            rows = _tensor(bits, own, (-1, *origin.output.shape[1:]))
+            grown[part.model] = torch.cat([tensors[part.model], rows.to(tensors[part.model].dtype)])
+    assert plan.recipe.vocabulary is not None
+    assert plan.recipe.vocabulary.alignment is not None
+    return aligned(grown, plan.recipe.vocabulary.alignment, origin.output.shape[0])
+
+
+def change_of_rows(plan: Plan, origin: Origin, base: Bits, out: Bits) -> Change:
+    """How the rows of the base's tokens differ from those that it has, in a tensor whose rows are laid out anew."""
+    assert plan.recipe.vocabulary is not None
+    assert plan.recipe.vocabulary.alignment is not None
+    output, columns = origin.output, math.prod(origin.output.shape[1:])
+    squares, changed = 0.0, 0
+    for first, row, count in plan.recipe.vocabulary.alignment.rows.get(plan.recipe.base, ()):
+        own, made = (bits[start * columns : (start + count) * columns] for bits, start in ((base, row), (out, first)))
+        part = measure_change(own, origin.dtype, made, output.dtype)
+        squares, changed = squares + part.squares, changed + part.changed
+    return Change(squares, changed, finite(out, output.dtype))
 
 
 def _lineup(plan: Plan, origin: Origin) -> tuple[Sequence[StackedModel], Mapping[str, ParameterValue]]:

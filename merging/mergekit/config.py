@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from merging.mergekit.alignment import TokenWish
 from merging.settings import Setting
 from storage.errors import UsageError
 
@@ -25,6 +26,7 @@ _SLICE = ("sources", "base_model", "parameters")
 _SOURCE = ("model", "layer_range", "parameters")
 _MODEL = ("model", "parameters")
 _TOKENIZER = ("source", "tokens", "pad_to_multiple_of")
+_TOKEN = ("source", "force")
 _UNUSED = {"residual_weight": "mergekit reads it and does nothing with it: leave it out"}
 
 
@@ -81,7 +83,7 @@ class Tokenizer:
     """Which tokens the result has: ``source`` base, union or a model; rules for tokens by their text."""
 
     source: str | ModelName
-    tokens: Mapping[str, Any] = field(default_factory=dict)
+    tokens: Mapping[str, TokenWish] = field(default_factory=dict)
     pad: int | None = None
 
 
@@ -113,6 +115,13 @@ def read_config(document: Any, where: str) -> Config:
     tokenizer = _tokenizer(content, where)
     if tokenizer and isinstance(tokenizer.source, ModelName):
         named.append(tokenizer.source)
+    merged = {str(model) for model in named}
+    for text, wish in tokenizer.tokens.items() if tokenizer else ():
+        if wish.model is not None and wish.model not in merged:
+            raise UsageError(
+                f"{where}: tokenizer.tokens.{text}: {wish.model} is none of the models that are merged",
+                hint=f"name one of {', '.join(sorted(merged))}",
+            )
     levels = [level for each in slices for level in (*each.parameters, *(one.parameters for one in each.sources))]
     return Config(
         method=_text(content["merge_method"], where, "merge_method"),
@@ -230,9 +239,39 @@ def _tokenizer(content: Mapping[str, Any], where: str) -> Tokenizer | None:
     pad = inner.get("pad_to_multiple_of")
     if pad is not None and (type(pad) is not int or pad < 1):
         raise UsageError(f"{where}: tokenizer.pad_to_multiple_of must be a number of at least 1, found {pad!r}")
-    tokens = inner.get("tokens") or {}
-    return Tokenizer(
-        _token_source(inner.get("source", "union"), where), _mapping(tokens, f"{where}: tokenizer.tokens", None), pad
+    wishes = read_wishes(inner.get("tokens") or {}, f"{where}: tokenizer.tokens")
+    return Tokenizer(_token_source(inner.get("source", "union"), where), wishes, pad)
+
+
+def read_wishes(value: Any, where: str) -> dict[str, TokenWish]:
+    """Rules for tokens by their text, with models as they are named. Raises UsageError naming ``where``."""
+    found = {}
+    for text, said in _mapping(value, where, None).items():
+        inner, place = _mapping(said, f"{where}.{text}", _TOKEN), f"{where}.{text}"
+        force = inner.get("force", False)
+        if not isinstance(force, bool):
+            raise UsageError(f"{place}: force must be true or false, found {force!r}")
+        found[text] = replace(_wish(inner.get("source"), place), force=force)
+    return found
+
+
+def _wish(source: Any, where: str) -> TokenWish:
+    kind = source.get("kind") if isinstance(source, Mapping) else None
+    if kind == "zero":
+        _mapping(source, f"{where}: source", ("kind",))
+        return TokenWish()
+    if kind == "model_token":
+        inner = _mapping(source, f"{where}: source", ("kind", "model", "token", "token_id"))
+        token, row = inner.get("token"), inner.get("token_id")
+        fine = (isinstance(token, str) and row is None) or (token is None and type(row) is int and row >= 0)
+        if not fine:
+            raise UsageError(f"{where}: source needs either token, a text, or token_id, a number of at least 0")
+        return TokenWish(str(read_model(inner.get("model"), f"{where}: source")), token, row)
+    if isinstance(source, str) or (isinstance(source, Mapping) and "model" in source and kind is None):
+        return TokenWish(str(read_model(source, f"{where}: source")))
+    raise UsageError(
+        f"{where}: source {source!r} says no row",
+        hint="write a model, {kind: zero}, or {kind: model_token, model: MODEL, token: TEXT} (or token_id: NUMBER)",
     )
 
 

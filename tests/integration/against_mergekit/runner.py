@@ -62,7 +62,17 @@ def run_drawn(job):
         torch.bernoulli, torch.randint, ExecuteMergeMethodTask.execute = kept
 
 
+def in_order(config):
+    """What ``referenced_models`` finds, in the order of the text: it makes a list of a set, which has none."""
+    named = [config.base_model, *(each.model for each in config.models or ())]
+    parts = [*(config.slices or ()), *(part for each in (config.modules or {}).values() for part in each.slices or ())]
+    named += [source.model for part in parts for source in part.sources]
+    named += [each.model for module in (config.modules or {}).values() for each in module.models or ()]
+    return list(dict.fromkeys(filter(None, named)))
+
+
 def main():
+    MergeConfiguration.referenced_models = in_order
     outcomes, threads = [], torch.get_num_threads()
     for job in json.loads(Path(sys.argv[1]).read_text()):
         torch.set_num_threads(job.get("threads") or threads)

@@ -42,13 +42,17 @@ class World:
 
     def prepare(self) -> None:
         """Save the models, and register them."""
-        for number, (name, dtype) in enumerate(self.dtypes.items()):
-            _model(number, self.sizes).to(dtype).save_pretrained(self.path(name))
+        self.save()
         with self.store() as store:
             store.register_base(BASE, self.path(BASE))
             for name in self.dtypes:
                 if name != BASE:
                     store.register_skill(name, self.path(name), base=BASE, encoding="exact")
+
+    def save(self) -> None:
+        """Save the models."""
+        for number, (name, dtype) in enumerate(self.dtypes.items()):
+            _model(number, self.sizes).to(dtype).save_pretrained(self.path(name))
 
     def store(self) -> mergestore.Store:
         """The store, opened."""
