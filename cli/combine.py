@@ -26,12 +26,14 @@ from cli.options import (
     RestOption,
     SemanticsOption,
     StatisticsOption,
+    TaskOption,
     VocabularyOption,
     one_target,
     parse_form,
     parse_parameters,
     parse_statistics,
     refuse_beside,
+    whole_model,
 )
 from cli.units import parse_size
 from cli.verb import Invocation, verb
@@ -135,12 +137,7 @@ def materialize(
     head: HeadOption = None,
     dtype: DtypeOption = None,
     semantics: SemanticsOption = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "--task", metavar="SKILL", help="Whose model is made, of a merge by emr: it has one of each skill."
-        ),
-    ] = None,
+    task: TaskOption = None,
     statistics: StatisticsOption = None,
     vocabulary: VocabularyOption = None,
     pad_vocabulary: PadVocabularyOption = None,
@@ -174,8 +171,7 @@ def materialize(
         "chat_template": chat_template,
         "generation_config": generation_config,
     }
-    model = {"--dtype": dtype, "--shard-size": shard_size}
-    model |= {f"--{name.replace('_', '-')}": value for name, value in tokens.items()}
+    model = whole_model(dtype, tokens) | {"--shard-size": shard_size}
     adapter = {"rank": rank, "energy": energy, "rest": rest, "oversampling": oversampling, "iterations": iterations}
     own = parse_form(as_, model, adapter)
     given: dict[str, Any] = {

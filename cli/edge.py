@@ -59,7 +59,19 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
 def _usage(complaint: Any) -> UsageError:
     """The parser's complaint about an option or argument, as the error tree spells it."""
     path = complaint.ctx.command_path if complaint.ctx else "mergestore"
+    unknown = getattr(complaint, "option_name", None)
+    verbs = [name for name, verb in get_command(app).commands.items() if _takes(verb, unknown)]  # type: ignore[attr-defined]
+    if unknown and verbs:
+        where = f"it is one of {', '.join(verbs)}"
+        return UsageError(f"{path} has no option {unknown}", hint=f"{where}. See: {path} --help")
     return UsageError(complaint.format_message(), hint=f"See: {path} --help")
+
+
+def _takes(verb: Any, option: str | None) -> bool:
+    """Whether a verb, or one below it, has this option."""
+    return any(option in parameter.opts for parameter in verb.params) or any(
+        _takes(each, option) for each in getattr(verb, "commands", {}).values()
+    )
 
 
 def _bug(bug: Exception, debug: bool) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _interference(found: Row) -> None:
     if found["estimated"]:
         signs = "; signs count where both were kept" if whole["pairs"] else ""
         say(f"estimated from what was kept: {', '.join(found['estimated'])}{signs}")
-    if whole["pairs"] or found["estimated"]:
+    if whole["cancelled"] is not None or found["estimated"]:
         say()
     _layers(found, skills)
 

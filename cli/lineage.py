@@ -45,11 +45,15 @@ def _descendants(answer: Audit) -> None:
 
 @dataclass(frozen=True)
 class _Lineage:
-    """A lineage graph, indexed for walking down from a child to its parents."""
+    """A lineage graph, indexed for walking down from a child to its parents.
+
+    ``used``: the statistics that the recipe merges with, by the skill's digest; None where there is no recipe.
+    """
 
     nodes: Mapping[str, Node]
     parents: Mapping[str, list[Mapping[str, Any]]]
-    weights: Mapping[str, Setting]  # of the recipe's skills, by digest
+    weights: Mapping[str, Setting]  # of the recipe's models, by digest
+    used: Mapping[str, str] | None
 
     @classmethod
     def of(cls, answer: Audit) -> _Lineage:
@@ -58,15 +62,19 @@ class _Lineage:
             parents.setdefault(edge["child"], []).append(edge)
         recipe = answer.recipe or {}
         terms = [] if "slices" in recipe else recipe.get("terms", [])  # each slice has weights of its own
+        weights = {term["skill"]: term["weight"] for term in terms}
+        if "base_term" in recipe:
+            weights[recipe["base"]] = recipe["base_term"]["weight"]
         return cls(
             nodes={node["id"]: node for node in answer.lineage["nodes"]},
             parents=parents,
-            weights={term["skill"]: term["weight"] for term in terms},
+            weights=weights,
+            used=None if answer.recipe is None else recipe.get("statistics", {}),
         )
 
     def lines(self, root: str) -> Iterator[str]:
         """The tree below ``root``, a line for each version; what stands there with its parents is not told again."""
-        yield _label(self.nodes[root])
+        yield self._label(self.nodes[root])
         pending, told = self._branches(root, ""), {root}
         while pending:
             edge, stem, last = pending.pop()
@@ -85,10 +93,28 @@ class _Lineage:
     def _part(self, edge: Mapping[str, Any]) -> str:
         """The version that ``edge`` leads to, and its part in what was made of it."""
         parent = self.nodes[edge["parent"]]
-        weighed = edge["role"] == "skill" and parent["digest"] in self.weights
+        weighed = edge["role"] in ("skill", "base") and parent["digest"] in self.weights
         weight = f"{spelled(self.weights[parent['digest']])} * " if weighed else ""
         role = "" if edge["role"] == parent["kind"] else f"{edge['role']} of "
-        return f"{weight}{role}{_label(parent)}"
+        return f"{weight}{role}{self._label(parent)}"
+
+    def _label(self, node: Node) -> str:
+        return f"{node['kind']} {node['name']}@{node['version']} ({', '.join(self._marks(node))})"
+
+    def _marks(self, node: Node) -> Iterator[str]:
+        """What a reviewer looks for: identity, encoding and seed, licence, who, and whether it was withdrawn."""
+        yield digest_text(node["digest"])
+        if node.get("encoding"):
+            yield f"{node['encoding']}{_chosen(node)}, {size_text(node['stored_bytes'])}"
+        for each in node.get("collected") or ():
+            if self.used is None or self.used.get(node["digest"]) == each["digest"]:
+                told = f"{each['kind']} of {each['examples']:,} examples"
+                yield told if self.used is None else f"{told}, {digest_text(each['digest'])}"
+        if node.get("licence"):
+            yield str(node["licence"])
+        yield f"by {node['created_by']}"
+        if node["state"] != "ready":
+            yield f"{node['state'].upper()}: {node['reason']}"
 
 
 def _chosen(node: Node) -> str:
@@ -98,21 +124,3 @@ def _chosen(node: Node) -> str:
     if node["density"] is not None:
         return f" {node['values']}, density {node['density']:g}, trim {node['trim']}"
     return ""
-
-
-def _label(node: Node) -> str:
-    return f"{node['kind']} {node['name']}@{node['version']} ({', '.join(_marks(node))})"
-
-
-def _marks(node: Node) -> Iterator[str]:
-    """What a reviewer looks for: identity, encoding and seed, licence, who, and whether it was withdrawn."""
-    yield digest_text(node["digest"])
-    if node.get("encoding"):
-        yield f"{node['encoding']}{_chosen(node)}, {size_text(node['stored_bytes'])}"
-    for each in node.get("collected") or ():
-        yield f"{each['kind']} of {each['examples']:,} examples"
-    if node.get("licence"):
-        yield str(node["licence"])
-    yield f"by {node['created_by']}"
-    if node["state"] != "ready":
-        yield f"{node['state'].upper()}: {node['reason']}"

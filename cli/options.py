@@ -55,6 +55,10 @@ SemanticsOption = Annotated[
         help="Compute as the methods' papers say, which is the default, or as mergekit does, bit for bit.",
     ),
 ]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", metavar="SKILL", help="Whose model is made, of a merge by emr: it has one of each skill."),
+]
 VocabularyOption = Annotated[
     str | None,
     typer.Option(
@@ -128,6 +132,11 @@ def parse_form(form: str, model: Mapping[str, object], adapter: Mapping[str, Any
             hint="Leave it out: an adapter is factors in F32, in one file, without tokenizer or config.",
         )
     return chosen if form == "lora" else None
+
+
+def whole_model(dtype: str | None, tokens: Mapping[str, object]) -> dict[str, object]:
+    """Options that only a whole model has, as they are written."""
+    return {"--dtype": dtype, **{f"--{name.replace('_', '-')}": value for name, value in tokens.items()}}
 
 
 def parse_parameters(given: Sequence[str] | None) -> dict[str, object] | None:

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli import forecast
 from cli.compiled import load_compiler
 from cli.options import (
+    AsOption,
+    ChatTemplateOption,
     DtypeOption,
+    EnergyOption,
+    GenerationConfigOption,
     HeadOption,
+    IterationsOption,
     MethodOption,
+    OversamplingOption,
     PadVocabularyOption,
     ParameterOption,
+    RankOption,
     RecipeOption,
+    RestOption,
     SemanticsOption,
     StatisticsOption,
+    TaskOption,
     VocabularyOption,
     one_target,
+    parse_form,
     parse_parameters,
     parse_statistics,
+    whole_model,
 )
 from cli.verb import Invocation, verb
 
@@ -45,9 +56,18 @@ def check(
     head: HeadOption = None,
     dtype: DtypeOption = None,
     semantics: SemanticsOption = None,
+    task: TaskOption = None,
     statistics: StatisticsOption = None,
     vocabulary: VocabularyOption = None,
     pad_vocabulary: PadVocabularyOption = None,
+    chat_template: ChatTemplateOption = None,
+    generation_config: GenerationConfigOption = None,
+    as_: AsOption = "model",
+    rank: RankOption = None,
+    energy: EnergyOption = None,
+    rest: RestOption = None,
+    oversampling: OversamplingOption = None,
+    iterations: IterationsOption = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Read records and headers only: nothing of how the skills interfere.")
     ] = False,
@@ -59,6 +79,14 @@ def check(
     ] = None,
 ) -> None:
     """Tell what a merge needs and risks, before any work."""
+    tokens: dict[str, Any] = {
+        "vocabulary": vocabulary,
+        "pad_vocabulary": pad_vocabulary,
+        "chat_template": chat_template,
+        "generation_config": generation_config,
+    }
+    factors = {"rank": rank, "energy": energy, "rest": rest, "oversampling": oversampling, "iterations": iterations}
+    adapter = parse_form(as_, whole_model(dtype, tokens), factors)
     parameters = parse_parameters(param)
     asked = one_target(target, recipe, "a merge or an expression")
     load_compiler()
@@ -73,8 +101,9 @@ def check(
             dtype=dtype,
             semantics=semantics,
             statistics=parse_statistics(statistics),
-            vocabulary=vocabulary,
-            pad_vocabulary=pad_vocabulary,
+            task=task,
+            **tokens,
+            adapter=adapter,
             quick=quick,
             plot=plot,
             threads=threads,

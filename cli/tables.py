@@ -32,8 +32,9 @@ def listing(answer: Listing) -> None:
 
 
 def record(answer: Row) -> None:
-    """Plain facts first, then each part of the record below its title."""
+    """Plain facts first, then each part of the record below its title; of a merge, its inputs by their names."""
     facts(_plain(answer))
+    names = {row["digest"]: row["reference"] for row in answer.get("inputs") or ()}
     for name, part in answer.items():
         if not part or name in _plain(answer):
             continue
@@ -41,11 +42,20 @@ def record(answer: Row) -> None:
             materializations(part)
         elif isinstance(part, Mapping):
             say(f"{_words(name)}:")
-            facts(part, indent=2)
+            facts(_by_name(part, names), indent=2)
         elif _is_rows(part):
             table(_words(name), part)
         else:
             say(f"{_words(name)}: {', '.join(map(str, part))}")
+
+
+def _by_name(part: Any, names: Mapping[str, str]) -> Any:
+    """The same with references in the place of digests, as values and as keys."""
+    if isinstance(part, Mapping):
+        return {names.get(name, name): _by_name(value, names) for name, value in part.items()}
+    if isinstance(part, (list, tuple)):
+        return [_by_name(value, names) for value in part]
+    return names.get(part, part) if isinstance(part, str) else part
 
 
 def materializations(rows: Sequence[Row], count: int | None = None) -> None:
@@ -53,20 +63,21 @@ def materializations(rows: Sequence[Row], count: int | None = None) -> None:
     newest("materializations", rows, _MADE, count)
 
 
-def facts(record: Row, indent: int = 0) -> None:
-    """A line for each fact, nested ones further in; digests whole."""
+def facts(record: Row, indent: int = 0, *, spelled_out: bool = False) -> None:
+    """A line for each fact, nested ones further in; digests whole. ``spelled_out``: names as they are, not as words."""
     told = {name: value for name, value in record.items() if value not in (None, [], {})}
     width = max((len(name) for name in told), default=0) + 2
     for name, value in told.items():
+        spelled = name if spelled_out else _words(name)
         if isinstance(value, Mapping):
-            say(f"{'':{indent}}{_words(name)}:")
-            facts(value, indent + 2)
+            say(f"{'':{indent}}{spelled}:")
+            facts(value, indent + 2, spelled_out=name == "parameters")
         elif _is_rows(value):
             say(f"{'':{indent}}{_words(name)}:")
             for row in value:
                 _row(row, indent + 2)
         else:
-            say(f"{'':{indent}}{_words(name):<{width}}{_cell(name, value, whole=True)}")
+            say(f"{'':{indent}}{spelled:<{width}}{_cell(name, value, whole=True)}")
 
 
 def _row(row: Row, indent: int) -> None:

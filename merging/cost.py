@@ -7,6 +7,7 @@ An estimate for the CPU, made of sizes alone. Stages follow each other, so memor
       measure         T·(B + (n + 2)·V)                 one chunk of the base and of each delta
       merge           (T + S)·2·C + T·Σₖ 3·fₖ            buffers for what is read and made; frames, as they are decoded
         by a function  … + T·(n + 4)·V                  deltas and the function's own arrays, of one chunk
+        find factors   … + 28·mn, or 4·mn + 32·w·(m + n)   of an adapter: the largest matrix (m, n), w columns drawn
         whole tensors  … + W(largest) + (T − 1)·W(small)   of tensors above 2^24 elements only one at a time
 
 P: the process itself; T threads; S spare chunks; n skills; C bytes of a chunk in the widest dtype that is read or made;
@@ -16,14 +17,17 @@ chunk of skill k (of an adapter, its factors); W(N) = N·(bytes read and made + 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from merging.adapters.settings import Extraction
+from merging.adapters.truncated import SMALL
 from merging.materializer import LARGE, SPARE, largest_chunk
-from merging.methods import Spanned
+from merging.methods import Spanned, Unified
 from merging.others import checked_bytes
 from merging.plan import Plan, SkillTerm
 from storage.deltas.manifest import TensorDelta
+from storage.deltas.unified import StoredSkill
 from storage.dtypes import DTYPES
 from storage.encodings.frames import CHUNK
 from storage.encodings.philox import quantized_drop_rate
@@ -77,6 +81,22 @@ def cost_of(plan: Plan, threads: int) -> Cost:
     return Cost(tuple(_passes(plan)), sum(output.nbytes for output in plan.outputs), tuple(_stages(plan, threads)))
 
 
+def with_factors(cost: Cost, linear: Iterable[tuple[int, ...]], extraction: Extraction) -> Cost:
+    """The cost with what the largest of these matrices takes: its delta, and what decomposes it.
+
+    Factors are found of one matrix at a time, while others are merged: in the last stage.
+    """
+    largest = 0
+    for rows, columns in linear:
+        smaller = min(rows, columns)
+        width = min(extraction.rank or smaller, smaller) + extraction.oversampling
+        whole = smaller <= SMALL or 2 * width >= smaller
+        beside = 3 * rows * columns if whole else 4 * width * (rows + columns)
+        largest = max(largest, 4 * rows * columns + 8 * beside)
+    *before, merge = cost.stages
+    return replace(cost, stages=(*before, Stage(f"{merge.what}, and find factors", merge.bytes + largest)))
+
+
 def _passes(plan: Plan) -> Iterator[Pass]:
     files = {skill.delta.path: skill.delta.path.stat().st_size for skill in plan.skills}
     if plan.head is not None:
@@ -87,6 +107,8 @@ def _passes(plan: Plan) -> Iterator[Pass]:
         yield Pass("check the other base", other, 0)
     if plan.method.fused.trims:
         yield Pass("find what to trim", sum(_exact_bytes(plan, skill) for skill in plan.skills), stored)
+    if isinstance(plan.method.how, Unified) and not isinstance(plan.skills[0].delta, StoredSkill):
+        yield Pass("find the scales", sum(_exact_bytes(plan, skill) for skill in plan.skills), stored)
     if isinstance(plan.method.how, Spanned):
         changed = sum(entry.nbytes for name, entry in plan.base.entries.items() if _changes(plan, name))
         yield Pass("find lengths and angles", changed, stored)

@@ -19,7 +19,7 @@ Signs count where both were kept; what was not stored says nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,6 +71,13 @@ class Overlap:
             self.same + other.same,
         )
 
+    def ordered(self, places: Sequence[int]) -> Overlap:
+        """The same, of the skills at these places in turn."""
+        picked = np.ix_(places, places)
+        return Overlap(
+            self.elements, self.products[picked], self.variances[picked], self.both[picked], self.same[picked]
+        )
+
     def norm(self, skill: int) -> float:
         """‖dₖ‖."""
         return math.sqrt(max(0.0, float(self.products[skill, skill])))
@@ -120,6 +127,16 @@ class Interference:
     estimated: tuple[bool, ...]
     whole: Overlap
     groups: tuple[tuple[str, Overlap], ...]
+
+    def ordered(self, skills: Sequence[str]) -> Interference:
+        """The same, with the skills in another order."""
+        places = [self.skills.index(skill) for skill in skills]
+        return Interference(
+            tuple(skills),
+            tuple(self.estimated[place] for place in places),
+            self.whole.ordered(places),
+            tuple((label, group.ordered(places)) for label, group in self.groups),
+        )
 
 
 def find_interference(plan: Plan, threads: int, progress: Progress) -> Interference:

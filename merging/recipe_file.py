@@ -23,6 +23,7 @@ generation_config: base              # base, or a skill
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,13 +75,25 @@ def load_document(path: Path) -> Any:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="name a YAML or JSON file") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is neither YAML nor JSON: {error}") from error
+        raise UsageError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """What is wrong with a file that is neither YAML nor JSON, and where."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+    return f"{path}{place}: neither YAML nor JSON: {problem or error}"
 
 
 def read_document(document: Any, where: str) -> RecipeFile:
     """What a recipe says that was read already. Raises UsageError naming ``where`` and what is wrong in it."""
     content = _mapping(document, where, _KEYS)
     parts = {"expression", "base", "skills"} & content.keys()
+    if "expression" in parts and len(parts) > 1:
+        raise UsageError(
+            f"{where} says what is merged twice: expression, and {' and '.join(sorted(parts - {'expression'}))}",
+            hint="keep the expression, or base and skills",
+        )
     if parts not in ({"expression"}, {"base", "skills"}):
         raise UsageError(
             f"{where} must say what is merged: base and skills, or an expression",
@@ -147,18 +160,28 @@ def _number(value: object, where: str) -> float:
     number = _plain(value, where)
     if isinstance(number, bool | str):
         raise UsageError(f"{where}: weight {number!r} is not a number")
+    if not math.isfinite(number):
+        raise UsageError(f"{where}: weight {value!r} is not a finite number")
     return float(number)
 
 
 def _mapping(value: Any, where: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    if value is None:
+        raise UsageError(f"{where} is empty", hint=f"it is a table with keys such as {keys[0]}")
     if not isinstance(value, Mapping):
-        raise UsageError(f"{where} must be a table with keys such as {keys[0]}, found {type(value).__name__}")
+        raise UsageError(f"{where} must be a table with keys such as {keys[0]}, found {named(value)}")
     for key in value:
         if key not in keys:
             near = difflib.get_close_matches(str(key), keys, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise UsageError(f"{where}: unknown key {key!r}", hint=f"{hint}known are {', '.join(keys)}")
     return value
+
+
+def named(value: object) -> str:
+    """The kind of a value of a YAML or JSON document, in its words."""
+    kinds = {dict: "a table", list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number"}
+    return kinds.get(type(value), f"{value!r:.50}")
 
 
 def _text(value: Any, where: str, key: str) -> str:

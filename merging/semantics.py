@@ -22,8 +22,17 @@ def check_semantics(semantics: str) -> str:
 
 
 def method_of(semantics: str, name: str) -> Method:
-    """The method of this name. Raises UsageError naming the nearest one."""
-    return mergekit_method(name) if check_semantics(semantics) == MERGEKIT else method_named(name)
+    """The method of this name. Raises UsageError naming the nearest one, or the semantics that has it."""
+    try:
+        return mergekit_method(name) if check_semantics(semantics) == MERGEKIT else method_named(name)
+    except UsageError as error:
+        other = PAPER if semantics == MERGEKIT else MERGEKIT
+        if name not in methods_of(other):
+            raise
+        raise UsageError(
+            error.message,
+            hint=f"it is a method of the {'papers' if other == PAPER else 'package mergekit'}: --semantics {other}",
+        ) from error
 
 
 def methods_of(semantics: str) -> dict[str, Method]:

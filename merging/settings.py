@@ -78,6 +78,13 @@ def at(setting: Setting, tensor: str, depth: float) -> Value:
     return at(chosen, tensor, depth)
 
 
+def patterns(setting: Setting) -> list[str]:
+    """The filters that stand in it."""
+    return (
+        [each["filter"] for each in setting if isinstance(each, dict) and "filter" in each] if varies(setting) else []
+    )
+
+
 def fits(pattern: str, tensor: str) -> bool:
     """Whether a filter means a tensor."""
     return fnmatchcase(tensor, pattern) if _WILD & set(pattern) else pattern in tensor
@@ -139,7 +146,7 @@ def _choices(setting: list[Any], check: Callable[[object], Value], name: str) ->
     if not defaults:
         raise UsageError(
             f"{name}: nothing is said for tensors that no filter fits",
-            hint="end with one that has no filter: {value: 0.5}",
+            hint="end with a value for all others: {mlp: 0.3, *: 0.5}, in a file {value: 0.5}",
         )
     if defaults[0] != len(setting) - 1:
         raise UsageError(f"{name}: what stands after the value for all tensors never counts", hint="put that one last")
@@ -158,4 +165,7 @@ def _inner(value: object, check: Callable[[object], Value], name: str) -> Settin
     return checked(value, check, name)
 
 
-_FORMS = "a number, a gradient [0, 0.5, 1], or choices by tensor name: [{filter: self_attn, value: 0.3}, {value: 0.5}]"
+_FORMS = (
+    "a number, a gradient [0, 0.5, 1], or choices by tensor name: {self_attn: 0.3, *: 0.5}, "
+    "in a file [{filter: self_attn, value: 0.3}, {value: 0.5}]"
+)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from merging.methods import Computed, Fused, Method, ParameterValue
 from merging.recipe import Recipe, check_sum
-from merging.settings import Depths, Setting, at
+from merging.settings import Depths, Setting, at, fits, patterns
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,18 @@ class TensorSettings:
             total = check_sum(recipe.method, weights, can_choose="normalize" in parameters, where=where)
         shares = tuple(weight / total for weight in weights) if divides else weights
         return Local(weights, total, shares, parameters, each)
+
+
+def idle_filters(recipe: Recipe, tensors: Iterable[str]) -> Iterator[tuple[str, str | None, str]]:
+    """(Setting, digest of the skill that it is said of, filter) of every filter that fits none of these tensors."""
+    names = list(tensors)
+    said: list[tuple[str, str | None, Setting]] = [(name, None, value) for name, value in recipe.parameters.items()]
+    for term in recipe.models:
+        said += [("weight", term.skill, term.weight), *((name, term.skill, v) for name, v in term.parameters.items())]
+    for what, skill, setting in said:
+        for pattern in patterns(setting):
+            if not any(fits(pattern, name) for name in names):
+                yield what, skill, pattern
 
 
 def _divides(method: Method, parameters: Mapping[str, ParameterValue]) -> bool:

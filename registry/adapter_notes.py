@@ -12,6 +12,9 @@ from typing import Any
 
 from storage.checkpoints.tensors import listed
 
+MODEL_CLASS = 450_000_000
+"""About the bytes that torch and transformers take, which are loaded for it, beside what a merge leaves."""
+
 
 def module_notes(config: Mapping[str, Any] | None, told: Mapping[str, Any]) -> list[str]:
     """Notes on the modules of an adapter, from the ``adapter`` of its manifest; none where transformers cannot tell."""

@@ -62,12 +62,8 @@ def publish_adapter(
     extraction = plan.recipe.adapter
     assert extraction is not None
     config = model_config(sources, config)
-    layers = find_layers(plan, config, saves=extraction.rest == "save")
-    outputs = tuple(output for output in plan.outputs if output.name in layers.names)
-    linear = [output for output in outputs if output.name in layers.linear]
-    if extraction.rank is not None and extraction.energy is None:
-        check_rank(extraction.rank, linear)
-    require_space(_space(outputs, layers, extraction), target)
+    layers, outputs, needed = adapter_parts(plan, config, extraction)
+    require_space(needed, target)
     replaces = wish.output is None and target.is_dir()
     with staged_directory(target) as staging:
         with Spool(temporary_path(staging, "spool")) as spool:
@@ -83,6 +79,20 @@ def publish_adapter(
         publishing.write_papers(staging, document, publishing.model_card(sources, document))
         put_in_place(staging, target, document, replace=wish.force or replaces)
     return Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
+
+
+def adapter_parts(
+    plan: Plan, config: Config | None, extraction: Extraction
+) -> tuple[Layers, tuple[OutputTensor, ...], int]:
+    """What goes into an adapter, the tensors that are computed for it, and the bytes on disk that it takes at most.
+
+    Raises UsageError where the rank is above a matrix's, InputRefused where an adapter cannot say what changes.
+    """
+    layers = find_layers(plan, config, saves=extraction.rest == "save")
+    outputs = tuple(output for output in plan.outputs if output.name in layers.names)
+    if extraction.rank is not None and extraction.energy is None:
+        check_rank(extraction.rank, [output for output in outputs if output.name in layers.linear])
+    return layers, outputs, _space(outputs, layers, extraction)
 
 
 def model_config(sources: Sources, config: Config | None) -> Config | None:

@@ -13,7 +13,7 @@ from registry.records import events
 from registry.records.aliases import alias_history, aliases
 from registry.records.catalog import Listed, list_versions, resolve, versions
 from registry.records.contents import load_delta, load_deltas, load_files
-from registry.records.lineage import Lineage, Node, ancestors, count_descendants, newest_descendants
+from registry.records.lineage import Lineage, Node, ancestors, count_descendants, newest_descendants, parents
 from registry.records.lookup import find_versions, versions_by_id
 from registry.records.names import parse_reference
 from registry.records.recipes import count_materializations, load_recipe, materializations, merge_recipes
@@ -125,7 +125,12 @@ def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
     if version.kind == "merge":
         recipe = load_recipe(session, version.digest)
         made = materializations(session, merge_recipes(session, version.id, version.digest))
-        return {"recipe": parse_json(recipe.canonical), "materializations": [_materialization(each) for each in made]}
+        inputs = [
+            {"role": role, "reference": parent.reference, "digest": parent.digest}
+            for parent, role in parents(session, version.id)
+        ]
+        told = {"inputs": inputs, "recipe": parse_json(recipe.canonical)}
+        return {**told, "materializations": [_materialization(each) for each in made]}
     delta = load_delta(session, version.id)
     if delta is None:
         return {}

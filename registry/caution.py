@@ -35,7 +35,8 @@ def cautions(
     warned = list(_dropped(skills, deltas, method))
     if found is not None:
         names = [skill.reference for skill in skills]
-        warned += [*_opposed(found, names), *_disagreed(found.whole, names), *_dwarfed(found.whole, names)]
+        warned += [*_silent(found.whole, names), *_opposed(found, names), *_disagreed(found.whole, names)]
+        warned += _dwarfed(found.whole, names)
     return warned
 
 
@@ -48,6 +49,12 @@ def _dropped(skills: Sequence[ModelVersion], deltas: Mapping[int, Delta], method
         whole = not delta.drop_rate and delta.encoding != "magnitude"
         if advice.get("verdict") in ("caution", "unsuitable") and (delta.drop_rate or (drops and whole)):
             yield _caution("dare", f"{skill.reference}: {advice['sentence']}", skill.reference)
+
+
+def _silent(whole: Overlap, names: Sequence[str]) -> Iterator[Caution]:
+    for place, name in enumerate(names):
+        if not whole.norm(place):
+            yield _caution("silent", f"{name} adds nothing: its weighted delta is zero in every tensor", name)
 
 
 def _opposed(found: Interference, names: Sequence[str]) -> Iterator[Caution]:
@@ -95,11 +102,11 @@ def _disagreed(whole: Overlap, names: Sequence[str]) -> Iterator[Caution]:
 
 def _dwarfed(whole: Overlap, names: Sequence[str]) -> Iterator[Caution]:
     norms = sorted(((whole.norm(place), name) for place, name in enumerate(names)), reverse=True)
-    if len(norms) < 2 or not norms[0][0]:
+    if len(norms) < 2 or not norms[1][0]:
         return
     (largest, name), (second, _) = norms[:2]
     if largest > DWARFED * second:
-        times = f"is {largest / second:.0f} times the next largest" if second else "is the only one above zero"
+        times = f"is {largest / second:.0f} times the next largest"
         yield _caution("dwarfed", f"{name} outweighs the others: its weighted norm {times}", name)
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from merging.cost import PROCESS, cost_of
+from merging.adapters.settings import Extraction
+from merging.cost import PROCESS, Cost, Stage, cost_of, with_factors
+from merging.expression import parse_expression
 from merging.interference import Interference, find_interference
+from merging.methods import Unified
 from merging.plan import OtherBase, Plan, make_plan
 from registry import heat_map
+from registry.adapter_notes import MODEL_CLASS
+from registry.adapters import adapter_parts
 from registry.cache import cache_path
 from registry.caution import cautions
 from registry.comparison import compared
-from registry.merges import Choices, Target, asked_for
+from registry.merges import Choices, ResolvedMerge, Target, asked_for
 from registry.needs import Needed, missing_statistics, needs_of
 from registry.opening import open_base, open_skill, require_files
 from registry.outputs import refuse_output, require_space
@@ -26,11 +32,14 @@ from registry.publishing import free_space
 from registry.records.contents import load_deltas, load_files
 from registry.records.database import reading
 from registry.records.lookup import versions_by_id
+from registry.records.names import parse_reference
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Checked
 from registry.survey import Survey, survey
+from registry.unified import check_recipe, open_unified
 from registry.wish import Context, Wish
-from storage.errors import UsageError
+from storage.deltas.delta import DeltaFile
+from storage.errors import MergestoreError, UsageError
 from storage.files import write_file
 from storage.pipeline import thread_count
 from storage.progress import Progress
@@ -53,6 +62,8 @@ class _Found:
     bases: Mapping[int, ModelVersion]
     needed: Sequence[Needed]
     plan: Plan | None
+    lying: Plan | None  # over the skills' own deltas, which tell how they lie to each other
+    config: Mapping[str, Any] | None  # of the model that comes out
     companions: int  # bytes of the files beside the weights
 
 
@@ -67,19 +78,35 @@ def check(context: Context, target: Target, choices: Choices, wish: Wish, depth:
     if output is not None:
         with problems.noted():
             refuse_output(context.home, output, force=wish.force)
-    with _looked_into(context, target, choices, depth, problems) as found:
-        resources = _resources(context, found, output, thread_count(wish.threads), problems)
+    with _looked_into(context, target, choices, wish.adapter, depth, problems) as found:
+        resources = _resources(context, found, wish, problems)
         interference = None
-        if found.plan is not None and not depth.quick:
-            if depth.plot is not None and len(found.plan.skills) < 2:
+        if found.lying is not None and not depth.quick:
+            if depth.plot is not None and len(found.lying.skills) < 2:
                 raise UsageError("a heat map compares skills, and here is only one", hint="leave --plot out")
             with problems.noted():
-                interference = find_interference(found.plan, thread_count(wish.threads), progress)
-    comparison = compared(interference, _names(found.survey)) if interference is not None else None
+                interference = find_interference(found.lying, thread_count(wish.threads), progress)
+    found = _as_written(found)
+    interference = interference and interference.ordered([skill.digest for skill in found.survey.skills])
+    adds = found.plan is not None and not (found.plan.stack or isinstance(found.plan.method.how, Unified))
+    comparison = compared(interference, _names(found.survey), adds=adds) if interference is not None else None
     drawn = depth.plot if comparison is not None else None
     if drawn is not None and comparison is not None:
         write_file(drawn.absolute(), heat_map.png(comparison, found.survey.expression))
     return _answer(found, problems, resources, interference, comparison, drawn)
+
+
+def _as_written(found: _Found) -> _Found:
+    """With the skills in the order of the expression, and not in that of the recipe."""
+    places: dict[str, int] = {}
+    with suppress(MergestoreError):  # a stack has none, and one that cannot be read is a problem told already
+        expression = parse_expression(found.survey.expression)
+        for reference in (expression.base, *(term.reference for term in expression.terms)):
+            places.setdefault(parse_reference(reference).name, len(places))
+    skills = tuple(sorted(found.survey.skills, key=lambda skill: places.get(skill.name, len(places))))
+    order = [skill.reference for skill in skills]
+    needed = sorted(found.needed, key=lambda need: order.index(need.skill))
+    return replace(found, survey=replace(found.survey, skills=skills), needed=needed)
 
 
 def _refuse_plot(plot: Path, *, quick: bool) -> None:
@@ -97,71 +124,116 @@ def _refuse_plot(plot: Path, *, quick: bool) -> None:
 
 @contextmanager
 def _looked_into(
-    context: Context, target: Target, choices: Choices, depth: Depth, problems: Problems
+    context: Context,
+    target: Target,
+    choices: Choices,
+    adapter: Extraction | None,
+    depth: Depth,
+    problems: Problems,
 ) -> Iterator[_Found]:
     """The target resolved as far as it goes, and what it is made of open."""
     with ExitStack() as stack:
         with reading(context.engine) as session:
             found = Survey(target if isinstance(target, str) else "")
             with problems.noted():
-                found = survey(session, context.home, *asked_for(target, choices), problems)
+                found = survey(session, context.home, *asked_for(target, choices), problems, adapter)
             deltas = load_deltas(session, (skill.id for skill in found.skills))
             bases = versions_by_id(session, (delta.base_version_id for delta in deltas.values()))
             needed = needs_of(session, found.method, found.skills) if found.method is not None else []
             if found.method is not None:
                 for error in missing_statistics(session, found.method, found.skills):
                     problems.add(error)
-            plan = _plan(session, context, stack, found, depth, problems)
-            files = load_files(session, found.base.id) if found.base is not None else []
+            plan, lying, config = _plans(session, context, stack, found, depth, problems)
+            files = load_files(session, found.base.id) if found.base is not None and adapter is None else []
         companions = sum(file.size for file in files if file.kind == "companion")
-        yield _Found(found, deltas, bases, needed, plan, companions)
+        yield _Found(found, deltas, bases, needed, plan, lying, config, companions)
 
 
-def _plan(
+def _plans(
     session: Session, context: Context, stack: ExitStack, found: Survey, depth: Depth, problems: Problems
-) -> Plan | None:
-    """Open all that can be opened; a plan, if that is everything."""
+) -> tuple[Plan | None, Plan | None, Mapping[str, Any] | None]:
+    """Open all that can be opened; plans and the configuration of the model, if that is everything.
+
+    Of a merge whose vector is stored, a plan over that one, and over the skills' deltas as far as these are there.
+    """
     bases, deltas = {}, {}
     for version in [*([found.base] if found.base is not None else []), *found.others]:
         with problems.noted():
             require_files(session, context.home, version)
             bases[version.digest] = open_base(session, context.home, version)
             stack.callback(bases[version.digest].source.close)
+    resolved = found.resolved
+    stored = resolved is not None and resolved.unified is not None and resolved.task is not None
     skills = {skill.id: skill for skill in (*found.skills, *([found.head] if found.head is not None else []))}
     for skill in skills.values():
-        with problems.noted():
+        with (Problems() if stored else problems).noted():
             delta = open_skill(session, context.home, skill, verified=depth.quick)
             deltas[skill.digest] = stack.enter_context(delta)
-    resolved = found.resolved
-    if resolved is None or len(bases) < 1 + len(found.others) or len(deltas) < len(skills):
-        return None
-    with problems.noted():
-        own = bases[resolved.base.digest]
-        others = {version.digest: bases[version.digest] for version in found.others}
-        opened = {digest: OtherBase(other.source, other.digests) for digest, other in others.items()}
-        plan = make_plan(resolved.recipe, own.source, own.digests, deltas, opened)
+    if resolved is None or len(bases) < 1 + len(found.others):
+        return None, None, None
+    own = bases[resolved.base.digest]
+    others = {version.digest: bases[version.digest] for version in found.others}
+    opened = {digest: OtherBase(other.source, other.digests) for digest, other in others.items()}
+
+    def plan(deltas: Mapping[str, DeltaFile]) -> Plan:
+        made = make_plan(resolved.recipe, own.source, own.digests, deltas, opened)
         for name in own.source.entries:
-            plan.settings.of(name)  # weights that differ by tensor may not add up in one of them
-        return plan
-    return None
+            made.settings.of(name)  # weights that differ by tensor may not add up in one of them
+        return made
+
+    lying = kept = None
+    if len(deltas) == len(skills):
+        with problems.noted():
+            lying = kept = plan(deltas)
+    if stored:
+        kept = None
+        with problems.noted():
+            kept = plan(_stored(session, context, stack, resolved, verified=depth.quick))
+    head = deltas.get(resolved.recipe.head or "")
+    return kept, lying, (head.manifest.config if head is not None else None) or own.config
 
 
-def _resources(
-    context: Context, found: _Found, output: Path | None, threads: int, problems: Problems
-) -> dict[str, Any] | None:
-    if found.plan is None:
+def _stored(
+    session: Session, context: Context, stack: ExitStack, resolved: ResolvedMerge, *, verified: bool
+) -> dict[str, DeltaFile]:
+    """The skills as the stored vector of their merge has them, by digest."""
+    assert resolved.unified is not None
+    file = stack.enter_context(open_unified(session, context.home, resolved.unified, verified=verified))
+    check_recipe(file, resolved)
+    return {skill.digest: file.skill(skill.digest) for skill in resolved.deltas}
+
+
+def _resources(context: Context, found: _Found, wish: Wish, problems: Problems) -> dict[str, Any] | None:
+    plan, output, threads = found.plan, wish.output and wish.output.absolute(), thread_count(wish.threads)
+    if plan is None:
         return None
-    cost = cost_of(found.plan, threads)
-    cached = cache_path(context.home, found.plan.recipe.digest)
+    if wish.adapter is not None:
+        with problems.noted():
+            layers, outputs, needed = adapter_parts(plan, found.config, wish.adapter)
+            plan = replace(plan, outputs=outputs)
+            cost = cost_of(plan, threads)
+            linear = [output.shape for output in outputs if output.name in layers.linear]
+            cost = replace(with_factors(cost, linear, wish.adapter), written=needed)
+            if find_spec("transformers") is not None:
+                cost = replace(cost, stages=(*cost.stages, Stage("look at the model's class", MODEL_CLASS)))
+            return _told(context, cost, plan, 0, output, threads, problems)
+        return None
+    return _told(context, cost_of(plan, threads), plan, found.companions, output, threads, problems)
+
+
+def _told(
+    context: Context, cost: Cost, plan: Plan, companions: int, output: Path | None, threads: int, problems: Problems
+) -> dict[str, Any]:
+    cached = cache_path(context.home, plan.recipe.digest)
     place = output or cached
     if output is not None or not cached.is_dir():
         with problems.noted():
-            require_space(cost.written + found.companions, place)
+            require_space(cost.written + companions, place)
     return {
         "place": str(place),
         "kind": "folder" if output is not None else "cache",
         "cached": cached.is_dir(),
-        "needed_bytes": cost.written + found.companions,
+        "needed_bytes": cost.written + companions,
         "free_bytes": free_space(place.parent),
         "memory_bytes": cost.memory,
         "process_bytes": PROCESS,

@@ -8,8 +8,8 @@ from typing import Any
 from merging.interference import WHOLE, Interference, Overlap
 
 
-def compared(found: Interference, names: Sequence[str]) -> dict[str, Any]:
-    """``names``: the skills' references, in the recipe's order.
+def compared(found: Interference, names: Sequence[str], *, adds: bool = True) -> dict[str, Any]:
+    """``names``: the skills' references, in the recipe's order. ``adds``: the deltas are added up, and may cancel.
 
     {skills, estimated (of those that were dropped), whole, groups}; a group is {name, elements, norms by skill, pairs,
     cancelled, unrelated}, a pair {one, other, cosine, error, agreement, overlap}.
@@ -17,8 +17,8 @@ def compared(found: Interference, names: Sequence[str]) -> dict[str, Any]:
     return {
         "skills": list(names),
         "estimated": [name for name, estimated in zip(names, found.estimated, strict=True) if estimated],
-        "whole": _group(WHOLE, found.whole, names),
-        "groups": [_group(label, group, names) for label, group in found.groups],
+        "whole": _group(WHOLE, found.whole, names, adds=adds),
+        "groups": [_group(label, group, names, adds=adds) for label, group in found.groups],
     }
 
 
@@ -27,7 +27,7 @@ def pairs(count: int) -> list[tuple[int, int]]:
     return [(one, other) for one in range(count) for other in range(one + 1, count)]
 
 
-def _group(label: str, group: Overlap, names: Sequence[str]) -> dict[str, Any]:
+def _group(label: str, group: Overlap, names: Sequence[str], *, adds: bool) -> dict[str, Any]:
     return {
         "name": label,
         "elements": group.elements,
@@ -43,6 +43,6 @@ def _group(label: str, group: Overlap, names: Sequence[str]) -> dict[str, Any]:
             }
             for one, other in pairs(len(names))
         ],
-        "cancelled": group.cancelled(),
-        "unrelated": group.unrelated(),
+        "cancelled": group.cancelled() if adds else None,
+        "unrelated": group.unrelated() if adds else None,
     }

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from merging.combination import Engine
 from merging.engines import open_engine
 from merging.materializer import MergedTensor, materialize
 from merging.plan import Plan
@@ -32,7 +33,14 @@ def compute(
     """(name of the engine, what was merged) of a plan computed into ``sink``."""
     engine = open_engine(device)
     count = thread_count(threads)
-    return engine.name, materialize(prepared(plan, count, progress), sink, engine, count, progress)
+    return _computes(plan, engine), materialize(prepared(plan, count, progress), sink, engine, count, progress)
+
+
+def _computes(plan: Plan, engine: Engine) -> str:
+    """What computes the merge itself: the engine of the device, or the library that the method is written with."""
+    if plan.arithmetic is not None:
+        return "torch"
+    return "numpy" if plan.computes is not None else engine.name
 
 
 def publish_computed(

@@ -21,7 +21,7 @@ from registry.adapters import as_adapter, model_config, publish_adapter
 from registry.cache import cache_path, find_record, is_usable, publish_copy
 from registry.computing import compute, publish_computed
 from registry.directories import read_manifest
-from registry.merges import Choices, ResolvedMerge, resolve_target
+from registry.merges import Choices, ResolvedMerge, notes_of, resolve_target
 from registry.opening import open_base, open_skill, open_statistics, refuse_unready
 from registry.outputs import refuse_output
 from registry.provenance.courier import Courier
@@ -34,7 +34,7 @@ from registry.records.tables import Materialization
 from registry.results import Materialized, MaterializedAdapter
 from registry.tasks import require_task
 from registry.unified import check_recipe, open_unified
-from registry.vocabulary import files_of, left_out
+from registry.vocabulary import files_of
 from registry.wish import Context, Wish
 from storage.deltas.delta import DeltaFile
 from storage.pipeline import thread_count
@@ -69,7 +69,7 @@ def materialize_to_folder(
     notes: list[str] = []
     with opened_merge(context, target, choices, wish.adapter) as opened:
         resolved = opened.sources.resolved
-        notes += left_out(resolved.recipe, resolved.skills)
+        notes += notes_of(resolved)
         cached = cache_path(context.home, resolved.recipe.digest)
         place = output or cached
         usable = is_usable(cached, opened.plan.outputs, wish, notes, progress)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from merging.recipe import Chosen, Recipe, make_recipe, read_recipe
 from merging.recipe_file import read_document, read_file
 from merging.semantics import MERGEKIT, PAPER, check_semantics, method_of
 from merging.settings import Setting, constant, varies
+from merging.tensor_settings import idle_filters
 from registry.heads import NO_HEAD, choose_head, head_choice
 from registry.home import Home
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
-from registry.records.contents import load_deltas
+from registry.records.contents import load_deltas, load_tensors
 from registry.records.lineage import add_lineage, parents
 from registry.records.names import parse_reference
 from registry.records.recipes import InputRow, load_recipe, record_recipe
@@ -30,6 +32,7 @@ from registry.statistics_used import choose_statistics
 from registry.tasks import choose_task
 from registry.terms import Resolved, resolve_terms
 from registry.vocabulary import Asked, as_asked, left_out, settle
+from storage.checkpoints.tensors import listed
 from storage.digests import parse_json
 from storage.errors import IntegrityFailure, NotFound, UsageError
 
@@ -76,6 +79,7 @@ class ResolvedMerge:
     merge: ModelVersion | None = None
     others: tuple[ModelVersion, ...] = ()  # bases, beside its own, that skills were made against
     unified: ModelVersion | None = None
+    notes: tuple[str, ...] = ()  # on how it was resolved
 
     @property
     def task(self) -> ModelVersion | None:
@@ -212,7 +216,7 @@ def record_merge(
 
 def _merged(name: str, version: ModelVersion, resolved: ResolvedMerge, *, created: bool) -> Merged:
     recipe = resolved.recipe
-    notes = left_out(recipe, resolved.skills)
+    notes = notes_of(resolved)
     unified = version.attributes.get("unified")
     return Merged(name, version.version, recipe.digest, recipe.to_dict(), resolved.expression, created, notes, unified)
 
@@ -232,23 +236,75 @@ def _resolved(
     head = choose_head(session, base, [task] if task else skills, head_choice(method, task, choices.head))
     stored_sparse = sparse_skills(session, skills)
     refuse_sparse(method, [skill for skill in skills if skill.digest in stored_sparse])
-    recipe = make_recipe(
-        method.name,
-        base.digest,
-        found.chosen,
-        choices.parameters or {},
-        stored_sparse=stored_sparse,
-        head=head.digest if head else None,
-        dtype=output_dtype(choices.dtype),
-        files=base.attributes.get("files"),
-        semantics=semantics,
-        task=task.digest if task else None,
-        statistics=choose_statistics(session, method, skills, choices.statistics or {}, recorded or {}),
-    )
+    statistics = choose_statistics(session, method, skills, choices.statistics or {}, recorded or {})
+    with _by_reference((base, *skills)):
+        recipe = make_recipe(
+            method.name,
+            base.digest,
+            found.chosen,
+            choices.parameters or {},
+            stored_sparse=stored_sparse,
+            head=head.digest if head else None,
+            dtype=output_dtype(choices.dtype),
+            files=base.attributes.get("files"),
+            semantics=semantics,
+            task=task.digest if task else None,
+            statistics=statistics,
+        )
     by_digest = {skill.digest: skill for skill in skills}
     ordered = tuple(by_digest[term.skill] for term in recipe.terms)
+    idle = _idle_filters(session, recipe, {base.digest: base} | by_digest)
     recipe = settle(session, home, recipe, base, ordered, choices.vocabulary)
-    return ResolvedMerge(recipe, base, ordered, head, text, others=found.others)
+    return ResolvedMerge(recipe, base, ordered, head, text, others=found.others, notes=idle)
+
+
+@contextmanager
+def _by_reference(models: Sequence[ModelVersion]) -> Iterator[None]:
+    """Errors within it name models as a user does: a recipe knows them by their digests."""
+    try:
+        yield
+    except UsageError as error:
+        message, hint = error.message, error.hint
+        for model in models:
+            message = message.replace(model.digest, model.reference)
+            hint = hint.replace(model.digest, model.reference) if hint else hint
+        raise UsageError(message, hint=hint, details=error.details) from error
+
+
+def _idle_filters(session: Session, recipe: Recipe, models: Mapping[str, ModelVersion]) -> tuple[str, ...]:
+    """Notes on filters that fit no tensor, as mergekit lets them stand. Raises UsageError with the papers'."""
+    if not recipe.varies:
+        return ()
+    names = [tensor.name for tensor in load_tensors(session, models[recipe.base].id)]
+    notes = []
+    for what, skill, pattern in idle_filters(recipe, names):
+        whose = f" of {models[skill].reference}" if skill else ""
+        note = f"{what}{whose}: the filter {pattern!r} fits none of the base's {len(names)} tensors"
+        if recipe.semantics == PAPER:
+            wild = set(pattern) & set("*?[")
+            raise UsageError(
+                note,
+                hint=f"names are such as {listed(names, 2)}; "
+                + (
+                    f"a filter with * ? [ ] is compared with the whole name: '*{pattern.strip('*')}*' with any part"
+                    if wild
+                    else "correct it, or leave it out"
+                ),
+            )
+        notes.append(note)
+    return tuple(notes)
+
+
+def notes_of(resolved: ResolvedMerge) -> list[str]:
+    """What a person should know of a merge: what is not in it of its skills, whose head is, what has no effect."""
+    notes = left_out(resolved.recipe, resolved.skills)
+    if resolved.head is not None:
+        own = resolved.head.attributes["head"]
+        notes.append(
+            f"it carries the task head of {resolved.head.reference} ({listed(own, 3)}), and is a model of that kind; "
+            "--head none leaves it out"
+        )
+    return [*notes, *resolved.notes]
 
 
 def _vary(session: Session, home: Home, stored: ResolvedMerge, choices: Choices) -> ResolvedMerge:

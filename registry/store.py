@@ -344,6 +344,9 @@ class Store:
         statistics: Mapping[str, str] | None = None,
         vocabulary: str | None = None,
         pad_vocabulary: int | None = None,
+        chat_template: str | Path | None = None,
+        generation_config: str | None = None,
+        adapter: Mapping[str, Any] | None = None,
         quick: bool = False,
         plot: str | Path | None = None,
         threads: int | None = None,
@@ -351,18 +354,24 @@ class Store:
     ) -> Checked:
         """Look at what ``materialize`` would do, without doing it: problems, space and memory, licences, interference.
 
-        All problems are in the answer, none is raised. ``quick`` reads no deltas, and so tells nothing of how the
-        skills lie to each other; ``plot`` is a PNG file to draw that into (needs the extra ``plot``).
+        All problems are in the answer, none is raised. ``adapter``: of ``materialize_adapter``, with its ``rank``,
+        ``energy``, ``rest``, ``oversampling`` and ``iterations``. ``quick`` reads no deltas, and so tells nothing of
+        how the skills lie to each other; ``plot`` is a PNG file to draw that into (needs the extra ``plot``).
         """
         from registry import checking, merges, wish
         from registry.vocabulary import Asked
 
-        beside = Asked(vocabulary, pad_vocabulary)
+        beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         return checking.check(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
             target,
             merges.Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
-            wish.Wish(output=Path(output) if output is not None else None, force=force, threads=threads),
+            wish.Wish(
+                output=Path(output) if output is not None else None,
+                force=force,
+                threads=threads,
+                adapter=check_extraction(Extraction(**adapter)) if adapter is not None else None,
+            ),
             checking.Depth(quick, Path(plot) if plot is not None else None),
             progress or Silent(),
         )

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
+from merging.adapters.settings import Extraction
 from merging.expression import Term, parse_expression
 from merging.methods import Method
 from merging.recipe import check_dtype
 from merging.semantics import PAPER, method_of
 from merging.settings import Setting
+from registry.adapters import as_adapter
 from registry.heads import choose_head, head_choice
 from registry.home import Home
 from registry.merges import (
@@ -29,7 +31,7 @@ from registry.problems import Problems
 from registry.records.catalog import resolve
 from registry.records.names import parse_reference
 from registry.records.tables import ModelVersion
-from registry.tasks import choose_task
+from registry.tasks import choose_task, require_task
 from registry.terms import survey_terms
 
 DEFAULT_METHOD = "task_arithmetic"
@@ -53,14 +55,18 @@ class Survey:
     complete: bool = True
 
 
-def survey(session: Session, home: Home, target: str, choices: Choices, problems: Problems) -> Survey:
+def survey(
+    session: Session, home: Home, target: str, choices: Choices, problems: Problems, adapter: Extraction | None = None
+) -> Survey:
     """Resolve a target as ``materialize`` does; where that fails, note every problem that can be found.
 
-    The first is the one that ``materialize`` would raise.
+    The first is the one that ``materialize`` would raise. ``adapter``: it is to be made of the result.
     """
     resolved = None
     with problems.noted():
         resolved = resolve_target(session, home, target, choices)
+        require_task(resolved)
+        resolved = resolved if adapter is None else as_adapter(resolved, adapter)
     found = _of_resolved(resolved) if resolved is not None else _in_parts(session, target, choices, problems)
     for version in _each_once([found.base, *found.others, *found.skills, found.head]):
         with problems.noted():
@@ -153,7 +159,7 @@ def _survey_method(
     for term, version in terms:
         for name, value in term.parameters.items():
             with problems.noted():
-                method.check_each({name: value}, version.digest, draws=version.digest not in sparse)
+                method.check_each({name: value}, version.reference, draws=version.digest not in sparse)
     if found.complete:
         with problems.noted():
             method.check_skills([weight for weight in found.weights.values() if weight is not None])

@@ -129,6 +129,14 @@ def _version(
     version = found.get(reference)
     if version is not None and (version.kind in kinds or (version.kind == "base" and version.digest == own_base)):
         return version
+    if version is not None and version.kind == "base" and own_base is None:
+        raise pointed(
+            expression.text,
+            term.position,
+            f"{version.reference} is a base, of which nothing can be added to a base",
+            "a base stands first, and within parentheses: general + 0.4*(math - pretrained); with a weight, as a model "
+            "like the others, it stands with --semantics mergekit only",
+        )
     # Asked again, and alone, it says what is wrong.
     return _at(expression, term.position, lambda: resolve(session, reference, kinds=kinds))
 

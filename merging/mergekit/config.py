@@ -337,8 +337,10 @@ def _dtype(content: Mapping[str, Any], where: str, key: str) -> str | None:
 
 
 def _mapping(value: Any, where: str, keys: Sequence[str] | None) -> Mapping[str, Any]:
+    if value is None:
+        raise UsageError(f"{where} is empty", hint="it is a table of names and values")
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise UsageError(f"{where} must be a table of names and values, found {type(value).__name__}")
+        raise UsageError(f"{where} must be a table of names and values, found {value!r:.60}")
     for key in value if keys is not None else ():
         if key in _UNUSED:
             raise UsageError(f"{where}: {key} has no equivalent", hint=_UNUSED[key])

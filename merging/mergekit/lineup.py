@@ -32,4 +32,12 @@ def check_models(method: Method, parameters: Mapping[str, Setting], weights: Map
             "is not the base",
             hint="write it first and without a weight; for the base itself leave base_model out",
         )
-    method.check_skills(given[1:] if role == "first" else given)
+    others = given[1:] if role == "first" else given
+    most = method.skills[1]
+    if role == "base" and how.base == "required" and most is not None and len(others) > most:
+        raise UsageError(
+            f"{method.name} takes its base_model and {most} other model{'s' if most > 1 else ''}, and here are "
+            f"{len(others)} beside the base, which is base_model",
+            hint="if the first of them is meant to be base_model, say so: --param base_model=first",
+        )
+    method.check_skills(others)

@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from merging.dense import add_up, elect
 from merging.methods.method import Computed, Inputs, Method, Part
-from merging.methods.parameters import DIVISOR, LAMBDA, SEED, Parameter, ParameterValue
+from merging.methods.parameters import DIVISOR, LAMBDA, Parameter, ParameterValue
 from storage.encodings.numeric import Floats
 from storage.encodings.philox import FULL, lanes
 from storage.errors import UsageError
 
 _DROP_RATE = Parameter("drop_rate", 0.7, "p, mean drop rate", 0.0, 1.0, open_high=True, each=True)
+_SEED = Parameter("seed", 0, "seed of the masks", 0, (1 << 53) - 1)
 _EPSILON = Parameter("epsilon", 0.15, "ε, how far drop rates lie above and below p", 0.0, 0.5, each=True)
 
 
@@ -47,7 +48,8 @@ def _check(parameters: Mapping[str, ParameterValue]) -> None:
     if not (drop_rate + epsilon < 1 and drop_rate - epsilon >= 0):
         raise UsageError(
             f"drop rates from {drop_rate - epsilon:g} to {drop_rate + epsilon:g} are not all at least 0 and below 1",
-            hint="choose a smaller epsilon",
+            hint=f"with drop_rate {drop_rate:g} epsilon must be "
+            + (f"below {1 - drop_rate:g}" if drop_rate >= 0.5 else f"at most {drop_rate:g}"),
         )
 
 
@@ -66,7 +68,7 @@ METHOD = Method(
     "θ₀ + λ·mean of the agreeing non-zero wₖ·(mₖ⊙δₖ)/(1−pᵢ), pᵢ from p+ε to p−ε by the magnitude's rank in its row",
     "Deep et al. 2024, https://arxiv.org/abs/2406.11617",
     Computed(_elected, whole=True),
-    (LAMBDA, _DROP_RATE, _EPSILON, SEED, DIVISOR),
+    (LAMBDA, _DROP_RATE, _EPSILON, _SEED, DIVISOR),
     needs=frozenset({"unsparsified"}),
     consistent=_check,
 )
@@ -76,7 +78,7 @@ LINEAR = Method(
     "θ₀ + λ Σ wₖ·(mₖ⊙δₖ)/(1−pᵢ), pᵢ from p+ε to p−ε by the magnitude's rank in its row",
     "Deep et al. 2024, https://arxiv.org/abs/2406.11617",
     Computed(_sum, whole=True),
-    (LAMBDA, _DROP_RATE, _EPSILON, SEED),
+    (LAMBDA, _DROP_RATE, _EPSILON, _SEED),
     needs=frozenset({"unsparsified"}),
     consistent=_check,
 )

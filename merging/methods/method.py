@@ -243,15 +243,18 @@ class Method:
         if len(weights) < least or (most is not None and len(weights) > most):
             takes = f"at least {least}" if most is None else f"{least} to {most}"
             takes = f"exactly {least}" if least == most else takes
+            one = most == 1 or (most is None and least == 1)
             mergekits = " --semantics mergekit" if isinstance(self.how, Arithmetic) else ""
             raise UsageError(
-                f"{self.name} takes {takes} {'skill' if least == most == 1 else 'skills'}, and here are {len(weights)}",
+                f"{self.name} takes {takes} {'skill' if one else 'skills'}, "
+                f"and here {'is' if len(weights) == 1 else 'are'} {len(weights)}",
                 hint=f"see `mergestore methods {self.name}{mergekits}`",
             )
         if not self.weighted and any(weight != 1 for weight in weights):
+            which = "the" if most == 1 else "each"
             raise UsageError(
-                f"{self.name} has no weights: it does not ask how much of each skill to take",
-                hint="write the skills without weights: base + one + two",
+                f"{self.name} has no weights: it does not ask how much of {which} skill to take",
+                hint=f"leave the weights out: BASE + {'SKILL' if most == 1 else 'ONE + TWO'}",
             )
 
     def _known(self, name: str) -> Parameter:

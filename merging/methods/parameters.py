@@ -90,12 +90,19 @@ class Parameter:
         return number + 0  # −0.0 becomes 0.0: canonical JSON spells them alike
 
     def _range(self) -> str:
-        low = f"{'above' if self.open_low else 'at least'} {self.low:g}" if self.low > -math.inf else ""
-        high = f"{'below' if self.open_high else 'at most'} {self.high:g}" if self.high < math.inf else ""
+        low = f"{'above' if self.open_low else 'at least'} {_bound(self.low)}" if self.low > -math.inf else ""
+        high = f"{'below' if self.open_high else 'at most'} {_bound(self.high)}" if self.high < math.inf else ""
         return " and ".join(part for part in (low, high) if part) or "finite"
 
     def _refused(self, value: object, expected: str) -> UsageError:
         return UsageError(f"parameter {self.name}={value!r} must be {expected}", hint=self.summary)
+
+
+def _bound(value: float) -> str:
+    """A bound as a person writes it: 1e30, 2^53 − 1, 0.5."""
+    if isinstance(value, int) and value > 1 and not (value + 1) & value:
+        return f"2^{value.bit_length()} − 1"
+    return f"{value:g}".replace("e+", "e")
 
 
 LAMBDA = Parameter("lambda", 1.0, "λ, scale of the merged delta", -1e30, 1e30)

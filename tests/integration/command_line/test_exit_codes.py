@@ -41,6 +41,37 @@ def test_what_goes_wrong_has_its_exit_code(filled, models, tmp_path, code, words
     assert found["hint"]
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["merge", "x", "tiny + math", "--task", "math"], "merge has no option --task", "one of check, materialize"),
+        (["stats", "list", "--kindly"], "No such option: --kindly", "stats list --help"),
+        (["methods", "ram"], "unknown method 'ram'", "--semantics mergekit"),
+        (["methods", "sign", "--semantics", "mergekit"], "no method 'sign'", "there are linear"),
+        (["methods", "regmean", "--semantics", "mergekit"], "no method 'regmean'", "--semantics paper"),
+        (["merge", "x", "tiny + {q_proj: 1}*math"], "the weight of math@1: nothing is said", "*: 0.5"),
+        (["merge", "x", "tiny + {nothere: 1, *: 0}*math"], "the filter 'nothere' fits none of the base's", "names are"),
+        (["merge", "x", "tiny + {embed[_]*: 1, *: 0}*math"], "fits none", "'*embed[_]*' with any part"),
+        (["merge", "x", "tiny + tiny"], "tiny@1 is a base", "--semantics mergekit"),
+        (["merge", "x", "tiny + 0.5*code", "--method", "nearswap"], "has no weights", "BASE + SKILL"),
+        (
+            ["merge", "x", "tiny + code", "--method", "della", "--param", "drop_rate=0.95"],
+            "drop rates from 0.8 to 1.1",
+            "epsilon must be below 0.05",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_that_were_used(filled, words, message, hint):
+    found = filled.refused(2, *words)
+    assert message in found["message"]
+    assert hint in found["hint"]
+
+
+def test_a_filter_that_fits_nothing_stands_in_mergekits_semantics_and_is_noted(filled):
+    words = ("merge", "idle", "tiny + {nothere: 1, *: 0.5}*code", "--semantics", "mergekit")
+    assert any("the filter 'nothere' fits none" in note for note in filled.json(*words)["notes"])
+
+
 @pytest.mark.parametrize("rate", ["1", "1.5", "-0.1", "nan"])
 def test_a_drop_rate_outside_its_range_is_usage(filled, models, rate):
     words = ("register", "skill", "x", models / "math", "--base", "tiny", "--drop-rate", rate)

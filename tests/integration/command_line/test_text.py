@@ -41,13 +41,21 @@ def test_lists_records_and_trees_are_readable(filled):
 def test_a_recipe_is_shown_with_what_one_skill_has_for_itself(filled):
     filled.text("merge", "own", "tiny + 0.6*math + 0.4*code{drop_rate: 0.25}", "--method", "dare_linear")
     lines = [line.strip() for line in filled.text("show", "own").splitlines()]
-    assert lines[lines.index("drop rate  0.25") - 1] == "parameters:"
+    assert lines[lines.index("drop_rate  0.25") - 1] == "parameters:"
+    assert "skill code@1, weight 0.4" in lines
+    assert "skill math@1, weight 0.6" in lines
 
 
 def test_an_audit_tells_whose_arithmetic_it_was_and_methods_what_may_differ(filled):
     filled.text("merge", "like-mergekit", "tiny + 0.5*code", "--method", "linear", "--semantics", "mergekit")
     assert ", with the semantics of mergekit\n" in filled.text("audit", "like-mergekit")
     assert "semantics" not in filled.text("audit", "assistant")
+    filled.text("merge", "based", "tiny + 0.25*tiny + 0.5*code", "--method", "linear", "--semantics", "mergekit")
+    tree = filled.text("audit", "based")
+    assert "0.25 * base tiny@1" in tree
+    assert "0.5 * skill code@1" in tree
+    filled.text("materialize", "based", "--no-wait")
+    assert "torch" in filled.text("audit", "based")
     told = {line.split()[0]: line for line in filled.text("methods", "ties").splitlines() if line.strip()}
     assert ("tensor, skill" in told["density"], "skill" in told["lambda"], "tensor  " in told["lambda"]) == (
         True,

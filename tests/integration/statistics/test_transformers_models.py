@@ -521,6 +521,11 @@ def test_the_command_line_from_data_to_a_merged_model(
     for method in ("regmean", "fisher"):
         merge = shell.json("merge", method, expression, "--method", method)
         assert set(merge["recipe"]["statistics"]) == {term["skill"] for term in merge["recipe"]["terms"]}
+        used = merge["recipe"]["statistics"][shell.json("show", "one")["digest"]]
+        kept, other = ("gram", "fisher") if method == "regmean" else ("fisher", "gram")
+        line = next(line for line in shell.text("audit", method).splitlines() if "skill one@1" in line)
+        assert f"{kept} of 5 examples, {used[:19]}" in line
+        assert f"{other} of" not in line
         folder = tmp_path / method
         shell.text("materialize", method, "-o", folder, "--no-wait")
         merged = open_model(folder, "LlamaForCausalLM")

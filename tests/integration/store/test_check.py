@@ -142,6 +142,22 @@ REQUESTS = [
     ("tiny + gone", {}),
     ("old", {}),
     ("tiny + {layers.0: 1, *: -1}*math + code", {"method": "linear"}),
+    ("tiny + {nothere: 1, *: -1}*math", {}),
+    ("tiny + {layers.[01].*: 1, *: -1}*math", {}),
+    ("tiny + math", {"method": "ties", "parameters": {"density": [{"filter": "layers.7", "value": 1}, {"value": 1}]}}),
+    ("tiny + math{lambda: 2}", {}),
+    ("tiny + code + lora", {"method": "emr"}),
+    ("both", {}),
+    ("both", {"task": "math"}),
+    ("tiny + math", {"task": "math"}),
+    ("tiny + math", {"chat_template": "math"}),
+    ("tiny + math", {"generation_config": "math"}),
+]
+FACTORS = [
+    ("tiny + math", {"rank": 4000}, {}),
+    ("tiny + nobody", {"rank": 2}, {}),
+    ("both", {"rank": 2}, {}),
+    ("tower + zero", {"rank": 2}, {"head": "math"}),
 ]
 
 
@@ -158,6 +174,7 @@ def shelf(surroundings, models, tmp_path_factory):
         store.register_skill("zero", models / "head0", base="tower")
         store.register_skill("one", models / "head1", base="tower")
         store.merge("assistant", "tiny + 0.6*math + 0.4*code")
+        store.merge("both", "tiny + code + lora", method="emr")
         store.merge("old", "tiny + gone")
         store.yank("gone@1", "trained on the test set")
         yield store
@@ -173,6 +190,65 @@ def test_the_first_problem_is_what_materialize_raises(shelf, target, choices):
     assert first["hint"] == caught.value.hint
     assert checked.exit_code == caught.value.exit_code
     assert not checked.ok
+
+
+@pytest.mark.parametrize(("target", "factors", "choices"), FACTORS, ids=str)
+def test_the_first_problem_of_an_adapter_is_what_its_making_raises(shelf, target, factors, choices):
+    checked = shelf.check(target, adapter=factors, **choices)
+    with pytest.raises(MergestoreError) as caught:
+        shelf.materialize_adapter(target, wait=False, **factors, **choices)
+    first = checked.problems[0]
+    assert (first["kind"], first["message"], first["hint"]) == (
+        caught.value.kind,
+        caught.value.message,
+        caught.value.hint,
+    )
+
+
+def test_an_adapter_is_checked_for_what_it_takes(shelf):
+    whole, adapter = (shelf.check("tiny + math", adapter=each) for each in (None, {"rank": 2}))
+    assert adapter.ok
+    made = shelf.materialize_adapter("tiny + math", rank=2, wait=False)
+    assert adapter.recipe_digest == made.recipe_digest != whole.recipe_digest
+    weights = Path(made.path, "adapter_model.safetensors").stat().st_size
+    assert weights / 2 < adapter.resources["needed_bytes"] < 2 * weights + whole.resources["needed_bytes"]
+    assert any("find factors" in stage["what"] for stage in adapter.resources["stages"])
+    assert shelf.check("tiny + math", adapter={"energy": 0.5}).resources["needed_bytes"] > weights
+
+
+def test_a_stored_vector_is_what_a_task_reads(shelf, tmp_path):
+    checked = shelf.check("both", task="code")
+    assert checked.ok
+    assert checked.recipe_digest == shelf.materialize("both", task="code", wait=False).recipe_digest
+    (file,) = [each for each in shelf.show("both")["files"] if each["path"] == "unified.safetensors"]
+    assert [each["what"] for each in checked.resources["passes"]] == ["check the skills' files", "merge"]
+    assert checked.resources["passes"][0]["skill_bytes"] == file["size"]
+    assert checked.interference["whole"]["pairs"]
+    assert checked.interference["whole"]["cancelled"] is None
+    computed = shelf.check("tiny + code + lora", method="emr", task="code")
+    assert [each["what"] for each in computed.resources["passes"]][1] == "find the scales"
+
+
+def test_a_stored_vector_needs_no_skills(shelf, models, tmp_path):
+    shutil.copytree(shelf.home.root, tmp_path / "store")
+    with mergestore.open(tmp_path / "store") as store:
+        for file in store.show("code")["files"]:
+            store.home.blobs.path(file["digest"]).unlink(missing_ok=True)
+        checked = store.check("both", task="code")
+        assert checked.ok
+        assert checked.interference is None
+        assert not store.check("tiny + code").ok
+
+
+def test_skills_stand_in_the_order_of_the_expression(shelf):
+    for written in (["code", "lora", "math"], ["math", "lora", "code"], ["lora", "math", "code"]):
+        checked = shelf.check("tiny + " + " + ".join(written))
+        assert [each["reference"] for each in checked.inputs][1:] == [f"{name}@1" for name in written]
+        found = checked.interference
+        assert found["skills"] == [f"{name}@1" for name in written]
+        norms = shelf.check("tiny + lora").interference["whole"]["norms"]["lora@1"]
+        assert found["whole"]["norms"]["lora@1"] == pytest.approx(norms, rel=1e-12)
+        assert found["estimated"] == ["math@1"]
 
 
 @pytest.mark.parametrize(
@@ -359,6 +435,7 @@ def test_warnings_tell_of_skills_that_do_not_go_together(odd):
     assert warned(odd.check("tiny + one - against")) == []
     assert warned(odd.check("tiny + one + loud")) == [("dwarfed", ["loud@1"])]
     assert warned(odd.check("tiny + one + 0.2*loud")) == []
+    assert warned(odd.check("tiny + one + {lm_head: 0, *: 0}*loud")) == [("silent", ["loud@1"])]
     apart = odd.check("tiny + one + layer")
     assert [(kind, sorted(skills)) for kind, skills in warned(apart)] == [("opposed", ["layer@1", "one@1"])]
     assert "pull apart in layer 0: cosine" in apart.warnings[0]["message"]

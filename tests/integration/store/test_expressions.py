@@ -66,7 +66,7 @@ def test_the_other_base_is_lineage(two_bases):
         ("general + 0.5*(code - general)", UsageError, "no skill within these parentheses is a fine-tune of general@1"),
         ("general + 0.5*(code - 0.5*tiny)", UsageError, "do not cancel"),
         ("general + (tiny - tiny)", UsageError, "no skill"),
-        ("tiny + general", NotFound, "general"),
+        ("tiny + general", UsageError, "general@1 is a base"),
         ("tiny + (code - nothing)", NotFound, "nothing"),
         ("tiny + 0.5*(math - assistant)", NotFound, "assistant"),
         ("chat + chat", UsageError, "stands here twice"),

@@ -70,7 +70,7 @@ def test_parameters_of_one_model_are_those_that_differ():
         ("ties", {BASE: 1.0, ONE: 1.0}, {"base_model": "first"}, {}, "has no weight and is not the base"),
         ("ties", {ONE: 0.5, TWO: 1.0}, {"base_model": "first"}, {}, "has no weight and is not the base"),
         ("ties", {ONE: 1.0}, {"base_model": "first"}, {}, "at least 1 skill"),
-        ("slerp", {ONE: 1.0, TWO: 1.0}, {}, {}, "exactly 1 skill, and here are 2"),
+        ("slerp", {ONE: 1.0, TWO: 1.0}, {}, {}, "1 other model, and here are 2"),
         ("slerp", {ONE: 0.5}, {}, {}, "has no weights"),
         ("nuslerp", {ONE: 0.5}, {}, {}, "exactly 2"),
         ("model_stock", {ONE: 1.0}, {}, {}, "at least 2"),
