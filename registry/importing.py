@@ -101,7 +101,7 @@ def import_config(store: Store, path: Path, choices: Choices, *, register: bool,
     translation = translated(config, method, base.reference, names, where)
     parameters: dict[str, Any] = dict(translation.parameters)
     if semantics != MERGEKIT:
-        parameters.pop("compute_dtype", None)
+        parameters = _of_papers(parameters, method_of(semantics, config.method), where)
     return Imported(
         replace(said, parameters={**parameters, **(choices.parameters or {})}), notes, translation.expression
     )
@@ -114,8 +114,11 @@ def _check(config: Config, method: Method, layers: int | None, choices: Choices,
         _check_stack(config, layers, choices, where)
         stacked(config, method, names, where)
     else:
-        method_of(choices.semantics or MERGEKIT, config.method)
-        translated(config, method, "", names, where)
+        own = method_of(choices.semantics or MERGEKIT, config.method)
+        found = translated(config, method, "", names, where)
+        if choices.semantics != MERGEKIT:
+            asked = {name: value for name, value in found.parameters.items() if name != "base_model"}  # not known yet
+            _of_papers(asked, own, where)
     _check_tokens(config, choices, where)
     said = config.chat_template
     if choices.vocabulary.chat_template is None and said not in (None, "auto", *_TEMPLATES) and "{" not in (said or ""):
@@ -123,6 +126,25 @@ def _check(config: Config, method: Method, layers: int | None, choices: Choices,
             f"{where}: chat_template {said!r} is neither auto, {', '.join(_TEMPLATES)}, nor a Jinja template",
             hint="of mergekit's other names save the template in a file, and choose it with --chat-template FILE.jinja",
         )
+
+
+def _of_papers(given: Mapping[str, Any], method: Method, where: str) -> dict[str, Any]:
+    """Parameters of mergekit's in the papers' words, without those that change no bit. Raises UsageError."""
+    known = {parameter.name for parameter in method.parameters}
+    parameters = {name: value for name, value in given.items() if name not in ("compute_dtype", "int8_mask")}
+    if "normalize" in parameters and "normalize" not in known and "divisor" in known:
+        if parameters.pop("normalize") is not True:
+            raise UsageError(
+                f"{where}: with --semantics paper {method.name} always divides what agrees, and normalize is not true",
+                hint="leave --semantics out: the file's own is mergekit's; or leave normalize out",
+            )
+        parameters["divisor"] = "weights"
+    if odd := sorted(parameters.keys() - known):
+        raise UsageError(
+            f"{where}: with --semantics paper {method.name} has no parameter {odd[0]!r}",
+            hint=f"leave --semantics out: the file's own is mergekit's; the paper's takes {', '.join(sorted(known))}",
+        )
+    return parameters
 
 
 def _check_tokens(config: Config, choices: Choices, where: str) -> None:

@@ -69,6 +69,12 @@ def test_choices_beside_it_count_before_it(fresh, write):
         ]), "--semantics", "paper",
     )  # fmt: skip
     assert paper["recipe"]["semantics"] == "paper"
+    elected = fresh.json("merge", "e", "--from-mergekit", write(**TIES), "--semantics", "paper")["recipe"]
+    assert (elected["semantics"], elected["parameters"]["divisor"]) == ("paper", "weights")
+    for changed, message in (({"normalize": False}, "always divides"), ({"rescale": True}, "no parameter 'rescale'")):
+        config = write(**{**TIES, "parameters": {"density": 0.7, **changed}})
+        found = fresh.refused(2, "merge", "e", "--from-mergekit", config, "--semantics", "paper")
+        assert message in found["message"]
     assert sorted(term["weight"] for term in paper["recipe"]["terms"]) == [1.0, 3.0]
 
 
