@@ -152,7 +152,7 @@ def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[s
 
     Raises UsageError for a name that none has.
     """
-    from merging.semantics import method_of, methods_of
+    from merging.recipes.semantics import method_of, methods_of
 
     found = methods_of(semantics).values() if name is None else [method_of(semantics, name)]
     return [method.to_dict() for method in found]

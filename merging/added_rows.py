@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from merging.recipe import Recipe
-from merging.vocabulary import Vocabulary, padded
+from merging.recipes.recipe import Recipe
+from merging.recipes.vocabulary import Vocabulary, padded
 from storage.checkpoints.tensors import TensorEntry, listed, quoted
 from storage.deltas.delta import DeltaFile
 from storage.deltas.roles import is_input_embedding, is_vocabulary

@@ -24,7 +24,7 @@ from merging.adapters.settings import Extraction
 from merging.adapters.truncated import SMALL
 from merging.materializer import LARGE, SPARE, largest_chunk
 from merging.methods import Spanned, Unified
-from merging.others import checked_bytes
+from merging.passes.others import checked_bytes
 from merging.plan import Plan, SkillTerm
 from storage.deltas.manifest import TensorDelta
 from storage.deltas.unified import StoredSkill

@@ -21,11 +21,11 @@ from merging.holding import (
     own_terms,
     read_verified,
 )
+from merging.passes.products import Matrix, inner_products
+from merging.passes.trimming import with_cutoffs
 from merging.plan import Plan
-from merging.products import Matrix, inner_products
 from merging.targets import Targets
 from merging.tensors import host_bytes
-from merging.trimming import with_cutoffs
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.delta import DeltaFile
 from storage.encodings.chunks import KeptChunk

@@ -14,10 +14,10 @@ from merging.combination import Combine, Contribution, Drop
 from merging.mergekit.dtypes import result_dtype
 from merging.mergekit.stack import Stacked, stack
 from merging.methods import Arithmetic, Coefficients, Computed, Fused, Method
-from merging.recipe import Recipe
+from merging.recipes.recipe import Recipe
+from merging.recipes.tensor_settings import TensorSettings
 from merging.statistics import Array, Collected, Statistics, check_fit
 from merging.tasks import Task
-from merging.tensor_settings import TensorSettings
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
@@ -90,7 +90,7 @@ class Plan:
     """Everything the materializer needs.
 
     First passes over the skills fill in ``cutoffs``, by skill digest and tensor, ``coefficients``, by tensor, and the
-    ``task`` of a recipe that has one (``merging.preparing``).
+    ``task`` of a recipe that has one (``merging.passes.preparing``).
     """
 
     recipe: Recipe

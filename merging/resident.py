@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from merging.holding import HeldBase, HeldDelta
 from merging.methods import Spanned
+from merging.passes.products import Matrix, with_coefficients
 from merging.plan import OutputTensor, Plan, make_plan, with_recipe, with_statistics
-from merging.products import Matrix, with_coefficients
-from merging.recipe import Recipe
-from merging.semantics import MERGEKIT
+from merging.recipes.recipe import Recipe
+from merging.recipes.semantics import MERGEKIT
 from merging.targets import Targets, count_as_written, existing_tensors, new_tensors
 from storage.statistics.statistics_file import StatisticsFile
 

@@ -11,8 +11,8 @@ from typing import Any
 from merging.combination import Engine
 from merging.engines import open_engine
 from merging.materializer import MergedTensor, materialize
+from merging.passes.preparing import prepared
 from merging.plan import Plan
-from merging.preparing import prepared
 from merging.sinks import ShardSink
 from registry import publishing
 from registry.directories import read_manifest

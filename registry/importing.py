@@ -13,10 +13,9 @@ from merging.mergekit import mergekit_method
 from merging.mergekit.config import Config, ModelName, read_config
 from merging.mergekit.translation import is_stack, stacked, translated
 from merging.methods import Method
-from merging.recipe_file import load_document
-from merging.semantics import MERGEKIT, method_of
-from merging.vocabulary import ChatTemplate
-from registry.alignment import NOBODY
+from merging.recipes.recipe_file import load_document
+from merging.recipes.semantics import MERGEKIT, method_of
+from merging.recipes.vocabulary import ChatTemplate
 from registry.merges import Choices
 from registry.records.catalog import find_model, ready_versions, resolve
 from registry.records.contents import load_deltas
@@ -24,7 +23,8 @@ from registry.records.database import reading
 from registry.records.lookup import versions_by_id
 from registry.records.tables import ModelVersion
 from registry.stacking import Stack, layer_count
-from registry.vocabulary import Asked
+from registry.tokens.alignment import NOBODY
+from registry.tokens.vocabulary import Asked
 from storage.checkpoints.adapter import is_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.checkpoints.companions import read_config as read_config_file

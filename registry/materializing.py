@@ -33,8 +33,8 @@ from registry.records.lineage import Lineage, ancestors
 from registry.records.tables import Materialization
 from registry.results import Materialized, MaterializedAdapter
 from registry.tasks import require_task
+from registry.tokens.vocabulary import files_of
 from registry.unified import check_recipe, open_unified
-from registry.vocabulary import files_of
 from registry.wish import Context, Wish
 from storage.deltas.delta import DeltaFile
 from storage.pipeline import thread_count

@@ -11,13 +11,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from merging.expression import parse_expression
 from merging.methods import Method, Unified
-from merging.recipe import Chosen, Recipe, make_recipe, read_recipe
-from merging.recipe_file import read_document, read_file
-from merging.semantics import MERGEKIT, PAPER, check_semantics, method_of
+from merging.recipes.expression import parse_expression
+from merging.recipes.recipe import Chosen, Recipe, make_recipe
+from merging.recipes.recipe_file import read_document, read_file
+from merging.recipes.semantics import MERGEKIT, PAPER, check_semantics, method_of
+from merging.recipes.stored import read_recipe
+from merging.recipes.tensor_settings import idle_filters
 from merging.settings import Setting, constant, varies
-from merging.tensor_settings import idle_filters
 from registry.heads import NO_HEAD, choose_head, head_choice
 from registry.home import Home
 from registry.opening import refuse_unready
@@ -31,7 +32,7 @@ from registry.results import Merged
 from registry.statistics_used import choose_statistics
 from registry.tasks import choose_task
 from registry.terms import Resolved, resolve_terms
-from registry.vocabulary import Asked, as_asked, left_out, settle
+from registry.tokens.vocabulary import Asked, as_asked, left_out, settle
 from storage.checkpoints.tensors import listed
 from storage.digests import parse_json
 from storage.errors import IntegrityFailure, NotFound, UsageError

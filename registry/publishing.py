@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from merging.mergekit import VERSION
-from merging.semantics import PAPER
+from merging.recipes.semantics import PAPER
 from merging.setting_text import spelled
 from merging.settings import Setting
 from registry.adapter_card import adapter_lines
@@ -23,8 +23,8 @@ from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
 from registry.stacking import set_layers
-from registry.token_sources import language_part
-from registry.tokenizers import adapt_tokenizer, vocabulary_lines
+from registry.tokens.token_sources import language_part
+from registry.tokens.tokenizers import adapt_tokenizer, vocabulary_lines
 from storage.blobs import hash_file
 from storage.checkpoints.shards import INDEX
 from storage.digests import canonical_json, json_digest, model_digest, sha256_digest
@@ -293,7 +293,7 @@ def _card_body(
         lines.append(f"- head (tensors that the base lacks): from `{resolved.head.reference}`")
     if resolved.task:
         lines.append(f"- task (the skill whose model it is): `{resolved.task.reference}`")
-    lines += vocabulary_lines(resolved)
+    lines += vocabulary_lines(resolved.recipe, resolved.base, resolved.skills)
     if unknown:
         lines.append(f"- licence not stated for: {', '.join(unknown)}")
     if len(licences) > 1:

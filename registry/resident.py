@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from merging import resident
 from merging.engines import open_memory
 from merging.plan import check_base
-from merging.recipe import Recipe
+from merging.recipes.recipe import Recipe
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, resolve_target
 from registry.opening import open_base, open_skill, open_statistics, refuse_unready
@@ -25,8 +25,8 @@ from registry.records.contents import load_delta
 from registry.records.database import reading
 from registry.records.tables import ModelVersion
 from registry.results import Footprint, Loaded
+from registry.tokens.vocabulary import Asked
 from registry.unified import keeps_vector
-from registry.vocabulary import Asked
 from storage.checkpoints.tensors import listed
 from storage.errors import Conflict, UsageError
 from storage.pipeline import thread_count

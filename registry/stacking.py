@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from merging.mergekit.stack import LayerSlice
-from merging.recipe import make_stacked
-from merging.semantics import MERGEKIT, method_of
+from merging.recipes.recipe import make_stacked
+from merging.recipes.semantics import MERGEKIT, method_of
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, output_dtype, refuse_sparse, sparse_skills
 from registry.records.tables import ModelVersion
-from registry.token_sources import language_part
-from registry.vocabulary import settle
+from registry.tokens.token_sources import language_part
+from registry.tokens.vocabulary import settle
 
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _LISTS = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers")

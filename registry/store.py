@@ -91,8 +91,8 @@ class Store:
         Its files are copied into the store; with ``reference`` the weights stay where they are and their digests
         are checked on every use.
         """
-        from registry.declaration import Who
-        from registry.register_base import register_base
+        from registry.registering.declaration import Who
+        from registry.registering.register_base import register_base
         from storage.checkpoints.checkpoint import open_checkpoint
 
         path, origin = self.locate(source)
@@ -134,9 +134,9 @@ class Store:
         0.9) and ``seed`` (default 0) dare's; ``density`` in (0, 1) (default 0.1) and ``trim`` (over the whole model or
         within each tensor; default model) magnitude's. With another encoding they are refused.
         """
-        from registry.coding_options import CodingOptions
-        from registry.declaration import Who
-        from registry.register_skill import register_skill
+        from registry.registering.coding_options import CodingOptions
+        from registry.registering.declaration import Who
+        from registry.registering.register_skill import register_skill
 
         path, origin = self.locate(source)
         return register_skill(
@@ -184,7 +184,7 @@ class Store:
         ``generation_config`` (``base`` or a skill's name) go with the tokenizer unless they are given.
         """
         from registry import merges, unified
-        from registry.vocabulary import Asked
+        from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         given = merges.Choices(method, parameters, head, dtype, semantics, None, statistics, beside)
@@ -217,7 +217,7 @@ class Store:
         fine-tunes losslessly. What has no equivalent is refused by name: docs/mergekit.md.
         """
         from registry import importing, merges, stacking
-        from registry.vocabulary import Asked
+        from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         given = merges.Choices(None, parameters, head, dtype, semantics, vocabulary=beside)
@@ -261,7 +261,7 @@ class Store:
         merge by ``emr``; its head comes along unless another is chosen.
         """
         from registry import materializing, merges, wish
-        from registry.vocabulary import Asked
+        from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         return materializing.materialize_to_folder(
@@ -358,8 +358,9 @@ class Store:
         ``energy``, ``rest``, ``oversampling`` and ``iterations``. ``quick`` reads no deltas, and so tells nothing of
         how the skills lie to each other; ``plot`` is a PNG file to draw that into (needs the extra ``plot``).
         """
-        from registry import checking, merges, wish
-        from registry.vocabulary import Asked
+        from registry import merges, wish
+        from registry.checks import checking
+        from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         return checking.check(
@@ -397,7 +398,7 @@ class Store:
         ``task`` as for ``materialize``.
         """
         from registry import materializing, merges, wish
-        from registry.vocabulary import Asked
+        from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary)
         return materializing.load_tensors(

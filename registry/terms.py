@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from merging.expression import Expression, Term, pointed
-from merging.recipe import Chosen
-from merging.semantics import MERGEKIT, PAPER
+from merging.recipes.expression import Expression, Term, pointed
+from merging.recipes.recipe import Chosen
+from merging.recipes.semantics import MERGEKIT, PAPER
 from registry.problems import Problems
 from registry.records.catalog import resolve
 from registry.records.contents import load_deltas, load_tensors

@@ -25,7 +25,7 @@ from storage.pipeline import thread_count
 from storage.progress import Progress
 
 if TYPE_CHECKING:
-    from merging.unified_writer import Written
+    from merging.passes.unified_writer import Written
     from storage.deltas.unified import UnifiedFile
 
 FILE = "unified.safetensors"
@@ -125,8 +125,8 @@ def _file(session: Session, version: ModelVersion) -> FileRow:
 
 def _store(engine: Engine, home: Home, resolved: ResolvedMerge, progress: Progress) -> tuple[Blob, dict[str, Any]]:
     """The vector as a blob on the disk, and what is to be told of it."""
+    from merging.passes.unified_writer import write_unified
     from merging.plan import make_plan
-    from merging.unified_writer import write_unified
 
     scratch = home.blobs.scratch("unified")
     try:

@@ -15,12 +15,12 @@ from merging.combination import Combine, Contribution
 from merging.device.index import Raw
 from merging.device.launch import ALIGNED, Arena, Launches, Term, Work, launch
 from merging.holding import HeldBase, HeldDelta, HeldTerm
+from merging.passes.products import Matrix
+from merging.passes.trimming import find_cutoffs
 from merging.plan import OutputTensor, Plan, SkillTerm
-from merging.products import Matrix
 from merging.targets import Targets
 from merging.tensors import host_bytes, torch_dtype
 from merging.torch_engine import told_out_of_memory
-from merging.trimming import find_cutoffs
 from storage.deltas.delta import TensorTerm
 from storage.encodings.cutoffs import Counts, find_cutoff
 from storage.encodings.frames import CHUNK, chunk_span

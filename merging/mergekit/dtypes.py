@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from merging.methods.method import Arithmetic
 
 if TYPE_CHECKING:
-    from merging.recipe import Recipe
+    from merging.recipes.recipe import Recipe
     from storage.checkpoints.tensors import TensorEntry
     from storage.deltas.delta import DeltaFile
 

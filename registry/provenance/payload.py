@@ -11,7 +11,7 @@ from registry.records.tables import Materialization
 
 if TYPE_CHECKING:
     from merging.materializer import MergedTensor
-    from merging.recipe import Recipe
+    from merging.recipes.recipe import Recipe
 
 _SKILL_FACTS = ("name", "version", "digest", "weight", "encoding", "drop_rate", "seed", "density", "trim", "licence")
 

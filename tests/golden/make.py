@@ -15,10 +15,10 @@ import numpy as np
 from merging.combination import Engine
 from merging.engines import open_engine
 from merging.materializer import materialize
+from merging.passes.trimming import with_cutoffs
 from merging.plan import make_plan
-from merging.recipe import make_recipe
+from merging.recipes.recipe import make_recipe
 from merging.sinks import MemorySink
-from merging.trimming import with_cutoffs
 from storage.checkpoints.adapter import open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import BaseModel, build_delta

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from merging import reference
 from merging.materializer import materialize
+from merging.passes.unified_writer import write_unified
 from merging.plan import make_plan
-from merging.recipe import make_recipe
+from merging.recipes.recipe import make_recipe
 from merging.sinks import MemorySink
-from merging.unified_writer import write_unified
 from storage.deltas.delta import DeltaFile
 from storage.deltas.unified import UnifiedFile
 from storage.progress import Silent

@@ -5,7 +5,7 @@ import os
 import pytest
 
 import mergestore
-from registry import register_base
+from registry.registering import register_base
 from storage.checkpoints.adapter import open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.errors import InputRefused

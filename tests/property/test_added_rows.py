@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from merging.vocabulary import Token, Vocabulary, read_vocabulary
+from merging.recipes.vocabulary import Token, Vocabulary, read_vocabulary
 from storage.deltas.delta import DeltaFile
 from storage.digests import canonical_json
 from tests.unit import format1_decoder as decoder

@@ -6,9 +6,10 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merging.expression import parse_expression
 from merging.methods import METHODS, Fused
-from merging.recipe import make_recipe, read_recipe
+from merging.recipes.expression import parse_expression
+from merging.recipes.recipe import make_recipe
+from merging.recipes.stored import read_recipe
 from storage.digests import parse_json
 from storage.errors import IntegrityFailure, UsageError
 

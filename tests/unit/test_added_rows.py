@@ -9,11 +9,12 @@ import pytest
 
 from merging import numba_engine, reference
 from merging.materializer import materialize
+from merging.passes.preparing import prepared
 from merging.plan import make_plan
-from merging.preparing import prepared
-from merging.recipe import Recipe, make_recipe, read_recipe
+from merging.recipes.recipe import Recipe, make_recipe
+from merging.recipes.stored import read_recipe
+from merging.recipes.vocabulary import FLAGS, Token, Vocabulary
 from merging.sinks import MemorySink
-from merging.vocabulary import FLAGS, Token, Vocabulary
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import build_delta
 from storage.deltas.delta import DeltaFile

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.coding_options import CodingOptions, choose_coding
+from registry.registering.coding_options import CodingOptions, choose_coding
 from storage.encodings import sign
 from storage.encodings.coding import EXACT, SIGN, Coding, dare_coding, magnitude_coding
 from storage.errors import UsageError

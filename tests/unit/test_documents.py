@@ -13,8 +13,8 @@ from typer.main import get_command
 from cli.app import app
 from cli.options import parse_parameters
 from cli.verb import Invocation
-from merging.expression import parse_expression
 from merging.methods import METHODS
+from merging.recipes.expression import parse_expression
 from registry.records.names import parse_reference
 from registry.store import Store
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from merging.expression import parse_expression
+from merging.recipes.expression import parse_expression
 from storage.errors import UsageError
 
 

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from registry import heat_map
+from registry.checks import heat_map
 
 pytest.importorskip("matplotlib")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from merging.recipe import make_recipe
-from registry.companion_files import companions_digest
+from merging.recipes.recipe import make_recipe
 from registry.records.contents import FileRow
+from registry.tokens.companion_files import companions_digest
 from storage.checkpoints.adapter import open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import BaseModel, Built, build_delta

@@ -8,10 +8,10 @@ import pytest
 from merging.engines import open_engine
 from merging.materializer import materialize
 from merging.methods import METHODS, Fused
+from merging.passes.trimming import with_cutoffs
 from merging.plan import make_plan
-from merging.recipe import make_recipe
+from merging.recipes.recipe import make_recipe
 from merging.sinks import MemorySink
-from merging.trimming import with_cutoffs
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import build_delta
 from storage.deltas.delta import DeltaFile

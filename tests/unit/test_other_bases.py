@@ -5,9 +5,9 @@ import pytest
 
 from merging import numba_engine, reference
 from merging.materializer import materialize
+from merging.passes.preparing import prepared
 from merging.plan import OtherBase, make_plan
-from merging.preparing import prepared
-from merging.recipe import Chosen, make_recipe
+from merging.recipes.recipe import Chosen, make_recipe
 from merging.sinks import MemorySink
 from merging.torch_engine import TorchEngine
 from storage.encodings.coding import EXACT, Coding, dare_coding

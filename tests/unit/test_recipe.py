@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from merging.methods import METHODS
-from merging.recipe import MAX_WEIGHT, check_sum, make_recipe, read_recipe
+from merging.recipes.recipe import MAX_WEIGHT, check_sum, make_recipe
+from merging.recipes.stored import read_recipe
 from storage.digests import canonical_json, parse_json
 from storage.errors import IntegrityFailure, UsageError
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merging.expression import parse_expression
-from merging.recipe_file import read_document, read_file
+from merging.recipes.expression import parse_expression
+from merging.recipes.recipe_file import read_document, read_file
 from storage.errors import UsageError
 
 WHOLE = """

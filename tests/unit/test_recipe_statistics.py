@@ -2,7 +2,8 @@
 
 import pytest
 
-from merging.recipe import make_recipe, read_recipe
+from merging.recipes.recipe import make_recipe
+from merging.recipes.stored import read_recipe
 from storage.digests import blake3_digest, parse_json
 from storage.errors import IntegrityFailure, UsageError
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from merging import numba_engine, reference
 from merging.methods import METHODS
-from merging.recipe import Chosen, make_recipe, read_recipe
+from merging.recipes.recipe import Chosen, make_recipe
+from merging.recipes.stored import read_recipe
 from merging.setting_text import parse_setting, spelled
 from merging.settings import Depths, at, checked, fits
 from merging.torch_engine import TorchEngine

@@ -51,7 +51,7 @@ def test_naming_a_merge_loads_no_kernels(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["registry.register_base", "registry.verifying", "registry.doctor", "registry.publishing"]
+    "module", ["registry.registering.register_base", "registry.verifying", "registry.doctor", "registry.publishing"]
 )
 def test_modules_that_compute_nothing_load_no_kernels(module: str) -> None:
     script = f"import sys, {module}; print(*sys.modules)"

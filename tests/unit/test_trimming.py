@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from merging import reference
-from merging.magnitudes import most_values
-from merging.trimming import with_cutoffs
+from merging.passes.magnitudes import most_values
+from merging.passes.trimming import with_cutoffs
 from storage.encodings import frames
 from storage.encodings.coding import EXACT, dare_coding, magnitude_coding
 from storage.encodings.magnitude_kernels import count_around, count_patterns

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from merging import numba_engine
-from merging.unified_writer import write_unified
+from merging.passes.unified_writer import write_unified
 from storage.deltas.unified import UnifiedFile
 from storage.encodings import unified_kernels
 from storage.encodings.coding import SIGN, dare_coding

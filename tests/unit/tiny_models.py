@@ -9,9 +9,9 @@ import numpy as np
 
 from merging import reference
 from merging.materializer import materialize
+from merging.passes.preparing import prepared
 from merging.plan import make_plan
-from merging.preparing import prepared
-from merging.recipe import Chosen, make_recipe
+from merging.recipes.recipe import Chosen, make_recipe
 from merging.sinks import MemorySink
 from storage.checkpoints.checkpoint import TensorSource, open_checkpoint
 from storage.checkpoints.payloads import ContentHash

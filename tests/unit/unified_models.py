@@ -9,11 +9,11 @@ import numpy as np
 
 from merging import reference
 from merging.materializer import materialize
+from merging.passes.preparing import prepared
+from merging.passes.unified_writer import write_unified
 from merging.plan import make_plan
-from merging.preparing import prepared
-from merging.recipe import make_recipe
+from merging.recipes.recipe import make_recipe
 from merging.sinks import MemorySink
-from merging.unified_writer import write_unified
 from storage.deltas.unified import UnifiedFile
 from storage.progress import Silent
 from tests.unit.tiny_models import digest_of

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import mergestore
-from registry import computing, register_base, register_skill
+from registry import computing
+from registry.registering import register_base, register_skill
 from storage.encodings.frames import CHUNK
 from tests.integration.models import LLAMA_CONFIG, QUERY, factors, fine_tune, floats, llama, save, save_adapter
 from tests.integration.promises.stored import stored_bytes

@@ -9,7 +9,8 @@ import pytest
 
 import mergestore
 from mergestore import EnvironmentFailure, MergestoreError, UsageError
-from registry import heat_map, publishing
+from registry import publishing
+from registry.checks import heat_map
 from tests.integration.models import LLAMA_CONFIG, QUERY, Tensor, fine_tune, floats, save
 from tests.integration.shell import listing, rows
 from tests.integration.store.base import BASE

@@ -10,7 +10,7 @@ import torch
 
 from merging.mergekit import METHODS, mergekit_method
 from merging.mergekit.models import Model, Models
-from merging.semantics import MERGEKIT, PAPER, method_of, methods_of
+from merging.recipes.semantics import MERGEKIT, PAPER, method_of, methods_of
 from storage.errors import InputRefused, UsageError
 from tests.integration.against_mergekit.cases import BASE, DETERMINISTIC
 

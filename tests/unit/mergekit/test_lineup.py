@@ -7,8 +7,9 @@ from itertools import permutations
 
 import pytest
 
-from merging.recipe import Chosen, make_recipe, read_recipe
-from merging.semantics import MERGEKIT
+from merging.recipes.recipe import Chosen, make_recipe
+from merging.recipes.semantics import MERGEKIT
+from merging.recipes.stored import read_recipe
 from storage.errors import IntegrityFailure, UsageError
 
 BASE, ONE, TWO, THREE = ("blake3:" + digit * 64 for digit in "0123")

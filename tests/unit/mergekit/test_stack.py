@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from merging.mergekit.stack import LayerSlice, SliceModel, stack
-from merging.recipe import make_stacked, read_recipe
+from merging.recipes.recipe import make_stacked
+from merging.recipes.stored import read_recipe
 from storage.errors import InputRefused, IntegrityFailure, UsageError
 
 BASE, MATH, CODE = (f"blake3:{number:064x}" for number in range(3))

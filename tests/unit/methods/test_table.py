@@ -41,7 +41,8 @@ import sys, json
 sys.path.insert(0, sys.argv[1])
 import mergestore
 from merging.methods import method_named
-from merging.recipe import make_recipe, read_recipe
+from merging.recipes.recipe import make_recipe
+from merging.recipes.stored import read_recipe
 from storage.digests import parse_json
 
 names = [each["name"] for each in mergestore.methods()]

@@ -11,11 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from registry.coding_options import CodingOptions, choose_coding
-from registry.companion_files import blob_rows, companions_digest, keep_companions
-from registry.declaration import Who, read_licence
 from registry.home import Home
-from registry.merged_input import link_merge
 from registry.opening import open_base, refuse_unready
 from registry.records.catalog import create_model_version, refuse_other_kind, resolve, versions
 from registry.records.contents import (
@@ -33,8 +29,12 @@ from registry.records.database import reading, writing
 from registry.records.lineage import add_lineage
 from registry.records.names import parse_reference, validate_name
 from registry.records.tables import ModelVersion
+from registry.registering.coding_options import CodingOptions, choose_coding
+from registry.registering.declaration import Who, read_licence
+from registry.registering.merged_input import link_merge
 from registry.results import RegisteredSkill, VersionRef
-from registry.vocabulary import added_tokens
+from registry.tokens.companion_files import blob_rows, companions_digest, keep_companions
+from registry.tokens.vocabulary import added_tokens
 from storage.checkpoints.adapter import is_adapter, open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.checkpoints.companions import companions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from merging.interference import WHOLE, Interference, Overlap
+from merging.passes.interference import WHOLE, Interference, Overlap
 
 
 def compared(found: Interference, names: Sequence[str], *, adds: bool = True) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from merging.interference import Interference, Overlap
 from merging.methods import Method
-from registry.comparison import pairs
+from merging.passes.interference import Interference, Overlap
+from registry.checks.comparison import pairs
 from registry.records.tables import Delta, ModelVersion
 
 OPPOSED = -0.1

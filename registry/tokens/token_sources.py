@@ -7,15 +7,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from merging.recipe import Recipe
+from merging.recipes.recipe import Recipe
+from merging.recipes.vocabulary import BASE, IDS, UNION, Token
 from merging.settings import Setting, constant, varies
-from merging.vocabulary import BASE, IDS, UNION, Token
-from registry.companion_files import read_companion
 from registry.home import Home
 from registry.records.catalog import resolve
 from registry.records.contents import FileRow, load_files, load_tensors
 from registry.records.names import parse_reference
 from registry.records.tables import ModelVersion
+from registry.tokens.companion_files import read_companion
 from storage.checkpoints.companions import GENERATION, is_tokenizer
 from storage.checkpoints.json_files import parse_json_object
 from storage.checkpoints.tensors import listed

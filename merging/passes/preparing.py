@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from merging.others import check_other_bases
+from merging.passes.others import check_other_bases
+from merging.passes.products import inner_products, with_coefficients
+from merging.passes.trimming import with_cutoffs
+from merging.passes.unifying import with_task
 from merging.plan import Plan
-from merging.products import inner_products, with_coefficients
-from merging.trimming import with_cutoffs
-from merging.unifying import with_task
 from storage.progress import Progress
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy.orm import Session
 
 from merging.adapters.settings import Extraction
-from merging.expression import Term, parse_expression
 from merging.methods import Method
-from merging.recipe import check_dtype
-from merging.semantics import PAPER, method_of
+from merging.recipes.expression import Term, parse_expression
+from merging.recipes.recipe import check_dtype
+from merging.recipes.semantics import PAPER, method_of
 from merging.settings import Setting
 from registry.adapters import as_adapter
 from registry.heads import choose_head, head_choice

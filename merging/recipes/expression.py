@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from merging.recipe import MAX_WEIGHT
+from merging.recipes.recipe import MAX_WEIGHT
 from merging.setting_text import Trouble, read_parameters, read_setting, skip
 from merging.settings import Setting, constant, mapped, values, varies
 from storage.errors import UsageError

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from merging.methods import Computed, Fused, Method, ParameterValue
-from merging.recipe import Recipe, check_sum
+from merging.recipes.recipe import Recipe, check_sum
 from merging.settings import Depths, Setting, at, fits, patterns
 
 

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
-from merging.plan import Plan, SkillTerm
-from merging.unifying import (
+from merging.passes.unifying import (
     Job,
     Sums,
     Terms,
@@ -30,6 +29,7 @@ from merging.unifying import (
     unified_chunk,
     unified_tensors,
 )
+from merging.plan import Plan, SkillTerm
 from storage.checkpoints.inputs import check_digest, digest_of
 from storage.checkpoints.payloads import FramePayload
 from storage.checkpoints.spool import Spool

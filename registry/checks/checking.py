@@ -13,18 +13,19 @@ from sqlalchemy.orm import Session
 
 from merging.adapters.settings import Extraction
 from merging.cost import PROCESS, Cost, Stage, cost_of, with_factors
-from merging.expression import parse_expression
-from merging.interference import Interference, find_interference
 from merging.methods import Unified
+from merging.passes.interference import Interference, find_interference
 from merging.plan import OtherBase, Plan, make_plan
-from registry import heat_map
+from merging.recipes.expression import parse_expression
 from registry.adapter_notes import MODEL_CLASS
 from registry.adapters import adapter_parts
 from registry.cache import cache_path
-from registry.caution import cautions
-from registry.comparison import compared
+from registry.checks import heat_map
+from registry.checks.caution import cautions
+from registry.checks.comparison import compared
+from registry.checks.needs import Needed, missing_statistics, needs_of
+from registry.checks.survey import Survey, survey
 from registry.merges import Choices, ResolvedMerge, Target, asked_for
-from registry.needs import Needed, missing_statistics, needs_of
 from registry.opening import open_base, open_skill, require_files
 from registry.outputs import refuse_output, require_space
 from registry.problems import Problems
@@ -35,7 +36,6 @@ from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Checked
-from registry.survey import Survey, survey
 from registry.unified import check_recipe, open_unified
 from registry.wish import Context, Wish
 from storage.deltas.delta import DeltaFile

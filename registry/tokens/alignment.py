@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from merging.mergekit.alignment import Alignment, TokenRule, TokenWish, spans
 from merging.mergekit.dtypes import role_of_base
-from merging.vocabulary import BASE, UNION, Token
+from merging.recipes.vocabulary import BASE, UNION, Token
 from registry.records.tables import ModelVersion
-from registry.token_sources import Desk
+from registry.tokens.token_sources import Desk
 from storage.checkpoints.tensors import listed
 from storage.checkpoints.tokenizer import FAST, FLAGS, AddedToken, Tokenizer, own_tokens
 from storage.errors import InputRefused, UsageError

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from merging.mergekit.alignment import Alignment
-from merging.recipe import Recipe
-from merging.vocabulary import UNION, Vocabulary
-from registry.merges import ResolvedMerge
-from registry.vocabulary import left_out
+from merging.recipes.recipe import Recipe
+from merging.recipes.vocabulary import UNION, Vocabulary
+from registry.records.tables import ModelVersion
+from registry.tokens.vocabulary import left_out
 from storage.checkpoints.companions import is_tokenizer
 from storage.checkpoints.tokenizer import AddedToken, with_templates, with_tokens
 from storage.files import disk_errors
@@ -45,9 +45,9 @@ def _write(folder: Path, changed: dict[str, bytes]) -> set[str]:
     return set(changed)
 
 
-def vocabulary_lines(resolved: ResolvedMerge) -> list[str]:
+def vocabulary_lines(recipe: Recipe, base: ModelVersion, skills: Sequence[ModelVersion]) -> list[str]:
     """What a model card says of tokens that skills added, of the chat template and the generation config."""
-    recipe, names = resolved.recipe, {skill.digest: skill.reference for skill in resolved.skills}
+    names = {skill.digest: skill.reference for skill in skills}
     vocabulary, lines = recipe.vocabulary or Vocabulary(), []
     texts = ", ".join(f"`{token.text}`" for token in vocabulary.tokens) or "none"
     if vocabulary.skill:
@@ -57,7 +57,7 @@ def vocabulary_lines(resolved: ResolvedMerge) -> list[str]:
     elif vocabulary.tokens:
         lines.append(f"- vocabulary: the base's, and the tokens {texts}")
     if vocabulary.alignment is not None:
-        lines += _aligned_lines(vocabulary.alignment, names | {recipe.base: resolved.base.reference})
+        lines += _aligned_lines(vocabulary.alignment, names | {recipe.base: base.reference})
     if vocabulary.multiple:
         rows = "of the mean of all" if vocabulary.alignment is not None else "of zeros"
         lines.append(f"- vocabulary padded with rows {rows} to a multiple of {vocabulary.multiple}")
@@ -65,7 +65,7 @@ def vocabulary_lines(resolved: ResolvedMerge) -> list[str]:
         lines.append(f"- chat template: from {_whose(recipe.chat_template.source, names)}")
     if recipe.generation_config:
         lines.append(f"- generation config: from {_whose(recipe.generation_config, names)}")
-    return lines + [f"- not in it: {note}" for note in left_out(recipe, resolved.skills)]
+    return lines + [f"- not in it: {note}" for note in left_out(recipe, skills)]
 
 
 def _aligned_lines(alignment: Alignment, names: dict[str, str]) -> list[str]:

@@ -9,15 +9,15 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from merging.mergekit.alignment import Alignment, TokenWish
-from merging.recipe import Recipe
-from merging.semantics import MERGEKIT
-from merging.vocabulary import BASE, UNION, ChatTemplate, Vocabulary, check_multiple
-from registry.alignment import NOBODY, align
-from registry.companion_files import chosen_files, companions_digest, read_companion
+from merging.recipes.recipe import Recipe
+from merging.recipes.semantics import MERGEKIT
+from merging.recipes.vocabulary import BASE, UNION, ChatTemplate, Vocabulary, check_multiple
 from registry.home import Home
 from registry.records.contents import FileRow, load_files
 from registry.records.tables import ModelVersion
-from registry.token_sources import Desk, is_added
+from registry.tokens.alignment import NOBODY, align
+from registry.tokens.companion_files import chosen_files, companions_digest, read_companion
+from registry.tokens.token_sources import Desk, is_added
 from storage.checkpoints.companions import is_tokenizer
 from storage.checkpoints.tensors import listed
 from storage.checkpoints.tokenizer import own_tokens, read_tokenizer

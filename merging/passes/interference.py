@@ -1,6 +1,7 @@
 """How the deltas of a recipe's skills lie to each other, before anything is merged: lengths, angles, signs, by layer.
 
-Of each tensor, in one pass over the stored deltas as ``merging.products`` takes it, with dₖ = wₖ·δₖ as it is added up:
+Of each tensor, in one pass over the stored deltas as ``merging.passes.products`` takes it, dₖ = wₖ·δₖ being what is
+added up:
 
     norm         ‖dₖ‖
     cosine       ⟨dᵢ, dⱼ⟩ / (‖dᵢ‖·‖dⱼ‖)
@@ -26,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.methods import METHODS
+from merging.passes.products import Job, Matrix, base_chunk, by_chunk, deltas, inner
 from merging.plan import Plan
-from merging.products import Job, Matrix, base_chunk, by_chunk, deltas, inner
 from merging.settings import layer_of
 from storage.deltas.delta import TensorTerm
 from storage.deltas.roles import is_vocabulary

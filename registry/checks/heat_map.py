@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 Comparison = Mapping[str, Any]
-"""What ``registry.comparison.compared`` gives."""
+"""What ``registry.checks.comparison.compared`` gives."""
 _COLOURS, _GREY, _INK = "RdBu", "#d9d9d9", "#333333"
 _DPI = 160
 _MOST_NUMBERS = 14  # rows or columns of cells that are still wide enough for a number

@@ -10,10 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from registry.companion_files import blob_rows, companions_digest
-from registry.declaration import Who, read_licence
 from registry.home import Home
-from registry.merged_input import link_merge
 from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, refuse_other_kind, versions
 from registry.records.contents import (
@@ -25,7 +22,10 @@ from registry.records.contents import (
 )
 from registry.records.database import reading, writing
 from registry.records.names import validate_name
+from registry.registering.declaration import Who, read_licence
+from registry.registering.merged_input import link_merge
 from registry.results import RegisteredBase
+from registry.tokens.companion_files import blob_rows, companions_digest
 from storage.blobs import Blob, BlobStore
 from storage.checkpoints.checkpoint import Checkpoint, SafetensorsSource
 from storage.checkpoints.copying import copy_hashed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from merging.magnitudes import MagnitudeCounter
+from merging.passes.magnitudes import MagnitudeCounter
 from merging.plan import Plan, SkillTerm
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import MERGEABLE

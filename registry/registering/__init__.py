@@ -1,0 +1,1 @@
+"""Bases and skills put on record: bytes first, then one transaction."""

@@ -1,0 +1,1 @@
+"""Whose tokens, tokenizer, chat template and generation config the result of a merge has."""
