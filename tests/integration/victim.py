@@ -92,8 +92,10 @@ def work(order: dict[str, Any]) -> None:
 
 def warm() -> None:
     """Import and compile what a child will run. Nothing here may start a thread: threads do not survive a fork."""
-    for module in ("store", "register_base", "register_skill", "merges", "materializing", "unified", "hub"):
+    for module in ("store", "merges", "materializing", "unified", "hub"):
         import_module(f"registry.{module}")
+    import_module("registry.registering.register_base")
+    import_module("registry.registering.register_skill")
     import_module("merging.passes.unified_writer")
     sum_magnitudes(read_only(np.ones(8, np.float32)))
     base = np.arange(0x3F00, 0x3F40, dtype=np.uint16)
