@@ -107,7 +107,9 @@ def _resources(resources: Row) -> None:
     say("resources")
     where = "the cache" if resources["kind"] == "cache" else resources["place"]
     free = size_text(resources["free_bytes"])
-    say(f"  disk    {size_text(resources['needed_bytes'])} in {where}, where {free} are free")
+    meanwhile = resources["peak_bytes"]
+    more = f" ({size_text(meanwhile)} while it is made)" if meanwhile > resources["needed_bytes"] else ""
+    say(f"  disk    {size_text(resources['needed_bytes'])}{more} in {where}, where {free} are free")
     if resources["cached"]:
         say("          the cache has this recipe's result already: nothing has to be computed")
     largest = max(resources["stages"], key=lambda stage: stage["bytes"])

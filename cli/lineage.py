@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli.console import say
 from cli.tables import materializations, newest
 from cli.units import digest_text, size_text
-from merging.setting_text import spelled
-from merging.settings import Setting
+from merging.setting_text import spelled, spelled_pairs
 
 if TYPE_CHECKING:
     from mergestore import Audit
@@ -25,15 +24,51 @@ def audit(answer: Audit) -> None:
     for line in _Lineage.of(answer).lines(f"{answer.name}@{answer.version}"):
         say(line)
     if answer.recipe is not None:
-        parameters = "".join(f", {name} {spelled(value)}" for name, value in answer.recipe["parameters"].items())
-        semantics = answer.recipe["semantics"]
-        told = "" if semantics == "paper" else f", with the semantics of {semantics}"
-        say(f"method {answer.recipe['method']}{parameters}{told}")
+        names = {node["digest"]: f"{node['name']}@{node['version']}" for node in answer.lineage["nodes"]}
+        for line in _recipe(answer.recipe, names):
+            say(line)
         say(f"recipe {answer.recipe_digest}")
     say()
     materializations(answer.materializations, answer.counts["materializations"])
     _descendants(answer)
     newest("events", answer.events, ("at", "actor", "action", "subject"), answer.counts["events"])
+
+
+def _recipe(recipe: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
+    """The method, and all else that makes the result what it is; models by their names."""
+    parameters = "".join(f", {name} {spelled(value)}" for name, value in recipe["parameters"].items())
+    semantics = recipe["semantics"]
+    told = "" if semantics == "paper" else f", with the semantics of {semantics}"
+    yield f"method {recipe['method']}{parameters}{told}"
+    if recipe.get("dtype"):
+        yield f"dtype {recipe['dtype']}"
+    first = 0
+    for part in recipe.get("slices", ()):
+        models = (_stacked(model, part["layers"], names) for model in part["models"])
+        own = f" {spelled_pairs(part['parameters'])}" if part["parameters"] else ""
+        yield f"layers {first} to {first + part['layers'] - 1}: {', '.join(models)}{own}"
+        first += part["layers"]
+    if "vocabulary" in recipe:
+        yield from _vocabulary(recipe["vocabulary"], names)
+    for key in ("chat_template", "generation_config"):
+        if key in recipe:
+            source = recipe[key]["source"] if key == "chat_template" else recipe[key]
+            yield f"{key.replace('_', ' ')} of {names.get(source, source)}"
+
+
+def _stacked(model: Mapping[str, Any], layers: int, names: Mapping[str, str]) -> str:
+    own = f" {spelled_pairs(model['parameters'])}" if model.get("parameters") else ""
+    span = f"{model['first']} to {model['first'] + layers - 1}"
+    return f"{spelled(model['weight'])} * layers {span} of {names.get(model['model'], model['model'])}{own}"
+
+
+def _vocabulary(said: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
+    padded = f", padded to a multiple of {said['multiple']}" if "multiple" in said else ""
+    added = f", with {', '.join(repr(token['text']) for token in said['tokens'])}" if said.get("tokens") else ""
+    yield f"vocabulary of {names.get(said['source'], said['source'])}{added}{padded}"
+    for rule in said.get("alignment", {}).get("rules", ()):
+        row = f"row {rule['row']} of {names.get(rule['model'], rule['model'])}" if rule["model"] else "zeros"
+        yield f"  token {rule['text']!r}: {row}{'' if rule['force'] else ', where it lacks'}"
 
 
 def _descendants(answer: Audit) -> None:
@@ -52,7 +87,8 @@ class _Lineage:
 
     nodes: Mapping[str, Node]
     parents: Mapping[str, list[Mapping[str, Any]]]
-    weights: Mapping[str, Setting]  # of the recipe's models, by digest
+    root: str
+    terms: Mapping[str, Mapping[str, Any]]  # of the recipe's models, by digest
     used: Mapping[str, str] | None
 
     @classmethod
@@ -62,13 +98,14 @@ class _Lineage:
             parents.setdefault(edge["child"], []).append(edge)
         recipe = answer.recipe or {}
         terms = [] if "slices" in recipe else recipe.get("terms", [])  # each slice has weights of its own
-        weights = {term["skill"]: term["weight"] for term in terms}
+        by_digest = {term["skill"]: term for term in terms}
         if "base_term" in recipe:
-            weights[recipe["base"]] = recipe["base_term"]["weight"]
+            by_digest[recipe["base"]] = recipe["base_term"]
         return cls(
             nodes={node["id"]: node for node in answer.lineage["nodes"]},
             parents=parents,
-            weights=weights,
+            root=f"{answer.name}@{answer.version}",
+            terms=by_digest,
             used=None if answer.recipe is None else recipe.get("statistics", {}),
         )
 
@@ -93,10 +130,12 @@ class _Lineage:
     def _part(self, edge: Mapping[str, Any]) -> str:
         """The version that ``edge`` leads to, and its part in what was made of it."""
         parent = self.nodes[edge["parent"]]
-        weighed = edge["role"] in ("skill", "base") and parent["digest"] in self.weights
-        weight = f"{spelled(self.weights[parent['digest']])} * " if weighed else ""
+        weighed = edge["child"] == self.root and edge["role"] in ("skill", "base") and parent["digest"] in self.terms
+        term = self.terms[parent["digest"]] if weighed else {}
+        weight = f"{spelled(term['weight'])} * " if weighed else ""
         role = "" if edge["role"] == parent["kind"] else f"{edge['role']} of "
-        return f"{weight}{role}{self._label(parent)}"
+        own = f" {spelled_pairs(term['parameters'])}" if term.get("parameters") else ""
+        return f"{weight}{role}{self._label(parent)}{own}"
 
     def _label(self, node: Node) -> str:
         return f"{node['kind']} {node['name']}@{node['version']} ({', '.join(self._marks(node))})"
@@ -108,7 +147,7 @@ class _Lineage:
             yield f"{node['encoding']}{_chosen(node)}, {size_text(node['stored_bytes'])}"
         for each in node.get("collected") or ():
             if self.used is None or self.used.get(node["digest"]) == each["digest"]:
-                told = f"{each['kind']} of {each['examples']:,} examples"
+                told = f"{each['kind']} of {each['examples']:,} example{'s' if each['examples'] > 1 else ''}"
                 yield told if self.used is None else f"{told}, {digest_text(each['digest'])}"
         if node.get("licence"):
             yield str(node["licence"])

@@ -102,12 +102,13 @@ def _passes(plan: Plan) -> Iterator[Pass]:
     if plan.head is not None:
         files[plan.head.path] = plan.head.path.stat().st_size
     stored = sum(files.values())
-    yield Pass("check the skills' files", 0, stored)
+    kept = isinstance(plan.skills[0].delta, StoredSkill) if plan.skills else False
+    yield Pass("check the stored vector" if kept else "check the skills' files", 0, stored)
     if other := checked_bytes(plan):
         yield Pass("check the other base", other, 0)
     if plan.method.fused.trims:
         yield Pass("find what to trim", sum(_exact_bytes(plan, skill) for skill in plan.skills), stored)
-    if isinstance(plan.method.how, Unified) and not isinstance(plan.skills[0].delta, StoredSkill):
+    if isinstance(plan.method.how, Unified) and not kept:
         yield Pass("find the scales", sum(_exact_bytes(plan, skill) for skill in plan.skills), stored)
     if isinstance(plan.method.how, Spanned):
         changed = sum(entry.nbytes for name, entry in plan.base.entries.items() if _changes(plan, name))

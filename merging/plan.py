@@ -158,6 +158,17 @@ class Plan:
         return isinstance(self.method.how, Fused) and own and not self.settings.varies and not rescaled
 
     @property
+    def result_dtype(self) -> str | None:
+        """The dtype that the result is written in, where it was asked for, or follows from mergekit's arithmetic.
+
+        None where every tensor has the base's own, or they have several.
+        """
+        if self.recipe.dtype is not None or self.arithmetic is None:
+            return self.recipe.dtype
+        found = {output.dtype for output in self.outputs if output.dtype in MERGEABLE}
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def vocabulary_rows(self) -> int | None:
         """How many rows the vocabulary of the result has, where it is not the base's."""
         growth = self.growth

@@ -53,7 +53,7 @@ def publish_computed(
     with staged_directory(target) as staging:
         with ShardSink(staging, wish.shard_size, publishing.WEIGHTS_METADATA) as sink:
             engine, merged = compute(plan, sink, wish.device, wish.threads, progress)
-        files = [*sink.files, *publishing.copy_companions(home, sources, staging, plan.vocabulary_rows)]
+        files = [*sink.files, *publishing.copy_companions(home, sources, staging, plan)]
         document = publishing.manifest(sources, merged, files, package_version("mergestore") or "unknown")
         publishing.write_papers(staging, document, publishing.model_card(sources, document))
         put_in_place(staging, target, document, replace=wish.force or replaces)

@@ -29,7 +29,7 @@ from registry.records.names import parse_reference
 from registry.records.recipes import InputRow, load_recipe, record_recipe
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Merged
-from registry.statistics_used import choose_statistics
+from registry.statistics_used import choose_statistics, statistics_notes
 from registry.tasks import choose_task
 from registry.terms import Resolved, resolve_terms
 from registry.tokens.vocabulary import Asked, as_asked, left_out, settle
@@ -256,7 +256,8 @@ def _resolved(
     ordered = tuple(by_digest[term.skill] for term in recipe.terms)
     idle = _idle_filters(session, recipe, {base.digest: base} | by_digest)
     recipe = settle(session, home, recipe, base, ordered, choices.vocabulary)
-    return ResolvedMerge(recipe, base, ordered, head, text, others=found.others, notes=idle)
+    notes = (*idle, *statistics_notes(session, recipe.statistics, ordered))
+    return ResolvedMerge(recipe, base, ordered, head, text, others=found.others, notes=notes)
 
 
 @contextmanager

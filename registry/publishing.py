@@ -17,12 +17,12 @@ from merging.setting_text import spelled
 from merging.settings import Setting
 from registry.adapter_card import adapter_lines
 from registry.home import Home
+from registry.imports.stacking import set_layers
 from registry.merges import ResolvedMerge
 from registry.opening import place
 from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
-from registry.stacking import set_layers
 from registry.tokens.token_sources import language_part
 from registry.tokens.tokenizers import adapt_tokenizer, vocabulary_lines
 from storage.blobs import hash_file
@@ -33,6 +33,7 @@ from storage.files import copy_file, disk_errors
 
 if TYPE_CHECKING:
     from merging.materializer import MergedTensor
+    from merging.plan import Plan
     from merging.sinks import WrittenFile
     from storage.deltas.manifest import Manifest
 
@@ -73,8 +74,8 @@ def output_digest(merged: Sequence[MergedTensor]) -> str:
     return model_digest((tensor.name, tensor.dtype, tensor.shape, tensor.digest) for tensor in merged)
 
 
-def copy_companions(home: Home, sources: Sources, folder: Path, rows: int | None = None) -> list[WrittenFile]:
-    """Config, tokenizer and generation files, adapted to the result, whose vocabulary has ``rows``, if it grew.
+def copy_companions(home: Home, sources: Sources, folder: Path, plan: Plan) -> list[WrittenFile]:
+    """Config, tokenizer and generation files, adapted to the result of a plan.
 
     Raises IntegrityFailure when a stored file is damaged.
     """
@@ -87,7 +88,7 @@ def copy_companions(home: Home, sources: Sources, folder: Path, rows: int | None
         copy_file(place(home, file), target)
         _check_copy(target, file)
         if file.path == "config.json":
-            _adapt_config(target, sources, rows)
+            _adapt_config(target, sources, plan.vocabulary_rows, plan.result_dtype)
     names = adapt_tokenizer(folder, [file.path for file in sources.files], sources.resolved.recipe)
     contents = {name: (folder / name).read_bytes() for name in names}
     return [WrittenFile(name, len(data), sha256_digest(data)) for name, data in contents.items()]
@@ -102,18 +103,19 @@ def _check_copy(path: Path, file: FileRow) -> None:
         )
 
 
-def _adapt_config(path: Path, sources: Sources, rows: int | None) -> None:
+def _adapt_config(path: Path, sources: Sources, rows: int | None, dtype: str | None) -> None:
+    """``rows``: of the vocabulary, if it grew; ``dtype``: that of the weights, where it is not the base's own."""
     recipe = sources.resolved.recipe
     head = sources.manifests[recipe.head].config if recipe.head else None
-    if head is None and recipe.dtype is None and recipe.vocabulary is None and not recipe.slices:
+    if head is None and dtype is None and recipe.vocabulary is None and not recipe.slices:
         return
     try:
         own = json.loads(path.read_bytes())
     except ValueError as error:
         raise IntegrityFailure(f"the base's config.json is damaged: {error}") from error
     config = copy.deepcopy(dict(head) if head is not None else own)
-    if head is not None or recipe.dtype is not None:
-        _set_dtype(config, own, recipe.dtype)
+    if head is not None or dtype is not None:
+        _set_dtype(config, own, dtype)
     # The vocabulary is the base's, or what became of it, whatever that of the head's fine-tune was.
     size = rows or language_part(own).get("vocab_size")
     if size is not None:

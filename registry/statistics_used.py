@@ -9,8 +9,11 @@ from sqlalchemy.orm import Session
 from merging.methods import Method
 from registry.records.catalog import versions
 from registry.records.statistics import find_statistics, load_statistics, statistics_of_content
-from registry.records.tables import ModelVersion
+from registry.records.tables import ModelVersion, Statistics
 from storage.errors import NotFound, UsageError
+
+_UNEVEN = 4
+"""How many times as many examples one skill's statistics may have as another's before it is worth a note."""
 
 
 def choose_statistics(
@@ -40,6 +43,28 @@ def choose_statistics(
         else:
             found[skill.digest] = newest(session, method, skill, kind)
     return found
+
+
+def statistics_notes(session: Session, used: Mapping[str, str], skills: Sequence[ModelVersion]) -> list[str]:
+    """Notes on the statistics that a merge uses, by skill digest; and where they were collected in different ways."""
+    of = [skill for skill in skills if skill.digest in used]
+    records = {skill.reference: find_statistics(session, used[skill.digest]) for skill in of}
+    told = [
+        f"{record.kind} statistics of {name}: {record.examples:,} example{'s' if record.examples > 1 else ''}"
+        f"{_labels(record)}, {record.digest[:19]}"
+        for name, record in records.items()
+    ]
+    counts = [record.examples for record in records.values()]
+    if len({_labels(record) for record in records.values()}) > 1:
+        told.append("these statistics are of different labels, and so of different sizes, which weights add to")
+    elif counts and max(counts) > _UNEVEN * min(counts):
+        told.append(f"these statistics are of {min(counts):,} to {max(counts):,} examples")
+    return told
+
+
+def _labels(record: Statistics) -> str:
+    labels = record.settings.get("labels")
+    return f" of {labels} labels" if labels else ""
 
 
 def _by_skill(skills: Sequence[ModelVersion], chosen: Mapping[str, str]) -> dict[str, str]:

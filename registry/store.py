@@ -216,13 +216,15 @@ class Store:
         Its models are found in the store by their content; with ``register`` those that are missing are registered, the
         fine-tunes losslessly. What has no equivalent is refused by name: docs/mergekit.md.
         """
-        from registry import importing, merges, stacking
+        from registry import merges
+        from registry.imports import importing, stacking
+        from registry.imports.models import telling
         from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         given = merges.Choices(None, parameters, head, dtype, semantics, vocabulary=beside)
         found = importing.import_config(self, Path(config), given, register=register, progress=progress or Silent())
-        with writing(self.engine) as session:
+        with telling(found.notes), writing(self.engine) as session:
             if found.stack is not None:
                 resolved = stacking.resolve_stack(session, self.home, found.stack, found.choices, found.expression)
             else:

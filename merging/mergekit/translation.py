@@ -158,7 +158,15 @@ def _own(
     if source.model == part.base and _has_part(method):
         return 1.0, {}
     found = part.setting(_WEIGHT, source) if method.weighted else None
-    weight: Setting = 1.0 if found is None else checked(found, _number, f"{where}: weight of {source.model}")
+    weight: Setting = (
+        1.0
+        if found is None
+        else checked(
+            found,
+            lambda value: _number(value, f"{where}: weight of {source.model}"),
+            f"{where}: weight of {source.model}",
+        )
+    )
     said = [parameter for parameter in own if parameter.name in source.parameters]
     settings = {parameter.name: _setting(part, parameter, source, where) for parameter in said}
     return weight, {name: value for name, value in settings.items() if value is not None}
@@ -179,8 +187,8 @@ def _setting(part: Slice, parameter: Parameter, source: Source | None, where: st
     return None if found is None else checked(found, parameter.check, f"{where}: {parameter.name}")
 
 
-def _number(value: object) -> float:
+def _number(value: object, what: str) -> float:
     try:
         return float(value)  # type: ignore[arg-type]  # what is no number is told by float itself
     except (TypeError, ValueError):
-        raise UsageError(f"{value!r} is no weight", hint="a weight is a number") from None
+        raise UsageError(f"{what}: {value!r} is no weight", hint="a weight is a number") from None

@@ -36,5 +36,6 @@ METHOD = Method(
     "Matena and Raffel 2022, https://arxiv.org/abs/2111.09832",
     Computed(_average, whole=False, averages=True),
     (_FLOOR, _SCALE),
+    signed=False,
     needs=frozenset({"fisher"}),
 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.methods.parameters import Parameter, ParameterValue
-from merging.settings import Setting, checked, constant, mapped, varies
+from merging.settings import Setting, checked, constant, mapped, values, varies
 from storage.encodings.numeric import Floats
 from storage.encodings.philox import keep_threshold, quantized_drop_rate
 from storage.errors import UsageError
@@ -143,7 +143,8 @@ class Unified:
 class Method:
     """One merge method. What it is called, takes and needs stands here and nowhere else.
 
-    ``weighted``: whether skills have weights; a method without refuses any but 1. ``skills``: how many it takes, at
+    ``weighted``: whether skills have weights; a method without refuses any but 1. ``signed``: whether they may be
+    negative. ``skills``: how many it takes, at
     least and at most (None: any number). ``consistent`` raises UsageError for parameters that do not go together.
     """
 
@@ -156,6 +157,7 @@ class Method:
     needs: frozenset[Need] = frozenset()
     exactness: Class = "bits"
     weighted: bool = True
+    signed: bool = True
     skills: tuple[int, int | None] = (1, None)
     consistent: Callable[[Mapping[str, ParameterValue]], None] | None = None
 
@@ -249,6 +251,11 @@ class Method:
                 f"{self.name} takes {takes} {'skill' if one else 'skills'}, "
                 f"and here {'is' if len(weights) == 1 else 'are'} {len(weights)}",
                 hint=f"see `mergestore methods {self.name}{mergekits}`",
+            )
+        if not self.signed and any(float(value) < 0 for weight in weights for value in values(weight)):
+            raise UsageError(
+                f"{self.name} takes weights of at least 0: how much each skill's data count",
+                hint="to take a skill away, use task_arithmetic",
             )
         if not self.weighted and any(weight != 1 for weight in weights):
             which = "the" if most == 1 else "each"

@@ -22,7 +22,6 @@ def _solve(given: Inputs) -> Floats:
     """
     if any(part.statistics is None for part in given.parts):
         return (given.base + _mean(given, lambda part: part.delta).astype(np.float32)).astype(np.float32)
-    _refuse_negative(given)
     grams = [_shrunk(part, float(given.parameters["alpha"])) for part in given.parts]
     total: Matrix = sum(grams, np.zeros_like(grams[0]))
     sums = [gram @ _columns(part) for gram, part in zip(grams, given.parts, strict=True)]
@@ -32,14 +31,6 @@ def _solve(given: Inputs) -> Floats:
     merged[live] = _solved(total[np.ix_(live, live)], wanted[live], given.tensor)
     turned = merged if given.parts[0].transposed else merged.T
     return (given.base.astype(np.float64) + turned).astype(np.float32)
-
-
-def _refuse_negative(given: Inputs) -> None:
-    if any(part.weight < 0 for part in given.parts):
-        raise InputRefused(
-            "regmean: a weight is negative, and so the sum of the Gram matrices is none",
-            hint="give weights of at least 0: how much each skill's data count",
-        )
 
 
 def _shrunk(part: Part, alpha: float) -> Matrix:
@@ -90,6 +81,7 @@ METHOD = Method(
     "Jin et al. 2023, https://arxiv.org/abs/2212.09849",
     Computed(_solve, whole=True, averages=True),
     (_ALPHA,),
+    signed=False,
     needs=frozenset({"gram"}),
     exactness="close",
 )

@@ -86,6 +86,8 @@ def _terms(text: str, position: int, depth: int) -> tuple[list[Term], int]:
     while (after := skip(text, position)) < len(text) and text[after] != ")":
         operator = _OPERATOR.match(text, position)
         if operator is None:
+            if text[after:].strip() in ("+", "-"):
+                raise pointed(text, after, f"a skill is missing after {text[after]!r}", "for example: base + 0.6*skill")
             raise pointed(text, after, "expected ' + ' or ' - ' between spaces")
         added, position = _term(text, operator.end(), -1.0 if operator[1] == "-" else 1.0, depth)
         terms += added

@@ -82,6 +82,8 @@ def _unreadable(path: Path, error: Exception) -> str:
     """What is wrong with a file that is neither YAML nor JSON, and where."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+    if isinstance(error, _Twice):
+        return f"{path}{place}: {problem}"
     return f"{path}{place}: neither YAML nor JSON: {problem or error}"
 
 
@@ -201,18 +203,26 @@ def _whole(content: Mapping[str, Any], where: str, key: str) -> int | None:
     return value
 
 
+class _Twice(Exception):
+    """A key that stands twice in one table."""
+
+
 def _loader(yaml: Any) -> type:
     """A safe loader that refuses a key that stands twice in one table."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         pass
 
+    class Twice(_Twice, yaml.constructor.ConstructorError):  # type: ignore[misc]
+        pass
+
     def table(loader: Any, node: Any) -> dict[Any, Any]:
         pairs = loader.construct_pairs(node, deep=True)
-        if len(dict(pairs)) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands twice", node.start_mark)
+        seen = set()
+        for (key, _), (place, _) in zip(pairs, node.value, strict=True):
+            if key in seen:
+                raise Twice(None, None, f"the key {key!r} stands twice", place.start_mark)
+            seen.add(key)
         return dict(pairs)
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, table)

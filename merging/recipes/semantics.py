@@ -23,8 +23,9 @@ def check_semantics(semantics: str) -> str:
 
 def method_of(semantics: str, name: str) -> Method:
     """The method of this name. Raises UsageError naming the nearest one, or the semantics that has it."""
+    check_semantics(semantics)
     try:
-        return mergekit_method(name) if check_semantics(semantics) == MERGEKIT else method_named(name)
+        return mergekit_method(name) if semantics == MERGEKIT else method_named(name)
     except UsageError as error:
         other = PAPER if semantics == MERGEKIT else MERGEKIT
         if name not in methods_of(other):

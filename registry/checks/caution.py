@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from merging.methods import Method
 from merging.passes.interference import Interference, Overlap
+from merging.settings import Setting
 from registry.checks.comparison import pairs
 from registry.records.tables import Delta, ModelVersion
 
@@ -29,10 +30,14 @@ Caution = dict[str, object]
 
 
 def cautions(
-    found: Interference | None, skills: Sequence[ModelVersion], deltas: Mapping[int, Delta], method: Method
+    found: Interference | None,
+    skills: Sequence[ModelVersion],
+    deltas: Mapping[int, Delta],
+    method: Method,
+    parameters: Mapping[str, Setting],
 ) -> list[Caution]:
     """{kind, message, skills} of each warning; ``skills`` in the recipe's order, ``deltas`` by version."""
-    warned = list(_dropped(skills, deltas, method))
+    warned = [*_dropped(skills, deltas, method), *_untrimmed(skills, deltas, method, parameters)]
     if found is not None:
         names = [skill.reference for skill in skills]
         warned += [*_silent(found.whole, names), *_opposed(found, names), *_disagreed(found.whole, names)]
@@ -49,6 +54,24 @@ def _dropped(skills: Sequence[ModelVersion], deltas: Mapping[int, Delta], method
         whole = not delta.drop_rate and delta.encoding != "magnitude"
         if advice.get("verdict") in ("caution", "unsuitable") and (delta.drop_rate or (drops and whole)):
             yield _caution("dare", f"{skill.reference}: {advice['sentence']}", skill.reference)
+
+
+def _untrimmed(
+    skills: Sequence[ModelVersion], deltas: Mapping[int, Delta], method: Method, parameters: Mapping[str, Setting]
+) -> Iterator[Caution]:
+    """Skills of which no more is left than trimming would keep."""
+    density = parameters.get("density")
+    if not method.fused.trims or not isinstance(density, int | float):
+        return
+    for skill in skills:
+        left = 1 - (deltas[skill.id].drop_rate or 0.0)
+        if left < 1 and left <= density:
+            yield _caution(
+                "trim",
+                f"{skill.reference}: at density {density:g} {method.name} trims nothing of it, as only {left:.3g} of "
+                "its values were kept when it was registered",
+                skill.reference,
+            )
 
 
 def _silent(whole: Overlap, names: Sequence[str]) -> Iterator[Caution]:

@@ -39,6 +39,7 @@ from registry.results import Checked
 from registry.unified import check_recipe, open_unified
 from registry.wish import Context, Wish
 from storage.deltas.delta import DeltaFile
+from storage.deltas.unified import StoredSkill
 from storage.errors import MergestoreError, UsageError
 from storage.files import write_file
 from storage.pipeline import thread_count
@@ -81,6 +82,8 @@ def check(context: Context, target: Target, choices: Choices, wish: Wish, depth:
     with _looked_into(context, target, choices, wish.adapter, depth, problems) as found:
         resources = _resources(context, found, wish, problems)
         interference = None
+        if depth.plot is not None and found.plan is not None and found.plan.stack:
+            raise UsageError("of a stack of layers no skills are compared", hint="leave --plot out")
         if found.lying is not None and not depth.quick:
             if depth.plot is not None and len(found.lying.skills) < 2:
                 raise UsageError("a heat map compares skills, and here is only one", hint="leave --plot out")
@@ -163,7 +166,8 @@ def _plans(
             bases[version.digest] = open_base(session, context.home, version)
             stack.callback(bases[version.digest].source.close)
     resolved = found.resolved
-    stored = resolved is not None and resolved.unified is not None and resolved.task is not None
+    unified = None if resolved is None else _with_vector(resolved)
+    stored = unified is not None
     skills = {skill.id: skill for skill in (*found.skills, *([found.head] if found.head is not None else []))}
     for skill in skills.values():
         with (Problems() if stored else problems).noted():
@@ -188,19 +192,29 @@ def _plans(
     if stored:
         kept = None
         with problems.noted():
-            kept = plan(_stored(session, context, stack, resolved, verified=depth.quick))
+            skills_there = _stored(session, context, stack, replace(resolved, unified=unified), verified=depth.quick)
+            task = resolved.recipe.task or resolved.recipe.terms[0].skill  # of whichever, as much is read and written
+            kept = replace(plan({**deltas, **skills_there}), task=skills_there[task])
     head = deltas.get(resolved.recipe.head or "")
+    lying = None if resolved.recipe.slices else lying  # whose skills are not added up as wholes
     return kept, lying, (head.manifest.config if head is not None else None) or own.config
+
+
+def _with_vector(resolved: ResolvedMerge) -> ModelVersion | None:
+    """The named merge whose stored vector is read."""
+    merge = resolved.merge
+    own = merge if merge is not None and merge.attributes.get("unified") else None
+    return resolved.unified or own
 
 
 def _stored(
     session: Session, context: Context, stack: ExitStack, resolved: ResolvedMerge, *, verified: bool
-) -> dict[str, DeltaFile]:
+) -> dict[str, StoredSkill]:
     """The skills as the stored vector of their merge has them, by digest."""
     assert resolved.unified is not None
     file = stack.enter_context(open_unified(session, context.home, resolved.unified, verified=verified))
     check_recipe(file, resolved)
-    return {skill.digest: file.skill(skill.digest) for skill in resolved.deltas}
+    return {skill.digest: file.skill(skill.digest) for skill in resolved.skills}
 
 
 def _resources(context: Context, found: _Found, wish: Wish, problems: Problems) -> dict[str, Any] | None:
@@ -213,27 +227,31 @@ def _resources(context: Context, found: _Found, wish: Wish, problems: Problems) 
             plan = replace(plan, outputs=outputs)
             cost = cost_of(plan, threads)
             linear = [output.shape for output in outputs if output.name in layers.linear]
-            cost = replace(with_factors(cost, linear, wish.adapter), written=needed)
+            cost = replace(with_factors(cost, linear, wish.adapter), written=needed // 2)
             if find_spec("transformers") is not None:
                 cost = replace(cost, stages=(*cost.stages, Stage("look at the model's class", MODEL_CLASS)))
-            return _told(context, cost, plan, 0, output, threads, problems)
+            return _told(context, cost, plan, needed, output, threads, problems)
         return None
-    return _told(context, cost_of(plan, threads), plan, found.companions, output, threads, problems)
+    cost = cost_of(plan, threads)
+    cost = replace(cost, written=cost.written + found.companions)
+    return _told(context, cost, plan, cost.written, output, threads, problems)
 
 
 def _told(
-    context: Context, cost: Cost, plan: Plan, companions: int, output: Path | None, threads: int, problems: Problems
+    context: Context, cost: Cost, plan: Plan, peak: int, output: Path | None, threads: int, problems: Problems
 ) -> dict[str, Any]:
+    """``peak``: bytes on disk while it is made."""
     cached = cache_path(context.home, plan.recipe.digest)
     place = output or cached
     if output is not None or not cached.is_dir():
         with problems.noted():
-            require_space(cost.written + companions, place)
+            require_space(peak, place)
     return {
         "place": str(place),
         "kind": "folder" if output is not None else "cache",
         "cached": cached.is_dir(),
-        "needed_bytes": cost.written + companions,
+        "needed_bytes": cost.written,
+        "peak_bytes": peak,
         "free_bytes": free_space(place.parent),
         "memory_bytes": cost.memory,
         "process_bytes": PROCESS,
@@ -260,7 +278,7 @@ def _answer(
         method=surveyed.method.name if surveyed.method is not None else None,
         recipe_digest=surveyed.resolved.recipe.digest if surveyed.resolved is not None else None,
         problems=[{"kind": each.kind, "message": each.message, "hint": each.hint} for each in problems.found],
-        warnings=cautions(interference, surveyed.skills, found.deltas, surveyed.method) if surveyed.method else [],
+        warnings=_warnings(found, interference),
         inputs=_inputs(found),
         needs=[each.to_dict() for each in found.needed],
         licences=_licences(surveyed),
@@ -270,10 +288,21 @@ def _answer(
     )
 
 
+def _warnings(found: _Found, interference: Interference | None) -> list[dict[str, object]]:
+    surveyed = found.survey
+    if surveyed.method is None:
+        return []
+    parameters = surveyed.resolved.recipe.parameters if surveyed.resolved is not None else {}
+    return cautions(interference, surveyed.skills, found.deltas, surveyed.method, parameters)
+
+
 def _inputs(found: _Found) -> list[dict[str, Any]]:
     """Every version that is read, with what each is told apart by."""
     surveyed = found.survey
     rows = [_input("base", version) for version in (surveyed.base, *surveyed.others) if version is not None]
+    base_term = surveyed.resolved.recipe.base_term if surveyed.resolved is not None else None
+    if base_term is not None:
+        rows[0]["weight"] = base_term.weight
     for skill in surveyed.skills:
         delta = found.deltas[skill.id]
         rows.append(

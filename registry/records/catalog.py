@@ -20,6 +20,7 @@ from registry.records.tables import Alias, Model, ModelVersion
 from storage.errors import Conflict, NotFound, UsageError
 
 _LARGEST = 2**31 - 1  # of the version column
+_MERGED = "to combine it further, materialize it, and register the folder as a skill of its base, or as a base"
 _WHAT = {"base": "base model", "skill": "skill", "merge": "merge"}
 
 
@@ -178,7 +179,8 @@ def _model_for(session: Session, name: str, kind: str, actor: str) -> Model:
 def _unknown_name(session: Session, name: str, model: Model | None, kinds: Collection[str] | None) -> NotFound:
     wanted = "model" if kinds is None else " or ".join(_WHAT[kind] for kind in _WHAT if kind in kinds)
     if model is not None:
-        return NotFound(f"there is no {wanted} {name!r}: it is a {_WHAT[model.kind]}")
+        hint = _MERGED if model.kind == "merge" and wanted != _WHAT["merge"] else None
+        return NotFound(f"there is no {wanted} {name!r}: it is a {_WHAT[model.kind]}", hint=hint)
     query = select(Model.name) if kinds is None else select(Model.name).where(Model.kind.in_(kinds))
     near = near_names(name, session.scalars(query))
     hint = f"did you mean {' or '.join(near)}?" if near else "`mergestore list` shows what there is"

@@ -29,6 +29,7 @@ from registry.records.database import reading, writing
 from registry.records.lineage import add_lineage
 from registry.records.names import parse_reference, validate_name
 from registry.records.tables import ModelVersion
+from registry.registering.adapter_content import adapter_content
 from registry.registering.coding_options import CodingOptions, choose_coding
 from registry.registering.declaration import Who, read_licence
 from registry.registering.merged_input import link_merge
@@ -44,7 +45,7 @@ from storage.deltas.build_adapter import build_adapter_delta
 from storage.encodings.coding import Coding
 from storage.files import remove_tree
 from storage.pipeline import thread_count
-from storage.progress import Progress
+from storage.progress import Progress, Silent
 
 Kept = tuple[Path, Sequence[Path]]  # a folder, and the files in it that are kept
 
@@ -82,6 +83,7 @@ def register_skill(
         remove_tree(scratch)
     licence = who.licence or read_licence(path)
     tokens, note = added_tokens(home, base_files, files)
+    content = adapter_content(path, Silent()) if adapter else None
     built = dataclasses.replace(built, notes=(*built.notes, *filter(None, [note])))
     with writing(engine) as session:
         return _record_skill(
@@ -89,7 +91,7 @@ def register_skill(
             name,
             base_version,
             built,
-            tokens,
+            ({"tokens": len(tokens)} if tokens else {}) | ({"adapter": content} if content else {}),
             [*files, FileRow("delta.safetensors", "delta", blob.size, blob_digest=blob.digest)],
             Who(who.actor, licence),
             source,
@@ -133,7 +135,7 @@ def _record_skill(
     name: str,
     base: ModelVersion,
     built: Built,
-    tokens: Sequence[str],
+    more: Mapping[str, Any],
     files: Sequence[FileRow],
     who: Who,
     source: str,
@@ -149,7 +151,7 @@ def _record_skill(
     }
     attributes |= {"files": companions_digest(files)} if len(files) > 1 else {}
     attributes |= {"grown": list(manifest.grown)} if manifest.grown else {}
-    attributes |= {"tokens": len(tokens)} if tokens else {}
+    attributes |= more
     known = [each for each in versions(session, name) if _is_known(each, manifest.digest, attributes)]
     version = known[-1] if known else None
     created = version is None

@@ -210,7 +210,8 @@ def suitable(method, skills):
     """The first of these that a method can take, with weights if it has any."""
     whole = "unsparsified" in method.needs
     able = [(skill, weight) for skill, weight in skills if not (whole and stored_sparse(skill))]
-    return [(skill, weight if method.weighted else 1.0) for skill, weight in able[: method.skills[1]]]
+    signed = [(skill, weight if method.signed else abs(weight)) for skill, weight in able[: method.skills[1]]]
+    return [(skill, weight if method.weighted else 1.0) for skill, weight in signed]
 
 
 def mixed_base(tiny):

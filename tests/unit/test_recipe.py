@@ -87,7 +87,8 @@ def test_a_recipe_is_read_back_whole(method, sparse):
     row = METHODS[method]
     if "unsparsified" in row.needs:
         sparse = frozenset()
-    weights = {skill: weight if row.weighted else 1 for skill, weight in list(WEIGHTS.items())[: row.skills[1]]}
+    signed = {skill: weight if row.signed else abs(weight) for skill, weight in list(WEIGHTS.items())[: row.skills[1]]}
+    weights = {skill: weight if row.weighted else 1 for skill, weight in signed.items()}
     recipe = make_recipe(method, BASE, weights, {}, stored_sparse=sparse, head=TOXIC, dtype="F16", files=CODE)
     again = read_recipe(parse_json(recipe.canonical))
     assert again == recipe

@@ -75,6 +75,10 @@ def test_every_tensor_and_the_meaning_of_every_row_are_those_of_mergekit(worlds,
     assert tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
     configs = [AutoConfig.from_pretrained(each) for each in (tmp_path / "out", world.folder / "merged" / case)]
     assert configs[0].vocab_size == configs[1].vocab_size
+    if name != "mixed":  # of several dtypes mergekit says the base's, whatever it wrote
+        assert configs[0].dtype == configs[1].dtype
+    dtypes = {values.dtype for values in ours.values()}
+    assert len(dtypes) > 1 or {configs[0].dtype} == dtypes
     _, told = AutoModelForCausalLM.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(told[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert store.verify(tmp_path / "out").ok

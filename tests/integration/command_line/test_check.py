@@ -34,8 +34,8 @@ def test_a_script_reads_one_document(filled):
     assert set(answer) == KEYS
     assert answer["ok"] is True
     assert set(answer["resources"]) == {
-        "place", "kind", "cached", "needed_bytes", "free_bytes", "memory_bytes", "process_bytes", "stages", "threads",
-        "passes", "read_bytes",
+        "place", "kind", "cached", "needed_bytes", "peak_bytes", "free_bytes", "memory_bytes", "process_bytes",
+        "stages", "threads", "passes", "read_bytes",
     }  # fmt: skip
     found = answer["interference"]
     assert set(found) == {"skills", "estimated", "whole", "groups"}

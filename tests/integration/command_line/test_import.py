@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import yaml
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from tests.integration.command_line.models import save
 
@@ -78,6 +78,81 @@ def test_choices_beside_it_count_before_it(fresh, write):
     assert sorted(term["weight"] for term in paper["recipe"]["terms"]) == [1.0, 3.0]
 
 
+def test_what_a_name_means_already_does_not_change(fresh, write, models, tmp_path):
+    """Folders are called alike: an import gives names that are free."""
+    fresh.json("register", "base", "other", models / "code")
+    fresh.json("register", "skill", "math", models / "base", "--base", "other")
+    made = fresh.json("merge", "m", "--from-mergekit", write(**{**TIES, "models": TIES["models"][:1]}), "--register")
+    assert [note.split(" from ")[0] for note in made["notes"]] == [
+        "registered the base base@1",
+        "registered the skill math-2@1",
+    ]
+    assert fresh.json("show", "math")["version"] == 1
+    fresh.json("merge", "kept", "other + 0.5*math")
+
+
+SLERP = {"merge_method": "slerp", "base_model": "base", "models": [{"model": "math"}, {"model": "code"}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({**SLERP, "parameters": {"t": 0.5}}, "slerp takes its base_model and 1 other model"),
+        ({**TIES, "models": [TIES["models"][0]] * 2}, "math stands twice"),
+        ({**TIES, "merge_method": "tis"}, "config.yml: mergekit 0.1.5 has no method 'tis'"),
+        ({**TIES, "merge_method": "della", "parameters": {"density": 0.9, "epsilon": 0.2}}, "config.yml:"),
+        ({**TIES, "tokenizer": {"source": "base", "tokens": {"x": {"source": "math"}}}}, "math has no token 'x'"),
+        ({**TIES, "models": [{"model": "math", "parameters": {"weight": "much"}}]}, "weight of math: 'much'"),
+    ],
+)
+def test_what_no_store_could_merge_is_refused_before_anything_is_registered(fresh, write, tmp_path, said, message):
+    for name in ("base", "math"):
+        vocabulary = {"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}}, "added_tokens": []}
+        (tmp_path / name / "tokenizer.json").write_text(json.dumps(vocabulary))
+    assert message in fresh.refused(2, "merge", "m", "--from-mergekit", write(**said), "--register")["message"]
+
+
+def test_what_was_registered_before_an_error_is_told(fresh, write):
+    config = write(**{**TIES, "tokenizer_source": "union"})  # none of the models has a tokenizer
+    error = fresh.json("merge", "m", "--from-mergekit", config, "--register", code=5)["error"]
+    assert "registered the base base@1" in error["hint"]
+    assert "registered the skill code@1" in error["hint"]
+
+
+def test_an_adapter_is_found_by_its_content(fresh, write, tmp_path, models):
+    tensors = load_file(models / "base" / "model.safetensors")
+    name = next(name for name in sorted(tensors) if "layer" in name and tensors[name].ndim == 2)
+    rows, columns = tensors[name].shape
+    random, module = np.random.default_rng(3), f"base_model.model.{name.removesuffix('.weight')}"
+    factors = {"lora_A": random.normal(0, 0.1, (2, columns)), "lora_B": random.normal(0, 0.1, (rows, 2))}
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    save_file(
+        {f"{module}.{side}.weight": values.astype(np.float32) for side, values in factors.items()},
+        adapter / "adapter_model.safetensors",
+    )
+    settings = {
+        "peft_type": "LORA",
+        "r": 2,
+        "lora_alpha": 4,
+        "target_modules": ["x"],
+        "base_model_name_or_path": "here",
+    }
+    (adapter / "adapter_config.json").write_text(json.dumps(settings))
+    said = {"merge_method": "task_arithmetic", "base_model": "base"}
+    model = {"model": "base+adapter", "parameters": {"weight": 0.5}}
+    config = write(**said, models=[model, {"model": "math", "parameters": {"weight": 0.5}}])
+    first = fresh.json("merge", "m", "--from-mergekit", config, "--register")
+    assert "registered the skill adapter@1" in " ".join(first["notes"])
+    settings["base_model_name_or_path"] = "elsewhere"
+    (adapter / "adapter_config.json").write_text(json.dumps(settings))
+    again = fresh.json("merge", "n", "--from-mergekit", config)
+    assert (again["notes"], again["recipe_digest"]) == ([], first["recipe_digest"])
+    config = write(**said, models=[{**model, "model": "math+adapter"}])
+    error = fresh.json("merge", "o", "--from-mergekit", config, "--register", code=2)["error"]
+    assert "is an adapter on math" in error["message"]
+
+
 def test_one_model_comes_out_as_it_went_in(fresh, write, models):
     config = write(merge_method="passthrough", models=[{"model": "code"}], base_model=None)
     fresh.json("register", "base", "base", models / "base")
@@ -92,7 +167,7 @@ def test_a_fine_tune_that_was_stored_in_part_is_not_taken_for_it(filled, write):
     """math is stored dropped there: its content cannot be had from it."""
     config = write(merge_method="linear", models=[{"model": "math", "parameters": {"weight": 1}}])
     error = filled.refused(3, "merge", "m", "--from-mergekit", config)
-    assert "1 models of the configuration are not in the store" in error["message"]
+    assert "1 model of the configuration is not in the store" in error["message"]
     assert "--register" in error["hint"]
 
 

@@ -46,6 +46,19 @@ def test_a_recipe_is_shown_with_what_one_skill_has_for_itself(filled):
     assert "skill math@1, weight 0.6" in lines
 
 
+def test_an_audit_tells_all_that_makes_the_result_what_it_is(filled):
+    filled.text(
+        "merge", "special", "tiny + 0.6*math + {embed: 0, *: 0.4}*code{drop_rate: 0.25}", "--method", "dare_linear",
+        "--dtype", "BF16",
+    )  # fmt: skip
+    lines = filled.text("audit", "special").splitlines()
+    (code,) = (line for line in lines if "skill code@1" in line)
+    assert "{embed: 0, *: 0.4} * skill code@1" in code
+    assert code.endswith("{drop_rate: 0.25}")
+    assert "dtype BF16" in lines
+    assert sum("0.6 * skill math@1" in line for line in lines) == 1
+
+
 def test_an_audit_tells_whose_arithmetic_it_was_and_methods_what_may_differ(filled):
     filled.text("merge", "like-mergekit", "tiny + 0.5*code", "--method", "linear", "--semantics", "mergekit")
     assert ", with the semantics of mergekit\n" in filled.text("audit", "like-mergekit")

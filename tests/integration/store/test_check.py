@@ -222,8 +222,14 @@ def test_a_stored_vector_is_what_a_task_reads(shelf, tmp_path):
     assert checked.ok
     assert checked.recipe_digest == shelf.materialize("both", task="code", wait=False).recipe_digest
     (file,) = [each for each in shelf.show("both")["files"] if each["path"] == "unified.safetensors"]
-    assert [each["what"] for each in checked.resources["passes"]] == ["check the skills' files", "merge"]
+    assert [each["what"] for each in checked.resources["passes"]] == ["check the stored vector", "merge"]
     assert checked.resources["passes"][0]["skill_bytes"] == file["size"]
+    assert shelf.check("both", quick=True).resources["passes"] == checked.resources["passes"]
+    adapter = shelf.check("both", task="code", adapter={"rank": 2})
+    made = shelf.materialize_adapter("both", task="code", rank=2, wait=False)
+    weights = Path(made.path, "adapter_model.safetensors").stat().st_size
+    header = 8 + int.from_bytes(Path(made.path, "adapter_model.safetensors").read_bytes()[:8], "little")
+    assert weights - header <= adapter.resources["needed_bytes"] <= weights
     assert checked.interference["whole"]["pairs"]
     assert checked.interference["whole"]["cancelled"] is None
     computed = shelf.check("tiny + code + lora", method="emr", task="code")

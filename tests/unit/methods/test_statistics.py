@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from merging.methods import Inputs, Part, method_named
-from storage.errors import InputRefused
+from merging.methods import METHODS, Inputs, Part, method_named
+from storage.errors import InputRefused, UsageError
 from tests.unit.methods import references
 
 RNG = np.random.default_rng(5)
@@ -106,9 +106,13 @@ def test_a_singular_sum_is_refused_and_alpha_mends_it():
     assert np.isfinite(merged("regmean", np.zeros((2, 3)), models, [line, 2 * line])).all()
 
 
-def test_negative_weights_are_refused():
-    with pytest.raises(InputRefused, match="a weight is negative"):
-        merged("regmean", np.zeros((1, 1)), [np.ones((1, 1))] * 2, [np.ones((1, 1))] * 2, [1.0, -0.5])
+@pytest.mark.parametrize("method", ["regmean", "fisher"])
+def test_negative_weights_are_refused(method):
+    """A negative one makes sums of Gram matrices singular, and of Fisher information zero, element by element."""
+    for weight in (-0.5, [0.5, -0.1], [{"filter": "q", "value": -1.0}, {"value": 1.0}]):
+        with pytest.raises(UsageError, match="weights of at least 0"):
+            METHODS[method].check_skills([1.0, weight])
+    METHODS[method].check_skills([0.0, 2.0])
 
 
 def test_one_layer_is_stacked_least_squares():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,29 +15,31 @@ from merging.methods import Method
 from merging.recipes.recipe_file import load_document
 from merging.recipes.semantics import MERGEKIT, method_of
 from merging.recipes.vocabulary import ChatTemplate
+from registry.imports.models import (
+    Known,
+    check_plain,
+    common_base,
+    find_folder,
+    find_models,
+    register_missing,
+    with_plain,
+)
+from registry.imports.rehearsal import check_rules, rehearse
+from registry.imports.stacking import Stack, layer_count
 from registry.merges import Choices
-from registry.records.catalog import find_model, ready_versions, resolve
-from registry.records.contents import load_deltas
-from registry.records.database import reading
-from registry.records.lookup import versions_by_id
 from registry.records.tables import ModelVersion
-from registry.stacking import Stack, layer_count
 from registry.tokens.alignment import NOBODY
 from registry.tokens.vocabulary import Asked
 from storage.checkpoints.adapter import is_adapter
-from storage.checkpoints.checkpoint import open_checkpoint
 from storage.checkpoints.companions import read_config as read_config_file
-from storage.checkpoints.inputs import source_digest, tensor_digests
 from storage.checkpoints.json_files import read_json_object
 from storage.checkpoints.tensors import listed
-from storage.errors import Conflict, NotFound, UsageError
-from storage.pipeline import thread_count
+from storage.errors import UsageError
 from storage.progress import Progress
 
 if TYPE_CHECKING:
     from registry.store import Store
 
-_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _TEMPLATES = {
     "chatml": (
         "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'"
@@ -46,16 +47,6 @@ _TEMPLATES = {
     )
 }
 """Chat templates that have a name in mergekit, and are anybody's: ChatML."""
-_WHOLE = ("exact", "lora")
-"""Encodings from which a fine-tune is rebuilt to the bit."""
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A model of the configuration in the store: the version that has its content, and that version's base."""
-
-    version: ModelVersion
-    base: ModelVersion
 
 
 @dataclass(frozen=True)
@@ -78,12 +69,19 @@ def import_config(store: Store, path: Path, choices: Choices, *, register: bool,
     """
     config, where = read_config(load_document(path), str(path)), str(path)
     semantics = choices.semantics or MERGEKIT
-    method = mergekit_method(config.method)
-    folders = {model: _folder(store, model, path.parent) for model in config.models}
+    method = _method(config, where)
+    folders = {model: find_folder(store, model, path.parent) for model in with_plain(config)}
     layers = _layers(folders)
     _check(config, method, layers, replace(choices, semantics=semantics), where)
-    known, notes = _find(store, config, folders, register=register, progress=progress)
-    base = _common_base(known, where)
+    models = find_models(store, config, folders, progress)
+    if models.missing and not register:
+        raise models.not_found(where)
+    if not is_stack(config, layers):
+        rehearse(config, method, semantics, models.first_base(config, where), where)
+    check_rules(config, folders, where)
+    known, notes = register_missing(store, config, models, folders, progress, where)
+    base = common_base(known, where)
+    check_plain(config, known, base, where)
     names = {model: _reference(found, base) for model, found in known.items()}
     said = Choices(
         method=config.method,
@@ -105,6 +103,13 @@ def import_config(store: Store, path: Path, choices: Choices, *, register: bool,
     return Imported(
         replace(said, parameters={**parameters, **(choices.parameters or {})}), notes, translation.expression
     )
+
+
+def _method(config: Config, where: str) -> Method:
+    try:
+        return mergekit_method(config.method)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.message}", hint=error.hint) from error
 
 
 def _check(config: Config, method: Method, layers: int | None, choices: Choices, where: str) -> None:
@@ -140,9 +145,10 @@ def _of_papers(given: Mapping[str, Any], method: Method, where: str) -> dict[str
             )
         parameters["divisor"] = "weights"
     if odd := sorted(parameters.keys() - known):
+        takes = ", ".join(sorted(known)) or "none"
         raise UsageError(
             f"{where}: with --semantics paper {method.name} has no parameter {odd[0]!r}",
-            hint=f"leave --semantics out: the file's own is mergekit's; the paper's takes {', '.join(sorted(known))}",
+            hint=f"leave --semantics out: the file's own is mergekit's; the paper's takes {takes}",
         )
     return parameters
 
@@ -176,21 +182,6 @@ def _check_stack(config: Config, layers: int | None, choices: Choices, where: st
         raise UsageError(f"{where}: a stack of layers takes neither --head nor --param: the file says it all")
 
 
-def _folder(store: Store, model: ModelName, beside: Path) -> Path:
-    """Where a model lies: a folder as it is written, or beside the configuration; else on the Hub."""
-    place = model.adapter or model.path
-    revision = model.adapter_revision if model.adapter else model.revision
-    for folder in (Path(place), beside / place):
-        if folder.exists():
-            return folder
-    if place.startswith((".", "/", "~")) or place.count("/") != 1:
-        raise NotFound(
-            f"there is no model folder {place}, as written or beside the configuration",
-            hint="correct the path; a model of the Hub is owner/name",
-        )
-    return store.locate(f"hf:{place}@{revision}" if revision else f"hf:{place}")[0]
-
-
 def _told(config: Config, names: Mapping[ModelName, str]) -> str:
     """A stack in words."""
     parts = (
@@ -212,103 +203,8 @@ def _layers(folders: Mapping[ModelName, Path]) -> int | None:
     return None
 
 
-def _find(
-    store: Store, config: Config, folders: Mapping[ModelName, Path], *, register: bool, progress: Progress
-) -> tuple[dict[ModelName, _Known], list[str]]:
-    contents = {model: _content(folder, progress) for model, folder in folders.items() if not is_adapter(folder)}
-    known = {model: found for model, digest in contents.items() if (found := _with_content(store, digest))}
-    missing = [model for model in config.models if model not in known]
-    if missing and not register:
-        raise NotFound(
-            f"{len(missing)} models of the configuration are not in the store, or only in part: "
-            f"{listed(list(map(str, missing)))}",
-            hint="register them, whole (--encoding exact), or let the import do it: --register",
-        )
-    notes = []
-    for model in _bases_first(config, missing):
-        reference, note = _register(store, folders[model], known, progress)
-        notes.append(note)
-        known[model] = _named(store, reference)
-    return known, notes
-
-
-def _register(store: Store, folder: Path, known: Mapping[ModelName, _Known], progress: Progress) -> tuple[str, str]:
-    """Register a model as a skill of the base of those that are known, or as their base; its reference, and a note."""
-    if not known:
-        made = store.register_base(_name_for(store, folder, "base"), folder, progress=progress)
-        return f"{made.name}@{made.version}", f"registered the base {made.name}@{made.version} from {folder}"
-    skill = store.register_skill(
-        _name_for(store, folder, "skill"),
-        folder,
-        base=_common_base(known, "the configuration").reference,
-        encoding=None if is_adapter(folder) else "exact",
-        progress=progress,
-    )
-    return f"{skill.name}@{skill.version}", f"registered the skill {skill.name}@{skill.version} from {folder}"
-
-
-def _bases_first(config: Config, models: list[ModelName]) -> list[ModelName]:
-    """The model that the others are fine-tunes of, if it must be registered, before all others."""
-    plain = [model for model in models if model.adapter is None]
-    return sorted(models, key=lambda model: (model != config.base, model not in plain, models.index(model)))
-
-
-def _content(folder: Path, progress: Progress) -> str:
-    checkpoint = open_checkpoint(folder)
-    try:
-        digests = tensor_digests(checkpoint.source, thread_count(None), progress, f"look at {folder.name}", str(folder))
-        return source_digest(checkpoint.source.entries, digests)
-    finally:
-        checkpoint.close()
-
-
-def _with_content(store: Store, digest: str) -> _Known | None:
-    """The newest ready version that is this model, or from which it is rebuilt to the bit."""
-    with reading(store.engine) as session:
-        bases = [version for version in ready_versions(session, "base") if version.digest == digest]
-        if bases:
-            return _Known(bases[-1], bases[-1])
-        skills = {version.id: version for version in ready_versions(session, "skill")}
-        deltas = load_deltas(session, skills)
-        whole = {key: delta for key, delta in deltas.items() if delta.encoding in _WHOLE}
-        fitting = [key for key in sorted(whole) if skills[key].attributes.get("fine_tuned") == digest]
-        if not fitting:
-            return None
-        base = whole[fitting[-1]].base_version_id
-        return _Known(skills[fitting[-1]], versions_by_id(session, [base])[base])
-
-
-def _named(store: Store, reference: str) -> _Known:
-    with reading(store.engine) as session:
-        version = resolve(session, reference)
-        delta = load_deltas(session, [version.id]).get(version.id)
-        base = versions_by_id(session, [delta.base_version_id])[delta.base_version_id] if delta else version
-        return _Known(version, base)
-
-
-def _common_base(known: Mapping[ModelName, _Known], where: str) -> ModelVersion:
-    bases = {found.base.digest: found.base for found in known.values()}
-    if len(bases) > 1:
-        raise Conflict(
-            f"{where}: its models are fine-tunes of {len(bases)} bases: "
-            f"{listed([base.reference for base in bases.values()])}",
-            hint="register all of them as skills of one base, with --encoding exact",
-        )
-    return next(iter(bases.values()))
-
-
-def _reference(found: _Known, base: ModelVersion) -> str:
+def _reference(found: Known, base: ModelVersion) -> str:
     return base.reference if found.version.digest == base.digest else found.version.reference
-
-
-def _name_for(store: Store, folder: Path, kind: str) -> str:
-    """A name for what is registered, after its folder; of a name that has this kind already, another version."""
-    wanted = _NAME.sub("-", folder.resolve().name).strip("-._") or "model"
-    with reading(store.engine) as session:
-        name, number = wanted, 2
-        while (found := find_model(session, name)) is not None and found.kind != kind:
-            name, number = f"{wanted}-{number}", number + 1
-    return name
 
 
 def _tokens(

@@ -1,0 +1,1 @@
+"""Configurations of mergekit over the models of a store."""
