@@ -89,6 +89,14 @@ LicenceOption = Annotated[
     str | None,
     typer.Option("--licence", metavar="SPDX", help="Licence of the weights, as an SPDX id or any short text."),
 ]
+MetaOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meta",
+        metavar="KEY=VALUE",
+        help="What is known of its training: data set, commit, run id; repeat it for several.",
+    ),
+]
 AsOption = Annotated[
     str,
     typer.Option("--as", metavar="model|lora", help="What to make: the whole model, or a LoRA adapter of its delta."),
@@ -150,6 +158,19 @@ def parse_parameters(given: Sequence[str] | None) -> dict[str, object] | None:
             raise UsageError(f"--param {name} is given twice", hint="Give each parameter once.")
         parameters[name] = parse_setting(text, f"--param {name}")
     return parameters or None
+
+
+def parse_meta(given: Sequence[str] | None) -> dict[str, str] | None:
+    """Metadata by key from ``key=value`` words; None when there are none."""
+    meta: dict[str, str] = {}
+    for word in given or ():
+        key, equals, value = word.partition("=")
+        if not key or not equals or not value:
+            raise UsageError(f"--meta {word!r} is not KEY=VALUE", hint="Write for instance: --meta dataset=gsm8k")
+        if key in meta:
+            raise UsageError(f"--meta {key} is given twice", hint="Give each key once.")
+        meta[key] = value
+    return meta or None
 
 
 def parse_statistics(given: Sequence[str] | None) -> dict[str, str] | None:

@@ -8,7 +8,7 @@ import typer
 
 from cli import report
 from cli.compiled import load_compiler
-from cli.options import LicenceOption
+from cli.options import LicenceOption, MetaOption, parse_meta
 from cli.verb import Invocation, verb
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name to give it, optionally namespace/name.")]
@@ -26,11 +26,17 @@ def base(
         typer.Option("--reference", help="Leave the weights where they are and check their digests on use."),
     ] = False,
     licence: LicenceOption = None,
+    meta: MetaOption = None,
 ) -> None:
     """Register a base model: its weights, config and tokenizer."""
     with invocation.open() as store:
         registered = store.register_base(
-            name, source, reference=reference, licence=licence, progress=invocation.progress()
+            name,
+            source,
+            reference=reference,
+            licence=licence,
+            meta=parse_meta(meta),
+            progress=invocation.progress(),
         )
     invocation.answer(registered, report.registered_base)
 
@@ -92,6 +98,7 @@ def skill(
         typer.Option("--allow-missing", help="Take tensors that the fine-tune lacks from the base."),
     ] = False,
     licence: LicenceOption = None,
+    meta: MetaOption = None,
 ) -> None:
     """Register a fine-tune of a base model as a skill: a versioned, compressed delta."""
     load_compiler()
@@ -108,6 +115,7 @@ def skill(
             trim=trim,
             allow_missing=allow_missing,
             licence=licence,
+            meta=parse_meta(meta),
             progress=invocation.progress(),
         )
     invocation.answer(registered, report.registered_skill)

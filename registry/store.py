@@ -84,15 +84,17 @@ class Store:
         *,
         reference: bool = False,
         licence: str | None = None,
+        meta: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> RegisteredBase:
         """Register a base model from a folder, a weight file, or ``hf:repo@revision``.
 
         Its files are copied into the store; with ``reference`` the weights stay where they are and their digests
-        are checked on every use.
+        are checked on every use. ``meta``: what is known of its training, by key (data set, commit, run id).
         """
         from registry.registering.declaration import Who
         from registry.registering.register_base import register_base
+        from registry.registering.training import check_meta
         from storage.checkpoints.checkpoint import open_checkpoint
 
         path, origin = self.locate(source)
@@ -103,7 +105,7 @@ class Store:
                 self.home,
                 name,
                 checkpoint,
-                Who(self.actor, licence),
+                Who(self.actor, licence, check_meta(meta)),
                 origin,
                 reference=reference,
                 progress=progress or Silent(),
@@ -125,6 +127,7 @@ class Store:
         trim: str | None = None,
         allow_missing: bool = False,
         licence: str | None = None,
+        meta: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> RegisteredSkill:
         """Register a fine-tune (checkpoint or PEFT adapter) as a skill: its delta from ``base``, encoded.
@@ -132,11 +135,13 @@ class Store:
         ``encoding`` dare, exact, magnitude, sign or lora; by default lora for an adapter and dare for a checkpoint.
         ``values`` (int4, bf16, exact; default int4) are those of dare and magnitude; ``drop_rate`` p in [0, 1) (default
         0.9) and ``seed`` (default 0) dare's; ``density`` in (0, 1) (default 0.1) and ``trim`` (over the whole model or
-        within each tensor; default model) magnitude's. With another encoding they are refused.
+        within each tensor; default model) magnitude's. With another encoding they are refused. ``meta``: what is known
+        of its training, by key (data set, commit, run id), beside what the model card and the trainer's files say.
         """
         from registry.registering.coding_options import CodingOptions
         from registry.registering.declaration import Who
         from registry.registering.register_skill import register_skill
+        from registry.registering.training import check_meta
 
         path, origin = self.locate(source)
         return register_skill(
@@ -144,7 +149,7 @@ class Store:
             self.home,
             name,
             path,
-            Who(self.actor, licence),
+            Who(self.actor, licence, check_meta(meta)),
             origin,
             base=base,
             options=CodingOptions(encoding, values, drop_rate, seed, density, trim),

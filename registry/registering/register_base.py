@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -22,8 +23,10 @@ from registry.records.contents import (
 )
 from registry.records.database import reading, writing
 from registry.records.names import validate_name
-from registry.registering.declaration import Who, read_licence
+from registry.records.tables import ModelVersion
+from registry.registering.declaration import Who, read_licence, recorded_notes
 from registry.registering.merged_input import link_merge
+from registry.registering.training import read_training
 from registry.results import RegisteredBase
 from registry.tokens.companion_files import blob_rows, companions_digest
 from storage.blobs import Blob, BlobStore
@@ -66,8 +69,9 @@ def register_base(
         "referenced": str(checkpoint.root.resolve()) if reference else None,
     }
     licence = who.licence or read_licence(checkpoint.root)
+    training, unread = read_training(checkpoint.root, who.meta)
     with writing(engine) as session:
-        known = [each for each in versions(session, name) if (each.digest, each.attributes) == (digest, attributes)]
+        known = [each for each in versions(session, name) if _is_known(each, digest, attributes)]
         version = known[-1] if known else None
         created = version is None
         if version is None:
@@ -79,7 +83,7 @@ def register_base(
                 actor=who.actor,
                 licence=licence,
                 source=source,
-                attributes=attributes,
+                attributes=attributes | ({"training": training} if training else {}),
             )
             record_blobs(session, blob_rows(files))
             add_files(session, version, files, actor=who.actor)
@@ -98,14 +102,13 @@ def register_base(
             referenced=reference,
             licence=version.licence,
             source=version.source or source,
-            notes=_notes(licence, version.licence),
+            notes=[*unread, *recorded_notes(version, licence, training)],
         )
 
 
-def _notes(asked: str | None, recorded: str | None) -> list[str]:
-    if asked == recorded:
-        return []
-    return [f"registered before, with licence {recorded or 'not stated'}: that does not change"]
+def _is_known(version: ModelVersion, digest: str, attributes: Mapping[str, Any]) -> bool:
+    own = {key: value for key, value in version.attributes.items() if key != "training"}
+    return (version.digest, own) == (digest, attributes)
 
 
 @dataclass(frozen=True)

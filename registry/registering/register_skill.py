@@ -31,8 +31,9 @@ from registry.records.names import parse_reference, validate_name
 from registry.records.tables import ModelVersion
 from registry.registering.adapter_content import adapter_content
 from registry.registering.coding_options import CodingOptions, choose_coding
-from registry.registering.declaration import Who, read_licence
+from registry.registering.declaration import Who, read_licence, recorded_notes
 from registry.registering.merged_input import link_merge
+from registry.registering.training import read_training
 from registry.results import RegisteredSkill, VersionRef
 from registry.tokens.companion_files import blob_rows, companions_digest, keep_companions
 from registry.tokens.vocabulary import added_tokens
@@ -82,9 +83,10 @@ def register_skill(
     finally:
         remove_tree(scratch)
     licence = who.licence or read_licence(path)
+    training, unread = read_training(path, who.meta)
     tokens, note = added_tokens(home, base_files, files)
     content = adapter_content(path, Silent()) if adapter else None
-    built = dataclasses.replace(built, notes=(*built.notes, *filter(None, [note])))
+    built = dataclasses.replace(built, notes=(*built.notes, *filter(None, [note]), *unread))
     with writing(engine) as session:
         return _record_skill(
             session,
@@ -94,6 +96,7 @@ def register_skill(
             ({"tokens": len(tokens)} if tokens else {}) | ({"adapter": content} if content else {}),
             [*files, FileRow("delta.safetensors", "delta", blob.size, blob_digest=blob.digest)],
             Who(who.actor, licence),
+            training,
             source,
             path,
             _elements(model.source),
@@ -138,6 +141,7 @@ def _record_skill(
     more: Mapping[str, Any],
     files: Sequence[FileRow],
     who: Who,
+    training: Mapping[str, Any],
     source: str,
     path: Path,
     elements: int,
@@ -152,6 +156,7 @@ def _record_skill(
     attributes |= {"files": companions_digest(files)} if len(files) > 1 else {}
     attributes |= {"grown": list(manifest.grown)} if manifest.grown else {}
     attributes |= more
+    attributes |= {"training": dict(training)} if training else {}
     known = [each for each in versions(session, name) if _is_known(each, manifest.digest, attributes)]
     version = known[-1] if known else None
     created = version is None
@@ -178,8 +183,7 @@ def _record_skill(
     assert delta is not None
     base = session.get_one(ModelVersion, delta.base_version_id)
     notes = list(built.notes)
-    if who.licence != version.licence:
-        notes.append(f"registered before, with licence {version.licence or 'not stated'}: that does not change")
+    notes += recorded_notes(version, who.licence, training)
     return RegisteredSkill(
         name=name,
         version=version.version,
