@@ -13,7 +13,7 @@ from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods",
-    "audit", "verify", "list", "show", "alias", "yank", "sync",
+    "audit", "impact", "diff", "verify", "list", "show", "alias", "yank", "sync",
 )  # fmt: skip
 
 
@@ -77,6 +77,8 @@ for _app, _name, _function in (
     (app, "materialize", combine.materialize),
     (app, "methods", describe.methods),
     (app, "audit", examine.audit),
+    (app, "impact", examine.impact),
+    (app, "diff", examine.diff),
     (app, "verify", examine.verify),
     (app, "list", examine.list_),
     (app, "show", examine.show),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli import lineage, report, tables
+from cli.compiled import load_compiler
+from cli.console import say
 from cli.verb import Invocation, verb
-from mergestore import IntegrityFailure, UsageError
+from mergestore import Audit, EnvironmentFailure, IntegrityFailure, UsageError
 
 NEWEST = 10
 """How many rows of what grows without end a person sees at first."""
@@ -42,20 +46,111 @@ def show(invocation: Invocation, reference: ReferenceArgument) -> None:
 @verb
 def audit(
     invocation: Invocation,
-    reference: ReferenceArgument,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|DIR|DIGEST",
+            help="A version, NAME[@VERSION|@ALIAS]; a published folder; or the digest of a version, recipe or output.",
+        ),
+    ],
     tree: Annotated[
         bool,
         typer.Option(
             "--tree", help=f"Cut nothing: else the newest {NEWEST} of what was made, came of it and happened."
         ),
     ] = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the lineage as a Mermaid flow chart.")] = False,
+    dot: Annotated[bool, typer.Option("--dot", help="Print the lineage as a Graphviz digraph.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write all of it into one page that opens offline.")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make it again from its lineage, compare every tensor, keep a receipt.")
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="DEVICE", help="With --rebuild, where to compute: cpu or cuda.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", min=1, help="With --rebuild, threads to compute with.")
+    ] = None,
 ) -> None:
     """Say what is in a model, down to digests, people and times."""
-    if tree and invocation.json:
-        raise UsageError("--tree and --json exclude each other", hint="Choose one of the two faces.")
+    if rebuild:
+        _rebuild(invocation, target, device or "cpu", threads, {"--tree": tree, "--mermaid": mermaid, "--dot": dot})
+        return
+    if device is not None or threads is not None:
+        raise UsageError("--device and --threads go with --rebuild", hint="An audit computes nothing.")
+    faces = {"--tree": tree, "--json": invocation.json, "--mermaid": mermaid, "--dot": dot, "--html": html is not None}
+    chosen = [face for face, asked in faces.items() if asked]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="Choose one face.")
+    found = _audited(invocation, target, None if chosen else NEWEST)
+    if mermaid or dot:
+        from registry.audits import drawing
+
+        say(drawing.mermaid(found.lineage) if mermaid else drawing.dot(found.lineage))
+    elif html is not None:
+        from registry.audits import page
+
+        page.write(found, html)
+        say(str(html))
+    else:
+        invocation.answer(found, lineage.audit)
+    if any(check["ok"] is False for check in found.checks):
+        raise typer.Exit(IntegrityFailure.exit_code)
+
+
+def _rebuild(invocation: Invocation, target: str, device: str, threads: int | None, others: Mapping[str, bool]) -> None:
+    if wrong := [option for option, given in others.items() if given]:
+        raise UsageError(f"{wrong[0]} is a face of an audit, and --rebuild has its own", hint="Leave one of them out.")
+    load_compiler()
     with invocation.open() as store:
-        found = store.audit(reference, newest=None if tree or invocation.json else NEWEST)
-    invocation.answer(found, lineage.audit)
+        rebuilt = store.rebuild(target, device=device, threads=threads, progress=invocation.progress())
+    invocation.answer(rebuilt, report.rebuilt)
+    if rebuilt.ok is False:
+        raise typer.Exit(IntegrityFailure.exit_code)
+
+
+def _audited(invocation: Invocation, target: str, newest: int | None) -> Audit:
+    """A folder is told of without any store, too."""
+    try:
+        with invocation.open() as store:
+            return store.audit(target, newest=newest)
+    except EnvironmentFailure:
+        if not (Path(target) / "mergestore.json").is_file():
+            raise
+    from registry.audits.folder import audit_folder
+
+    return audit_folder(Path(target), newest=newest)
+
+
+@verb
+def impact(
+    invocation: Invocation,
+    reference: ReferenceArgument,
+    all_: Annotated[bool, typer.Option("--all", help=f"Cut nothing: else the newest {NEWEST} of each.")] = False,
+) -> None:
+    """Tell what contains a version: merges, aliases, materializations."""
+    with invocation.open() as store:
+        found = store.impact(reference, newest=None if all_ or invocation.json else NEWEST)
+    invocation.answer(found, lineage.impact)
+
+
+@verb
+def diff(
+    invocation: Invocation,
+    one: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A version, or a model folder.")],
+    other: Annotated[str, typer.Argument(metavar="NAME|DIR", help="What to compare it with.")],
+    all_: Annotated[bool, typer.Option("--all", help=f"Every tensor: else the {NEWEST} that differ most.")] = False,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", min=1, help="Threads to compute with; else all cores.")
+    ] = None,
+) -> None:
+    """Compare two models: what they are made of, and every tensor."""
+    load_compiler()
+    with invocation.open() as store:
+        found = store.diff(one, other, threads=threads, progress=invocation.progress())
+    invocation.answer(found, lambda answer: report.difference(answer, None if all_ else NEWEST))
 
 
 @verb

@@ -12,26 +12,56 @@ from cli.units import digest_text, size_text
 from merging.setting_text import spelled, spelled_pairs
 
 if TYPE_CHECKING:
-    from mergestore import Audit
+    from mergestore import Audit, Impact
 
 Node = Mapping[str, Any]
 
+_VERDICTS = {True: "ok", False: "DAMAGED", None: "unchecked"}
 _DESCENDANT = ("kind", "name", "version", "digest", "licence", "state")
 
 
 def audit(answer: Audit) -> None:
     """The lineage tree, then what was made of it, what came of it, and who did what and when."""
-    for line in _Lineage.of(answer).lines(f"{answer.name}@{answer.version}"):
+    tree = _Lineage.of(answer)
+    for line in tree.lines(tree.root):
         say(line)
+    if answer.kind == "result" and answer.expression:
+        say(f"expression {answer.expression}")
     if answer.recipe is not None:
         names = {node["digest"]: f"{node['name']}@{node['version']}" for node in answer.lineage["nodes"]}
         for line in _recipe(answer.recipe, names):
             say(line)
         say(f"recipe {answer.recipe_digest}")
+    for check in answer.checks:
+        say(f"{check['what']} {_VERDICTS[check['ok']]}: {check['detail']}")
+    if not answer.recorded:
+        say("this store knows nothing of it: all of this is what the folder says of itself")
     say()
     materializations(answer.materializations, answer.counts["materializations"])
     _descendants(answer)
     newest("events", answer.events, ("at", "actor", "action", "subject"), answer.counts["events"])
+
+
+def impact(answer: Impact) -> None:
+    """How much contains a version, and the newest of it."""
+    counts = answer.counts
+    kinds = ", ".join(f"{count:,} {kind}{'s' if count > 1 else ''}" for kind, count in counts["versions"].items())
+    made = counts["materializations"]
+    say(f"{answer.kind} {answer.name}@{answer.version} ({digest_text(answer.digest)})")
+    if answer.state != "ready":
+        say(f"{answer.state.upper()}: {answer.reason}")
+    say(f"is in {kinds or 'no other version'}, and in {made:,} materialization{'' if made == 1 else 's'}")
+    if answer.aliases:
+        say(f"aliases that lead there: {', '.join(answer.aliases)}")
+    say()
+    newest("versions", answer.versions, (*_DESCENDANT, "aliases"), sum(counts["versions"].values()))
+    rows = [{**each, "path": each["path"] if each["there"] else None} for each in answer.materializations]
+    newest(
+        "materializations",
+        rows,
+        ("created_at", "merge", "recipe_digest", "output_digest", "path", "mlflow_run_id"),
+        made,
+    )
 
 
 def _recipe(recipe: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
@@ -104,7 +134,7 @@ class _Lineage:
         return cls(
             nodes={node["id"]: node for node in answer.lineage["nodes"]},
             parents=parents,
-            root=f"{answer.name}@{answer.version}",
+            root=f"{answer.name}@{answer.version}" if answer.name else answer.kind,
             terms=by_digest,
             used=None if answer.recipe is None else recipe.get("statistics", {}),
         )
@@ -138,22 +168,27 @@ class _Lineage:
         return f"{weight}{role}{self._label(parent)}{own}"
 
     def _label(self, node: Node) -> str:
-        return f"{node['kind']} {node['name']}@{node['version']} ({', '.join(self._marks(node))})"
+        named = f" {node['name']}@{node['version']}" if node["name"] else ""
+        return f"{node['kind']}{named} ({', '.join(self._marks(node))})"
 
     def _marks(self, node: Node) -> Iterator[str]:
         """What a reviewer looks for: identity, encoding and seed, licence, who, and whether it was withdrawn."""
         yield digest_text(node["digest"])
         if node.get("encoding"):
-            yield f"{node['encoding']}{_chosen(node)}, {size_text(node['stored_bytes'])}"
+            size = f", {size_text(node['stored_bytes'])}" if "stored_bytes" in node else ""
+            yield f"{node['encoding']}{_chosen(node)}{size}"
         for each in node.get("collected") or ():
             if self.used is None or self.used.get(node["digest"]) == each["digest"]:
                 told = f"{each['kind']} of {each['examples']:,} example{'s' if each['examples'] > 1 else ''}"
                 yield told if self.used is None else f"{told}, {digest_text(each['digest'])}"
         if node.get("licence"):
             yield str(node["licence"])
-        yield f"by {node['created_by']}"
+        for key, value in node.get("training", {}).get("meta", {}).items():
+            yield f"{key} {value}"
+        if node.get("created_by"):
+            yield f"by {node['created_by']}"
         if node["state"] != "ready":
-            yield f"{node['state'].upper()}: {node['reason']}"
+            yield f"{node['state'].upper()}: {node.get('reason') or 'no reason is told'}"
 
 
 def _chosen(node: Node) -> str:

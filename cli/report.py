@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.console import remark, say
+from cli.grid import Column, print_grid
 from cli.units import count_text, seconds_text, size_text
 
 if TYPE_CHECKING:
-    from mergestore import Materialized, MaterializedAdapter, Merged, RegisteredBase, RegisteredSkill, Verification
+    from mergestore import (
+        Difference,
+        Materialized,
+        MaterializedAdapter,
+        Merged,
+        Rebuilt,
+        RegisteredBase,
+        RegisteredSkill,
+        Verification,
+    )
 
 _SHOWN = 5
 _WHOLE = {"modules_to_save": "saved whole", "biases": "biases", "dropped": "LEFT OUT"}
@@ -91,6 +103,62 @@ def materialized_adapter(answer: MaterializedAdapter) -> None:
             names = sorted(told[what])
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             remark(f"  {_WHOLE[what]}: {', '.join(names[:_SHOWN])}{more}")
+
+
+def rebuilt(answer: Rebuilt) -> None:
+    """Whether the same came out, beside what it was compared with, and where it did not."""
+    verdicts = {True: "the same", False: "NOT THE SAME", None: "made, and nothing is there to compare it with"}
+    verdict = verdicts[answer.ok]
+    say(f"{verdict}: {answer.tensors} tensors from their lineage in {seconds_text(answer.seconds)}, on {answer.device}")
+    say(f"  recipe {answer.recipe_digest}")
+    say(f"  output {answer.output_digest}")
+    for each in answer.compared:
+        say(f"  {'ok' if each['ok'] else 'DIFFERS'}: {each['what']}: {each['detail']}")
+    for each in answer.differing:
+        say(f"  {each['tensor']} in {each['where']}: recorded {each['recorded']}, made {each['found']}")
+    say(f"  receipt: event {answer.receipt} of the audit chain")
+
+
+def difference(answer: Difference, most: int | None) -> None:
+    """What two models are made of, where that differs; how far their tensors lie apart, and which of them most."""
+    one, other, whole = answer.one["what"], answer.other["what"], answer.whole
+    say(f"{one} and {other}: {whole['equal']:,} tensors are equal, {whole['differing']:,} differ")
+    cosine = "none" if whole["cosine"] is None else f"{whole['cosine']:.4f}"
+    what = "deltas from their base" if answer.deltas else "values"
+    norms = " and ".join(f"{norm:.4g}" for norm in whole["norms"])
+    say(f"  distance {whole['distance']:.4g}; norms of the {what} {norms}, cosine {cosine}")
+    for side, names in answer.only.items():
+        if names:
+            said = ", ".join(names[:_SHOWN])
+            say(f"  only in {answer.one['what'] if side == 'one' else answer.other['what']}: {len(names)}, as {said}")
+    say()
+    if answer.made_of:
+        rows = [[row["what"], _said(row["one"]), _said(row["other"])] for row in answer.made_of]
+        print_grid("what they are made of", [Column("what"), Column(one), Column(other)], rows)
+    odd = sorted((row for row in answer.tensors if not row["equal"]), key=lambda row: -(row["distance"] or math.inf))
+    if odd:
+        columns = [Column("tensor"), *(Column(name, right=True) for name in ("distance", one, other, "cosine"))]
+        print_grid("tensors that differ", columns, [_tensor(row) for row in odd[:most]])
+    if most is not None and len(odd) > most:
+        say(f" … and {len(odd) - most:,} more: --all or --json tells all")
+        say()
+
+
+def _tensor(row: Mapping[str, Any]) -> list[str]:
+    if row["norms"] is None:
+        return [
+            row["name"],
+            f"{row['dtypes'][0]} {row['shapes'][0]} and {row['dtypes'][1]} {row['shapes'][1]}",
+            "",
+            "",
+            "",
+        ]
+    cosine = "none" if row["cosine"] is None else f"{row['cosine']:.4f}"
+    return [row["name"], f"{row['distance']:.4g}", *(f"{norm:.4g}" for norm in row["norms"]), cosine]
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def verification(answer: Verification) -> None:

@@ -121,6 +121,23 @@ class ShardSink:
             del self._writers[number]
 
 
+class NoSink:
+    """Keeps nothing: for those who only want the digests of what is merged."""
+
+    def lanes(self, outputs: Iterable[OutputTensor]) -> list[list[OutputTensor]]:
+        """One, as they come."""
+        return [list(outputs)]
+
+    def place(self, output: OutputTensor, start: int, nbytes: int) -> None:
+        """Nowhere."""
+
+    def write(self, output: OutputTensor, start: int, data: memoryview) -> None:
+        """Nothing."""
+
+    def follow(self, output: OutputTensor, data: memoryview) -> None:
+        """Nothing."""
+
+
 class MemorySink:
     """Has each tensor's raw bytes put straight into memory of its own."""
 

@@ -43,7 +43,7 @@ def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], l
         document = read_manifest(folder)
     except IntegrityFailure as error:
         return {"manifests": 1}, [_problem(error.message, str(folder))]
-    problems = _manifest_problems(folder, document) + _file_problems(folder, document)
+    problems = manifest_problems(folder, document) + _file_problems(folder, document)
     try:
         checkpoint = open_adapter(folder) if "adapter" in document else open_checkpoint(folder)
     except MergestoreError as error:
@@ -55,7 +55,8 @@ def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], l
     return {"manifests": 1, "tensors": len(document["tensors"])}, problems
 
 
-def _manifest_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
+def manifest_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
+    """What does not hash to the digests that a manifest itself holds."""
     problems = []
     where = str(folder / MANIFEST)
     if manifest_digest(document) != document["digest"]:

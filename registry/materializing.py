@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,19 +67,19 @@ def materialize_to_folder(
         refuse_output(context.home, output, force=wish.force)
     open_engine(wish.device)  # a device that is not there is told before anything is computed or found
     notes: list[str] = []
-    with opened_merge(context, target, choices, wish.adapter) as opened:
-        resolved = opened.sources.resolved
+    with opened_merge(context, target, choices, wish.adapter) as found:
+        resolved = found.sources.resolved
         notes += notes_of(resolved)
         cached = cache_path(context.home, resolved.recipe.digest)
         place = output or cached
-        usable = is_usable(cached, opened.plan.outputs, wish, notes, progress)
+        usable = is_usable(cached, found.plan.outputs, wish, notes, progress)
         known = find_record(context, resolved) if usable and output is None else None
         if known is not None:
             notes.append("this recipe was computed before: its result is taken from the cache")
             return _answer(known, place, known.mlflow_run_id, notes, cached=True)
         courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
         try:
-            made = _make(context, opened, place, cached if usable else None, wish, notes, progress)
+            made = _make(context, found, place, cached if usable else None, wish, notes, progress)
         except BaseException:
             if courier:
                 courier.abandon()
@@ -139,15 +139,15 @@ def _answer(made: Materialization, place: Path, run_id: str | None, notes: list[
 def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:
     """Compute a merge into torch tensors on ``device``, by name; nothing is written or recorded."""
     import_torch()
-    with opened_merge(context, target, choices) as opened:
-        there = load_onto(opened.plan, device, thread_count(threads))
+    with opened_merge(context, target, choices) as found:
+        there = load_onto(found.plan, device, thread_count(threads))
         if there is not None:
             return there
         sink = MemorySink()
-        compute(opened.plan, sink, device, threads, Silent())
+        compute(found.plan, sink, device, threads, Silent())
         return {
             output.name: to_torch(output, sink.tensors.pop(output.name, bytearray()), device)
-            for output in opened.plan.outputs
+            for output in found.plan.outputs
         }
 
 
@@ -156,11 +156,22 @@ def opened_merge(
     context: Context, target: str, choices: Choices, adapter: Extraction | None = None
 ) -> Iterator[Opened]:
     """The target resolved, its base and deltas open, everything checked to fit together."""
+
+    def resolve(session: Session) -> ResolvedMerge:
+        resolved = resolve_target(session, context.home, target, choices)
+        require_task(resolved)
+        return resolved if adapter is None else as_adapter(resolved, adapter)
+
+    with opened(context, resolve) as found:
+        yield found
+
+
+@contextmanager
+def opened(context: Context, resolve: Callable[[Session], ResolvedMerge]) -> Iterator[Opened]:
+    """What a merge is made of, open and checked to fit together."""
     with ExitStack() as stack:
         with reading(context.engine) as session:
-            resolved = resolve_target(session, context.home, target, choices)
-            require_task(resolved)
-            resolved = resolved if adapter is None else as_adapter(resolved, adapter)
+            resolved = resolve(session)
             for each in resolved.inputs:
                 refuse_unready(each)
             base = open_base(session, context.home, resolved.base)

@@ -25,8 +25,9 @@ from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve
 from registry.records.contents import load_deltas, load_tensors
 from registry.records.lineage import add_lineage, parents
+from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
-from registry.records.recipes import InputRow, load_recipe, record_recipe
+from registry.records.recipes import InputRow, load_recipe, recipe_inputs, record_recipe
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Merged
 from registry.statistics_used import choose_statistics, statistics_notes
@@ -174,6 +175,22 @@ def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
     except KeyError as error:
         raise IntegrityFailure(f"{version.reference}: the lineage lacks an input of its recipe: {error}") from error
     return ResolvedMerge(recipe, base, skills, head, str(version.attributes.get("expression", "")), version, others)
+
+
+def stored_recipe(session: Session, digest: str) -> ResolvedMerge:
+    """A recipe as it was recorded, that no merge names or whose name does not matter, with its own inputs."""
+    recipe = read_recipe(parse_json(load_recipe(session, digest).canonical))
+    rows = recipe_inputs(session, digest)
+    versions = versions_by_id(session, (row.version_id for row in rows))
+    inputs = {(row.role, versions[row.version_id].digest): versions[row.version_id] for row in rows}
+    try:
+        base = inputs["base", recipe.base]
+        skills = tuple(inputs["skill", term.skill] for term in recipe.terms)
+        head = inputs["head", recipe.head] if recipe.head else None
+        others = tuple(inputs["base", each] for each in sorted({term.base for term in recipe.terms if term.base}))
+    except KeyError as error:
+        raise IntegrityFailure(f"recipe {digest}: the records lack one of its inputs: {error}") from error
+    return ResolvedMerge(recipe, base, skills, head, digest, others=others)
 
 
 def record(session: Session, resolved: ResolvedMerge, *, actor: str) -> None:

@@ -183,23 +183,88 @@ class Footprint(Result):
 
 @dataclass(frozen=True)
 class Audit(Result):
-    """Answer of ``audit``: the lineage graph of one name down to bases and skills, and what came of it.
+    """Answer of ``audit``: the lineage of a version or a result, down to bases and skills, and what came of it.
 
-    ``descendants`` are versions made from it, newest first. ``counts`` of materializations, descendants by kind, and
-    events say how many there are, where only the newest were asked for.
+    ``name`` and ``version`` are None of a recipe that no merge names, ``kind`` is then "result". ``descendants`` are
+    versions made from it, newest first. ``counts`` of materializations, descendants by kind, and events say how many
+    there are, where only the newest were asked for. ``checks``: of a folder, {what, ok, detail} each; ``recorded``:
+    whether the store knows it, or a manifest alone is what is told.
+    """
+
+    name: str | None
+    version: int | None
+    kind: str
+    digest: str
+    expression: str | None
+    recipe_digest: str | None
+    recipe: dict[str, Any] | None
+    lineage: dict[str, list[dict[str, Any]]]  # {"nodes": [...], "edges": [...]}
+    descendants: list[dict[str, Any]]
+    counts: dict[str, Any]  # {"materializations": int, "descendants": {kind: int}, "events": int}
+    materializations: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    recorded: bool = True
+
+
+@dataclass(frozen=True)
+class Difference(Result):
+    """Answer of ``diff``. ``one``, ``other``: {what, kind, digest}. ``made_of``: {what, one, other} where they differ.
+
+    ``tensors``: of those in both, {name, dtypes, shapes, equal (to the bit), distance, norms, cosine}, the last three
+    None where values cannot be compared. ``deltas``: whether norms and cosines are those of deltas from a common base.
+    ``only``: names that one side alone has. ``whole``: {equal, differing, distance, norms, cosine} over all tensors.
+    """
+
+    one: dict[str, Any]
+    other: dict[str, Any]
+    made_of: list[dict[str, Any]]
+    deltas: bool
+    tensors: list[dict[str, Any]]
+    only: dict[str, list[str]]
+    whole: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Impact(Result):
+    """Answer of ``impact``: what contains a version, directly or through others.
+
+    ``versions``: newest first, each with its ``aliases``. ``aliases``: all that lead to the version or to one of those.
+    ``materializations``: newest first, of named merges and of expressions, each with the ``merge`` that it is of, and
+    whether it is still ``there``. ``counts``: {"versions": {kind: int}, "materializations": int}.
     """
 
     name: str
     version: int
     kind: str
     digest: str
-    recipe_digest: str | None
-    recipe: dict[str, Any] | None
-    lineage: dict[str, list[dict[str, Any]]]  # {"nodes": [...], "edges": [...]}
+    state: str
+    reason: str | None
+    versions: list[dict[str, Any]]
+    aliases: list[str]
     materializations: list[dict[str, Any]]
-    descendants: list[dict[str, Any]]
-    events: list[dict[str, Any]]
-    counts: dict[str, Any]  # {"materializations": int, "descendants": {kind: int}, "events": int}
+    counts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rebuilt(Result):
+    """Answer of ``audit --rebuild``: a result made again from its lineage, and compared.
+
+    ``ok``: None where nothing was there to compare with. ``compared``: {what, ok, detail} for each record and folder.
+    ``differing``: {where, tensor, recorded, found} of tensors whose digests are not the same. ``receipt``: number of
+    the audit event that keeps this answer.
+    """
+
+    ok: bool | None
+    recipe_digest: str
+    output_digest: str
+    tensors: int
+    device: str
+    engine: str
+    seconds: float
+    compared: list[dict[str, Any]]
+    differing: list[dict[str, Any]]
+    receipt: int
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from merging.adapters.settings import (
     Rest,
     check_extraction,
 )
-from registry import auditing
+from registry import answers
 from registry.home import Home
 from registry.records import aliases as alias_records
 from registry.records import catalog
@@ -30,10 +30,13 @@ from registry.results import (
     Audit,
     Checked,
     CollectedStatistics,
+    Difference,
+    Impact,
     Listing,
     Materialized,
     MaterializedAdapter,
     Merged,
+    Rebuilt,
     RegisteredBase,
     RegisteredSkill,
     Verification,
@@ -499,20 +502,68 @@ class Store:
     def statistics(self, skill: str | None = None) -> list[dict[str, Any]]:
         """What was collected of one skill, or of all, oldest first."""
         with reading(self.engine) as session:
-            return auditing.statistics(session, skill)
+            return answers.statistics(session, skill)
 
     def show_statistics(self, digest: str) -> dict[str, Any]:
         """Statistics in full, by their digest or its first digits: settings, software, size, and of which tensors."""
         with reading(self.engine) as session:
-            return auditing.show_statistics(session, self.home, digest)
+            return answers.show_statistics(session, self.home, digest)
 
-    def audit(self, reference: str, *, newest: int | None = None) -> Audit:
+    def audit(self, target: str | Path, *, newest: int | None = None) -> Audit:
         """What is in a model, from whom, and what was made of it.
 
-        ``newest``: of materializations, descendants and events only so many, the newest; by default all.
+        ``target``: a version's reference; a digest, or how one begins, of a version, a recipe or an output; or a
+        published folder, of which the store need not know. ``newest``: of materializations, descendants and events only
+        so many, the newest; by default all.
         """
+        from registry.audits.audit import audit
+
         with reading(self.engine) as session:
-            return auditing.audit(session, reference, newest)
+            if isinstance(target, str):
+                try:
+                    return audit(session, target, newest)
+                except (UsageError, NotFound):
+                    if not Path(target).is_dir():
+                        raise
+            from registry.audits.folder import audit_folder
+
+            return audit_folder(Path(target), session, newest)
+
+    def diff(
+        self, one: str | Path, other: str | Path, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Difference:
+        """Compare two models: what they are made of, and every tensor. Versions by reference, folders by path.
+
+        A skill is compared as its fine-tune; with a common base, norms and cosines are those of the deltas from it.
+        """
+        from registry import wish
+        from registry.audits.diff import diff
+
+        context = wish.Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return diff(context, one, other, threads, progress or Silent())
+
+    def impact(self, reference: str, *, newest: int | None = None) -> Impact:
+        """What contains a version: versions, aliases, materializations and their MLflow runs; what a recall is about.
+
+        ``newest``: of versions and materializations only so many, the newest; by default all.
+        """
+        from registry.audits.impact import impact
+
+        with reading(self.engine) as session:
+            return impact(session, reference, newest)
+
+    def rebuild(
+        self, target: str | Path, *, device: str = "cpu", threads: int | None = None, progress: Progress | None = None
+    ) -> Rebuilt:
+        """Make a result again from its lineage, and compare it with what is on record of it and with its folders.
+
+        ``target`` as for ``audit``. Nothing is written but a receipt, an event of the audit chain.
+        """
+        from registry import wish
+        from registry.audits.rebuild import rebuild
+
+        context = wish.Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return rebuild(context, target, wish.Wish(device=device, threads=threads), progress or Silent())
 
     def verify(self, target: str | Path | None = None, progress: Progress | None = None) -> Verification:
         """Check a version with all it came from, a published folder, or (nothing named) the whole store."""
@@ -535,12 +586,12 @@ class Store:
         if kind not in (None, "base", "skill", "merge"):
             raise UsageError(f"unknown kind {kind!r}", hint="choose base, skill or merge")
         with reading(self.engine) as session:
-            return auditing.listing(session, kind)
+            return answers.listing(session, kind)
 
     def show(self, reference: str) -> dict[str, Any]:
         """One version in full: record, files, statistics, recipe, aliases and their history."""
         with reading(self.engine) as session:
-            return auditing.show(session, reference)
+            return answers.show(session, reference)
 
     def alias(self, reference: str, alias: str) -> dict[str, Any]:
         """Let ``name@alias`` mean the version that ``reference`` means now."""

@@ -87,6 +87,11 @@ def descendants(session: Session, *version_ids: int) -> Lineage:
     return _reach(session, version_ids, LineageEdge.parent_version_id, LineageEdge.child_version_id)
 
 
+def reached_from(version_id: int) -> Select[tuple[int]]:
+    """A query for the ids of a version and of everything that came from it, directly or not."""
+    return _closure((version_id,), LineageEdge.parent_version_id, LineageEdge.child_version_id)
+
+
 def count_descendants(session: Session, version_id: int) -> dict[str, int]:
     """How many versions of each kind came from this one, directly or not."""
     query = select(Model.kind, func.count()).join(ModelVersion.model).where(_below(version_id)).group_by(Model.kind)

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from registry import auditing, merges
+from registry import answers, merges
+from registry.audits.audit import audit
 from registry.home import Home
 from registry.records import aliases, catalog, contents, lineage, outbox, recipes
 from registry.records.contents import BlobRow
@@ -62,20 +63,20 @@ def expression(terms: int) -> str:
 
 
 LOOKS: dict[str, Look] = {
-    "list": lambda session: auditing.listing(session),
-    "list skill": lambda session: auditing.listing(session, "skill"),
-    "show a base": lambda session: auditing.show(session, "llama"),
-    "show a skill": lambda session: auditing.show(session, "hot"),
-    "show a merge": lambda session: auditing.show(session, "mix"),
+    "list": lambda session: answers.listing(session),
+    "list skill": lambda session: answers.listing(session, "skill"),
+    "show a base": lambda session: answers.show(session, "llama"),
+    "show a skill": lambda session: answers.show(session, "hot"),
+    "show a merge": lambda session: answers.show(session, "mix"),
     "a name": lambda session: catalog.resolve(session, "hot"),
     "a version": lambda session: catalog.resolve(session, "hot@1"),
     "an alias": lambda session: catalog.resolve(session, "hot@prod"),
     "an expression": lambda session: merges.resolve_expression(session, HOME, expression(3), merges.Choices()),
     "a merge": lambda session: merges.resolve_target(session, HOME, "mix", merges.Choices()),
-    "audit a base": lambda session: auditing.audit(session, "llama"),
-    "audit a base, the newest": lambda session: auditing.audit(session, "llama", newest=10),
-    "audit a skill": lambda session: auditing.audit(session, "hot"),
-    "audit a merge": lambda session: auditing.audit(session, "mix", newest=10),
+    "audit a base": lambda session: audit(session, "llama"),
+    "audit a base, the newest": lambda session: audit(session, "llama", newest=10),
+    "audit a skill": lambda session: audit(session, "hot"),
+    "audit a merge": lambda session: audit(session, "mix", newest=10),
     "the cache": lambda session: recipes.cached_materialization(session, mix(session)),
     "the outbox": lambda session: (outbox.count_pending(session), outbox.pending(session)),
     "verify": lambda session: verify_records(session),
@@ -115,11 +116,11 @@ def test_as_many_statements_for_many_skills_as_for_10(engine: Engine) -> None:
     grow(engine, 10, many)
     assert {what: len(asked(engine, look)) for what, look in LOOKS.items()} == few
     with reading(engine) as session:
-        assert len(auditing.listing(session).skills) == many + 1
+        assert len(answers.listing(session).skills) == many + 1
         assert verify_records(session) == []
-        shown = auditing.show(session, "hot")
+        shown = answers.show(session, "hot")
         assert len(shown["versions"]) == len(shown["alias_history"]) == many // 10
-        whole, cut = auditing.audit(session, "llama"), auditing.audit(session, "llama", newest=10)
+        whole, cut = audit(session, "llama"), audit(session, "llama", newest=10)
     assert whole.counts == cut.counts
     assert whole.counts["descendants"] == {"skill": many + many // 10, "merge": 1}
     assert len(whole.descendants) == many + many // 10 + 1

@@ -103,7 +103,7 @@ def answer(root: str, edges: Sequence[tuple[str, str, str]]) -> Audit:
     arrows = [{"child": f"{child}@1", "parent": f"{parent}@1", "role": role} for child, parent, role in edges]
     counts: dict[str, Any] = {"materializations": 0, "descendants": {}, "events": 0}
     return Audit(
-        root, 1, "merge", digest(root), None, None, {"nodes": [*map(node, names)], "edges": arrows}, [], [], [], counts
+        root, 1, "merge", digest(root), None, None, None, {"nodes": [*map(node, names)], "edges": arrows}, [], counts
     )
 
 

@@ -1,25 +1,23 @@
-"""Answers about what is registered: lists, one version in full, and the lineage of a model."""
+"""Answers about what is registered: lists, one version in full, and statistics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from registry.home import Home
 from registry.opening import open_statistics
-from registry.records import events
 from registry.records.aliases import alias_history, aliases
 from registry.records.catalog import Listed, list_versions, resolve, versions
-from registry.records.contents import load_delta, load_deltas, load_files
-from registry.records.lineage import Lineage, Node, ancestors, count_descendants, newest_descendants, parents
-from registry.records.lookup import find_versions, versions_by_id
+from registry.records.contents import load_delta, load_files
+from registry.records.lineage import parents
+from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
-from registry.records.recipes import count_materializations, load_recipe, materializations, merge_recipes
+from registry.records.recipes import load_recipe, materializations, merge_recipes
 from registry.records.statistics import all_statistics, find_statistics, load_statistics
 from registry.records.tables import Delta, Materialization, ModelVersion, Statistics
-from registry.results import Audit, Listing
+from registry.results import Listing
 from storage.digests import parse_json
 
 
@@ -48,65 +46,6 @@ def show(session: Session, reference: str) -> dict[str, Any]:
     return {**document, **_by_kind(session, version)}
 
 
-def audit(session: Session, reference: str, newest: int | None = None) -> Audit:
-    """Where one version came from, down to its base; the recipe; what came of it; and every recorded event.
-
-    What grows with use (materializations, descendants, events) is cut to the ``newest`` so many of each, if given;
-    ``counts`` says how many there are.
-    """
-    version = resolve(session, parse_reference(reference))
-    graph = ancestors(session, version.id)
-    recipe_digest = version.digest if version.kind == "merge" else None
-    recipes = merge_recipes(session, version.id, version.digest) if recipe_digest else []
-    made = materializations(session, recipes, newest)
-    subjects = [node.id for node in graph.nodes] + recipes
-    return Audit(
-        name=version.name,
-        version=version.version,
-        kind=version.kind,
-        digest=version.digest,
-        recipe_digest=recipe_digest,
-        recipe=parse_json(load_recipe(session, recipe_digest).canonical) if recipe_digest else None,
-        lineage={"nodes": _nodes(session, graph), "edges": graph.to_dict()["edges"]},
-        materializations=[_materialization(each) for each in made],
-        descendants=[node.to_dict() for node in newest_descendants(session, version.id, newest)],
-        events=events.of(session, subjects, newest),
-        counts={
-            "materializations": count_materializations(session, recipes),
-            "descendants": count_descendants(session, version.id),
-            "events": events.count(session, subjects),
-        },
-    )
-
-
-def _nodes(session: Session, graph: Lineage) -> list[dict[str, Any]]:
-    """Lineage nodes with what a reviewer asks next: encoding, seed, who, when, from where."""
-    references = {node.id: parse_reference(node.id) for node in graph.nodes}
-    found = find_versions(session, references.values())
-    deltas = load_deltas(session, (version.id for version in found.values()))
-    collected: dict[int, list[dict[str, Any]]] = {}
-    for record in load_statistics(session, (version.id for version in found.values() if version.kind == "skill")):
-        facts = {"kind": record.kind, "digest": record.digest, "data_digest": record.data_digest}
-        collected.setdefault(record.version_id, []).append({**facts, "examples": record.examples})
-    return [_node(node, found[references[node.id]], deltas, collected) for node in graph.nodes]
-
-
-def _node(
-    node: Node, version: ModelVersion, deltas: Mapping[int, Delta], collected: Mapping[int, list[dict[str, Any]]]
-) -> dict[str, Any]:
-    more: dict[str, Any] = {
-        "created_at": version.created_at.isoformat(),
-        "created_by": version.created_by,
-        "source": version.source,
-        "reason": version.reason,
-    }
-    if version.id in deltas:
-        more |= _delta(deltas[version.id]) | {"collected": collected.get(version.id, [])}
-    if version.kind == "merge":
-        more["expression"] = version.attributes.get("expression")
-    return {**node.to_dict(), **more}
-
-
 def _summary(version: ModelVersion | Listed) -> dict[str, Any]:
     return {
         "name": version.name,
@@ -130,17 +69,18 @@ def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
             for parent, role in parents(session, version.id)
         ]
         told = {"inputs": inputs, "recipe": parse_json(recipe.canonical)}
-        return {**told, "materializations": [_materialization(each) for each in made]}
+        return {**told, "materializations": [materialization_facts(each) for each in made]}
     delta = load_delta(session, version.id)
     if delta is None:
         return {}
     base = session.get_one(ModelVersion, delta.base_version_id)
     collected = [_collected(version, each) for each in load_statistics(session, [version.id])]
     named = {"name": base.name, "version": base.version, "digest": base.digest}
-    return {"base": named, **_delta(delta), "collected": collected}
+    return {"base": named, **delta_facts(delta), "collected": collected}
 
 
-def _delta(delta: Delta) -> dict[str, Any]:
+def delta_facts(delta: Delta) -> dict[str, Any]:
+    """How a skill is stored, and what was measured of it."""
     return {
         "encoding": delta.encoding,
         "values": delta.values,
@@ -194,7 +134,8 @@ def _collected(version: ModelVersion, record: Statistics) -> dict[str, Any]:
     }
 
 
-def _materialization(made: Materialization) -> dict[str, Any]:
+def materialization_facts(made: Materialization) -> dict[str, Any]:
+    """What was made of a recipe, where and how."""
     return {
         "materialization_id": made.id,
         "recipe_digest": made.recipe_digest,

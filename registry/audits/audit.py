@@ -1,0 +1,185 @@
+"""What is in a model, from whom, and what came of it: from the records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from registry.answers import delta_facts, materialization_facts
+from registry.records import events
+from registry.records.catalog import resolve
+from registry.records.contents import load_deltas
+from registry.records.lineage import Edge, Lineage, Node, ancestors, count_descendants, newest_descendants
+from registry.records.lookup import find_versions, versions_by_id
+from registry.records.names import parse_reference
+from registry.records.recipes import (
+    count_materializations,
+    load_recipe,
+    materializations,
+    merge_recipes,
+    recipe_inputs,
+)
+from registry.records.statistics import load_statistics
+from registry.records.tables import Delta, Materialization, ModelVersion, Recipe
+from registry.results import Audit
+from storage.checkpoints.tensors import listed
+from storage.digests import parse_json
+from storage.errors import Conflict, NotFound
+
+_DIGEST = re.compile(r"(?:blake3|sha256):[0-9a-f]{8,64}")
+RESULT = "result"
+"""The node of a recipe that no merge names."""
+
+
+def audit(session: Session, target: str, newest: int | None = None) -> Audit:
+    """What one version is made of, or what came out of a recipe: by a reference, or a digest or how it begins.
+
+    A digest is that of a version, a recipe or an output. What grows with use (materializations, descendants, events)
+    is cut to the ``newest`` so many of each, if given; ``counts`` says how many there are. Raises NotFound, or Conflict
+    for the beginning of several digests.
+    """
+    if _DIGEST.fullmatch(target):
+        return _of_digest(session, target, newest)
+    return _of_version(session, resolve(session, parse_reference(target)), newest)
+
+
+def _of_digest(session: Session, digest: str, newest: int | None) -> Audit:
+    version = _version_of(session, digest)
+    if version is not None:
+        return _of_version(session, version, newest)
+    made = _one(session, select(Materialization).where(Materialization.output_digest.startswith(digest)), digest)
+    if made is not None and made.merge_version_id is not None:
+        return _of_version(session, session.get_one(ModelVersion, made.merge_version_id), newest)
+    recipe = made.recipe_digest if made is not None else _recipe_of(session, digest)
+    if recipe is None:
+        raise NotFound(
+            f"nothing here has the digest {digest}",
+            hint="`mergestore list` shows those of versions, `mergestore audit NAME` those of recipes and outputs",
+        )
+    return of_recipe(session, recipe, newest)
+
+
+def _version_of(session: Session, digest: str) -> ModelVersion | None:
+    """The version of this content: the newest that is ready, else the newest."""
+    query = select(ModelVersion).where(ModelVersion.digest.startswith(digest)).order_by(ModelVersion.id.desc())
+    found = list(session.scalars(query))
+    _refuse_several({version.digest for version in found}, digest)
+    return next((version for version in found if version.state == "ready"), found[0] if found else None)
+
+
+def _recipe_of(session: Session, digest: str) -> str | None:
+    found = set(session.scalars(select(Recipe.digest).where(Recipe.digest.startswith(digest))))
+    _refuse_several(found, digest)
+    return next(iter(found), None)
+
+
+def _one(session: Session, query: Select[Any], digest: str) -> Materialization | None:
+    found: list[Materialization] = list(session.scalars(query.order_by(Materialization.created_at.desc())))
+    _refuse_several({made.output_digest for made in found}, digest)
+    return next(iter(found), None)
+
+
+def _refuse_several(found: set[str], digest: str) -> None:
+    if len(found) > 1:
+        raise Conflict(
+            f"{len(found)} digests begin with {digest}: {listed(sorted(found), 3)}", hint="write more of its digits"
+        )
+
+
+def _of_version(session: Session, version: ModelVersion, newest: int | None) -> Audit:
+    graph = ancestors(session, version.id)
+    recipe_digest = version.digest if version.kind == "merge" else None
+    recipes = merge_recipes(session, version.id, version.digest) if recipe_digest else []
+    found = Audit(
+        name=version.name,
+        version=version.version,
+        kind=version.kind,
+        digest=version.digest,
+        expression=version.attributes.get("expression"),
+        recipe_digest=recipe_digest,
+        recipe=parse_json(load_recipe(session, recipe_digest).canonical) if recipe_digest else None,
+        lineage={"nodes": _nodes(session, graph), "edges": graph.to_dict()["edges"]},
+        descendants=[node.to_dict() for node in newest_descendants(session, version.id, newest)],
+        counts={"descendants": count_descendants(session, version.id)},
+    )
+    return _with_history(session, found, recipes, newest)
+
+
+def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
+    """What came out of a recipe that no merge names, and what it is made of."""
+    inputs = recipe_inputs(session, digest)
+    graph = ancestors(session, *(row.version_id for row in inputs))
+    versions = versions_by_id(session, (row.version_id for row in inputs))
+    edges = [Edge(RESULT, versions[row.version_id].reference, row.role) for row in inputs]
+    node = result_node(digest)
+    found = Audit(
+        name=None,
+        version=None,
+        kind=RESULT,
+        digest=digest,
+        expression=None,
+        recipe_digest=digest,
+        recipe=parse_json(load_recipe(session, digest).canonical),
+        lineage={
+            "nodes": [*_nodes(session, graph), node],
+            "edges": [*graph.to_dict()["edges"], *(dict(vars(edge)) for edge in edges)],
+        },
+        descendants=[],
+        counts={"descendants": {}},
+    )
+    return _with_history(session, found, [digest], newest)
+
+
+def result_node(digest: str) -> dict[str, Any]:
+    """The node of a recipe that no merge names."""
+    said = {"id": RESULT, "kind": RESULT, "name": None, "version": None, "digest": digest}
+    return {**said, "licence": None, "state": "ready"}
+
+
+def _with_history(session: Session, found: Audit, recipes: list[str], newest: int | None) -> Audit:
+    """And what was made of it, and every recorded event."""
+    subjects = [node["id"] for node in found.lineage["nodes"] if node["id"] != RESULT] + recipes
+    counts = {
+        "materializations": count_materializations(session, recipes),
+        "events": events.count(session, subjects),
+    }
+    return replace(
+        found,
+        materializations=[materialization_facts(each) for each in materializations(session, recipes, newest)],
+        events=events.of(session, subjects, newest),
+        counts=found.counts | counts,
+    )
+
+
+def _nodes(session: Session, graph: Lineage) -> list[dict[str, Any]]:
+    """Lineage nodes with what a reviewer asks next: encoding, seed, who, when, from where."""
+    references = {node.id: parse_reference(node.id) for node in graph.nodes}
+    found = find_versions(session, references.values())
+    deltas = load_deltas(session, (version.id for version in found.values()))
+    collected: dict[int, list[dict[str, Any]]] = {}
+    for record in load_statistics(session, (version.id for version in found.values() if version.kind == "skill")):
+        facts = {"kind": record.kind, "digest": record.digest, "data_digest": record.data_digest}
+        collected.setdefault(record.version_id, []).append({**facts, "examples": record.examples})
+    return [_node(node, found[references[node.id]], deltas, collected) for node in graph.nodes]
+
+
+def _node(
+    node: Node, version: ModelVersion, deltas: Mapping[int, Delta], collected: Mapping[int, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    more: dict[str, Any] = {
+        "created_at": version.created_at.isoformat(),
+        "created_by": version.created_by,
+        "source": version.source,
+        "reason": version.reason,
+        "training": version.attributes.get("training", {}),
+    }
+    if version.id in deltas:
+        more |= delta_facts(deltas[version.id]) | {"collected": collected.get(version.id, [])}
+    if version.kind == "merge":
+        more["expression"] = version.attributes.get("expression")
+    return {**node.to_dict(), **more}

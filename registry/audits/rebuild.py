@@ -1,0 +1,158 @@
+"""A result made again from its lineage: every input verified, every tensor computed anew and compared by digest.
+
+Nothing is written but the receipt, an event of the audit chain: a model's tensors are hashed as they are merged; an
+adapter is made in a scratch folder, since its factors come of whole layers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from merging.sinks import NoSink
+from registry.adapters import publish_adapter
+from registry.audits.audit import audit
+from registry.audits.folder import audit_folder
+from registry.computing import compute
+from registry.directories import check_directory, read_manifest
+from registry.materializing import Opened, opened
+from registry.merges import stored_recipe
+from registry.publishing import MANIFEST, output_digest
+from registry.records import events
+from registry.records.database import reading, writing
+from registry.records.recipes import materializations
+from registry.results import Rebuilt
+from registry.software import versions
+from registry.wish import Context, Wish
+from storage.errors import NotFound, UsageError
+from storage.files import remove_tree
+from storage.progress import Progress
+
+ACTION = "audit.rebuild"
+_MOST = 20  # differing tensors that a receipt names
+
+Tensors = Mapping[str, Mapping[str, Any]]
+"""By name {dtype, shape, digest}, as manifests have them."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What came out of a recipe this time."""
+
+    digest: str
+    tensors: Tensors
+    engine: str
+
+
+def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress) -> Rebuilt:
+    """Make what a version, digest or folder is again, compare it with every record and folder of it, keep a receipt.
+
+    Raises UsageError for what is no result, NotFound for a folder of a recipe that the store does not know.
+    """
+    with reading(context.engine) as session:
+        digest, folder = _recipe(session, target)
+        recorded = materializations(session, [digest])
+        known = {made.output_digest for made in recorded}
+        folders = {Path(made.path) for made in recorded if made.path and (Path(made.path) / MANIFEST).is_file()}
+    clock = time.perf_counter()
+    with opened(context, lambda session: stored_recipe(session, digest)) as found:
+        made = _adapter(context, found, wish, progress) if found.plan.recipe.adapter else _model(found, wish, progress)
+    compared = [_output(each, made) for each in sorted(known)]
+    differing: list[dict[str, Any]] = []
+    for place in sorted({*folders, *([folder] if folder else [])}):
+        told, odd = _folder(place, made, digest, progress)
+        compared += told
+        differing += odd
+    ok = all(each["ok"] for each in compared) if compared else None
+    with writing(context.engine) as session:
+        details = {
+            "ok": ok,
+            "output_digest": made.digest,
+            "compared": len(compared),
+            "differing": [each["tensor"] for each in differing[:_MOST]],
+            "device": wish.device,
+            "engine": made.engine,
+            "versions": versions(),
+        }
+        event = events.append(session, actor=context.actor, action=ACTION, subject=digest, details=details)
+        receipt = event.sequence
+    return Rebuilt(
+        ok, digest, made.digest, len(made.tensors), wish.device, made.engine, time.perf_counter() - clock, compared,
+        differing, receipt,
+    )  # fmt: skip
+
+
+def _recipe(session: Session, target: str | Path) -> tuple[str, Path | None]:
+    """The recipe that a target is of, and the folder that it is."""
+    folder = Path(target) if isinstance(target, Path) else None
+    try:
+        found = audit_folder(folder, session, newest=1) if folder is not None else audit(session, str(target), newest=1)
+    except (UsageError, NotFound):
+        folder = Path(target)
+        if not folder.is_dir():
+            raise
+        found = audit_folder(folder, session, newest=1)
+    if found.recipe_digest is None:
+        raise UsageError(
+            f"{target} is a {found.kind}: only what was merged can be made again",
+            hint="`mergestore verify` compares its bytes with its digests",
+        )
+    if not found.recorded:
+        raise NotFound(
+            f"this store has not made {target}, and knows nothing of its recipe {found.recipe_digest}",
+            hint="use the store that made it",
+        )
+    return found.recipe_digest, folder
+
+
+def _model(found: Opened, wish: Wish, progress: Progress) -> _Made:
+    engine, merged = compute(found.plan, NoSink(), wish.device, wish.threads, progress)
+    tensors = {each.name: {"dtype": each.dtype, "shape": list(each.shape), "digest": each.digest} for each in merged}
+    return _Made(output_digest(merged), tensors, engine)
+
+
+def _adapter(context: Context, found: Opened, wish: Wish, progress: Progress) -> _Made:
+    scratch = context.home.blobs.scratch("rebuild")
+    try:
+        published = publish_adapter(found.sources, found.plan, found.config, scratch / "adapter", wish, progress)
+    finally:
+        remove_tree(scratch)
+    return _Made(published.document["output_digest"], published.document["tensors"], published.engine)
+
+
+def _output(recorded: str, made: _Made) -> dict[str, Any]:
+    ok = recorded == made.digest
+    detail = f"recorded is {recorded}, made was {'the same' if ok else made.digest}"
+    return {"what": "recorded output", "ok": ok, "detail": detail}
+
+
+def _folder(
+    folder: Path, made: _Made, recipe: str, progress: Progress
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What a folder's manifest says, and what its bytes are, beside what was made."""
+    document = read_manifest(folder)
+    if document["recipe_digest"] != recipe:
+        return [], []  # another model lies there by now
+    told: Tensors = document["tensors"]
+    differing = [
+        {
+            "where": str(folder),
+            "tensor": name,
+            "recorded": told[name]["digest"] if name in told else None,
+            "found": made.tensors[name]["digest"] if name in made.tensors else None,
+        }
+        for name in sorted(told.keys() | made.tensors.keys())
+        if told.get(name) != made.tensors.get(name)
+    ]
+    _, problems = check_directory(folder, progress)
+    said = f"{len(differing)} of {len(told)} tensors differ" if differing else f"all {len(told)} tensors are the same"
+    bytes_ = "; ".join(problem["what"] for problem in problems) or "are what its manifest says"
+    return [
+        {"what": f"manifest of {folder}", "ok": not differing, "detail": said},
+        {"what": f"bytes of {folder}", "ok": not problems, "detail": bytes_},
+    ], differing

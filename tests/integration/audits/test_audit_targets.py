@@ -1,0 +1,112 @@
+"""What is audited: versions, folders, digests; with a store that knows them, and without any."""
+
+import json
+import shutil
+
+import pytest
+
+import mergestore
+from tests.integration.models import LLAMA_CONFIG, fine_tune, llama
+from tests.integration.models import save as save_model
+from tests.integration.shell import Shell
+
+BASE = llama("F32", seed=1)
+META = {"dataset": "gsm8k", "commit": "0a1b2c"}
+
+
+@pytest.fixture(scope="module")
+def filled(surroundings, tmp_path_factory):
+    """(store, folder with what was made)."""
+    folder = tmp_path_factory.mktemp("audits")
+    save_model(folder / "tiny", BASE, LLAMA_CONFIG)
+    for number, name in enumerate(("math", "code")):
+        save_model(folder / name, fine_tune(BASE, number + 1), LLAMA_CONFIG)
+    (folder / "math" / "trainer_state.json").write_text(json.dumps({"global_step": 40, "epoch": 1.5}))
+    with mergestore.open(folder / "store", actor="ann@lab") as store:
+        store.register_base("tiny", folder / "tiny", licence="MIT", meta={"origin": "lab"})
+        store.register_skill("math", folder / "math", base="tiny", encoding="exact", meta=META)
+        store.register_skill("code", folder / "code", base="tiny", licence="Apache-2.0")
+        store.merge("both", "tiny + 0.6*math + 0.4*code")
+        store.materialize("both", output=folder / "out", wait=False)
+        store.materialize("tiny + 0.3*math", output=folder / "unnamed", wait=False)
+        yield store, folder
+
+
+def test_what_was_said_of_the_training_is_told_and_does_not_change(filled):
+    store, folder = filled
+    nodes = {node["id"]: node for node in store.audit("both").lineage["nodes"]}
+    assert nodes["math@1"]["training"] == {"meta": META, "trainer": {"epoch": 1.5, "global_step": 40}}
+    assert nodes["tiny@1"]["training"] == {"meta": {"origin": "lab"}}
+    assert nodes["code@1"]["training"] == {}
+    again = store.register_skill("math", folder / "math", base="tiny", encoding="exact", meta={"dataset": "other"})
+    assert (again.version, again.created) == (1, False)
+    assert any("other metadata of its training" in note for note in again.notes)
+    assert store.register_base("tiny", folder / "tiny", licence="MIT").version == 1
+
+
+def test_a_digest_is_that_of_a_version_a_recipe_or_an_output(filled):
+    store, folder = filled
+    both = store.audit("both")
+    manifests = {name: json.loads((folder / name / "mergestore.json").read_text()) for name in ("out", "unnamed")}
+    assert store.audit(both.digest) == both
+    assert store.audit(both.digest[:20]) == both
+    assert store.audit(manifests["out"]["output_digest"]) == both
+    assert store.audit(store.show("math")["digest"]).name == "math"
+    unnamed = store.audit(manifests["unnamed"]["recipe_digest"])
+    assert (unnamed.name, unnamed.kind) == (None, "result")
+    assert store.audit(manifests["unnamed"]["output_digest"]) == unnamed
+    ends = {edge["parent"] for edge in unnamed.lineage["edges"] if edge["child"] == "result"}
+    assert ends == {"tiny@1", "math@1"}
+    assert len(unnamed.materializations) == 1
+    for unknown in ("blake3:" + "0" * 64, "sha256:00000000"):
+        with pytest.raises(mergestore.NotFound, match="nothing here has the digest"):
+            store.audit(unknown)
+
+
+@pytest.mark.parametrize("name", ["out", "unnamed"])
+def test_a_folder_is_told_by_the_store_that_made_it_and_by_itself(filled, tmp_path, name):
+    store, folder = filled
+    known = store.audit(folder / name)
+    assert known.recorded
+    assert known.checks[0]["ok"]
+    assert known.materializations
+    with mergestore.open(tmp_path / "other") as other:
+        told = other.audit(folder / name)
+    assert not told.recorded
+    assert told.recipe == known.recipe
+    assert {edge["parent"] for edge in told.lineage["edges"]} == {edge["parent"] for edge in known.lineage["edges"]}
+    math = next(node for node in told.lineage["nodes"] if node["id"] == "math@1")
+    assert (math["encoding"], math["digest"]) == ("exact", store.show("math")["digest"])
+
+
+def test_a_folder_is_told_where_no_store_is_and_a_changed_manifest_is_found(filled, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(filled[1] / "out", folder)
+    shell = Shell(tmp_path / "nowhere")
+    assert "merge both@1" in shell.text("audit", folder)
+    assert "this store knows nothing of it" in shell.text("audit", folder)
+    document = json.loads((folder / "mergestore.json").read_text())
+    document["skills"][0]["licence"] = "MIT"
+    (folder / "mergestore.json").write_text(json.dumps(document))
+    code, out, _ = shell("audit", folder)
+    assert code == 6
+    assert "manifest DAMAGED: mergestore.json does not hash to its own digest" in out
+    assert shell.json("audit", tmp_path, code=7)["error"]["kind"] == "environment"
+
+
+def test_every_face_of_an_audit(filled, tmp_path):
+    shell = Shell(filled[1] / "store")
+    assert "dataset gsm8k" in shell.text("audit", "both")
+    assert shell.text("audit", "both", "--mermaid").startswith("flowchart LR\n")
+    assert shell.text("audit", "both", "--dot").rstrip().endswith("}")
+    page = tmp_path / "audit.html"
+    assert shell.text("audit", "both", "--html", page).strip() == str(page)
+    code, out, err = shell("audit", "both", "--dot", "--mermaid")
+    assert (code, out) == (2, "")
+    assert "--mermaid and --dot exclude each other" in err
+    assert (
+        "KEY=VALUE"
+        in shell.refused(2, "register", "skill", "x", filled[1] / "math", "--base", "tiny", "--meta", "dataset")[
+            "message"
+        ]
+    )

@@ -1,0 +1,149 @@
+"""Results made again from their lineage: the same, or located where they are not; with a receipt."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import mergestore
+from mergestore import IntegrityFailure, NotFound, UsageError
+from registry.publishing import manifest_digest
+from tests.integration.models import LLAMA_CONFIG, QUERY, fine_tune, llama, save
+from tests.integration.shell import Shell
+
+BASE = llama("F32", seed=1)
+
+
+@pytest.fixture(scope="module")
+def original(surroundings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rebuild")
+    save(folder / "tiny", BASE, LLAMA_CONFIG)
+    for number, name in enumerate(("math", "code")):
+        save(folder / name, fine_tune(BASE, number + 1), LLAMA_CONFIG)
+    with mergestore.open(folder / "store", actor="ann@lab") as store:
+        store.register_base("tiny", folder / "tiny")
+        store.register_skill("math", folder / "math", base="tiny")
+        store.register_skill("code", folder / "code", base="tiny", encoding="exact")
+        store.merge("both", "tiny + 0.6*math + 0.4*code")
+        store.merge("never", "tiny + 0.1*math")
+        store.merge("one-vector", "tiny + code", method="task_arithmetic")
+    return folder
+
+
+@pytest.fixture
+def store(original, tmp_path):
+    shutil.copytree(original / "store", tmp_path / "store")
+    with mergestore.open(tmp_path / "store", actor="bob@lab") as opened:
+        yield opened
+
+
+def test_what_was_made_comes_out_again_and_a_receipt_is_kept(store, tmp_path):
+    made = store.materialize("both", output=tmp_path / "out", wait=False)
+    before = sorted(path.name for path in (tmp_path / "store").rglob("*") if path.is_file() and ".db" not in path.name)
+    digests = (made.output_digest, made.recipe_digest[:24])
+    for target in ("both", "both@1", *digests, tmp_path / "out", str(tmp_path / "out")):
+        rebuilt = store.rebuild(target, threads=1)
+        assert rebuilt.ok
+        assert (rebuilt.recipe_digest, rebuilt.output_digest) == (made.recipe_digest, made.output_digest)
+        assert rebuilt.tensors == len(BASE)
+        assert [each["what"] for each in rebuilt.compared] == [
+            "recorded output", f"manifest of {tmp_path / 'out'}", f"bytes of {tmp_path / 'out'}",
+        ]  # fmt: skip
+        event = next(each for each in store.audit("both").events if each["action"] == "audit.rebuild")
+        assert event["actor"] == "bob@lab"
+        assert event["details"]["ok"] is True
+        assert event["details"]["output_digest"] == made.output_digest
+    after = sorted(path.name for path in (tmp_path / "store").rglob("*") if path.is_file() and ".db" not in path.name)
+    assert after == before
+    assert store.verify().ok
+
+
+def test_what_was_never_made_is_made_and_compared_with_nothing(store):
+    rebuilt = store.rebuild("never")
+    assert rebuilt.ok is None
+    assert rebuilt.compared == []
+    assert store.materialize("never", wait=False).output_digest == rebuilt.output_digest
+    assert store.rebuild("never").ok
+
+
+def test_a_changed_folder_is_located_to_the_tensor(store, tmp_path):
+    store.materialize("both", output=tmp_path / "out", wait=False)
+    file = tmp_path / "out" / "model.safetensors"
+    tensors = load_file(file)
+    tensors[QUERY] = tensors[QUERY].copy()
+    tensors[QUERY].reshape(-1)[7] += np.float32(1e-3)
+    save_file(tensors, file, metadata={"format": "pt"})
+    rebuilt = store.rebuild(tmp_path / "out")
+    assert rebuilt.ok is False
+    assert rebuilt.differing == []
+    (odd,) = [each for each in rebuilt.compared if not each["ok"]]
+    assert odd["what"] == f"bytes of {tmp_path / 'out'}"
+    assert QUERY in odd["detail"]
+
+
+def test_a_manifest_that_was_made_to_fit_is_located_too(store, tmp_path):
+    """Every digest of the folder is right; only the lineage tells that it is another model."""
+    made = store.materialize("both", output=tmp_path / "out", wait=False)
+    document = json.loads((tmp_path / "out" / "mergestore.json").read_text())
+    other = json.loads((store_manifest(store, tmp_path, "tiny + 0.6*math + 0.5*code")).read_text())
+    shutil.copy(tmp_path / "other" / "model.safetensors", tmp_path / "out" / "model.safetensors")
+    for key in ("tensors", "output_digest", "files"):
+        document[key] = other[key]
+    document["files"]["README.md"] = document["files"].get("README.md", other["files"].get("README.md"))
+    document["files"] = {key: value for key, value in document["files"].items() if value}
+    document["digest"] = manifest_digest(document)
+    (tmp_path / "out" / "mergestore.json").write_text(json.dumps(document))
+    assert store.verify(tmp_path / "out").ok
+    rebuilt = store.rebuild("both")
+    assert rebuilt.ok is False
+    assert {each["tensor"] for each in rebuilt.differing} == {name for name in BASE if name in document["tensors"]}
+    assert rebuilt.output_digest == made.output_digest
+    with pytest.raises(NotFound, match="this store has not made"):
+        store.rebuild(tmp_path / "out")
+
+
+def store_manifest(store, tmp_path, expression):
+    store.materialize(expression, output=tmp_path / "other", wait=False)
+    return tmp_path / "other" / "mergestore.json"
+
+
+def test_damaged_inputs_are_found_on_the_way(store):
+    store.materialize("both", wait=False)
+    (file,) = [each for each in store.show("code")["files"] if each["path"] == "delta.safetensors"]
+    path = store.home.blobs.path(file["digest"])
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityFailure):
+        store.rebuild("both")
+
+
+def test_adapters_are_made_again_too(store, tmp_path):
+    made = store.materialize_adapter("both", rank=2, rest="drop", output=tmp_path / "lora", wait=False)
+    rebuilt = store.rebuild(tmp_path / "lora")
+    assert rebuilt.ok
+    assert rebuilt.output_digest == made.output_digest
+
+
+def test_what_is_no_result_is_refused(store, original):
+    targets = {"math": UsageError, "tiny": UsageError, "nobody": NotFound, original / "tiny": IntegrityFailure}
+    for target, error in targets.items():
+        with pytest.raises(error):
+            store.rebuild(target)
+
+
+def test_the_command_tells_it_and_has_its_exit_code(store, tmp_path):
+    shell = Shell(tmp_path / "store")
+    store.materialize("both", output=tmp_path / "out", wait=False)
+    told = shell.text("audit", "both", "--rebuild", "--threads", 1)
+    assert told.startswith(f"the same: {len(BASE)} tensors from their lineage")
+    assert "receipt: event" in told
+    (tmp_path / "out" / "model.safetensors").write_bytes(b"")
+    code, out, _ = shell("audit", "both", "--rebuild")
+    assert code == 6
+    assert out.startswith("NOT THE SAME")
+    assert "--rebuild has its own" in shell("audit", "both", "--rebuild", "--tree")[2]
+    assert "go with --rebuild" in shell("audit", "both", "--threads", 1)[2]
