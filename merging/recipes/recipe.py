@@ -121,6 +121,12 @@ class Recipe:
         return added | ({"generation_config": self.generation_config} if self.generation_config else {})
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The digests of all that it reads."""
+        others = (term.base for term in self.terms if term.base)
+        return (self.base, *(term.skill for term in self.terms), *others, *filter(None, [self.head]))
+
+    @property
     def definition(self) -> Method:
         """What its method is and takes, under its semantics."""
         return method_of(self.semantics, self.method)

@@ -10,10 +10,15 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from merging.recipes.stored import read_recipe
 from registry.audits.audit import RESULT, audit, result_node
 from registry.directories import manifest_problems, read_manifest
-from registry.records.tables import Materialization
+from registry.publishing import MANIFEST
+from registry.records.tables import KINDS, Materialization
 from registry.results import Audit
+from storage.checkpoints.tensors import listed
+from storage.digests import is_digest
+from storage.errors import IntegrityFailure
 
 _OF_A_SKILL = ("encoding", "values", "drop_rate", "seed", "density", "trim", "statistics")
 
@@ -25,6 +30,7 @@ def audit_folder(folder: Path, session: Session | None = None, newest: int | Non
     IntegrityFailure where there is no manifest, or none that can be read.
     """
     document = read_manifest(folder)
+    _check_told(folder, document)
     checks = _checks(folder, document)
     made = _made(session, document) if session is not None else None
     if made is None or session is None:
@@ -43,9 +49,53 @@ def _made(session: Session, document: Mapping[str, Any]) -> Materialization | No
 def _checks(folder: Path, document: dict[str, Any]) -> list[dict[str, Any]]:
     problems = [problem["what"] for problem in manifest_problems(folder, document)]
     told = {"what": "manifest", "ok": not problems, "detail": "; ".join(problems) or "hashes to its own digests"}
+    inputs = read_recipe(document["recipe"]).inputs
+    missing = sorted(set(inputs) - {node["digest"] for node in document["lineage"]["nodes"]})
+    detail = f"lacks {listed(missing, 2)} of the recipe" if missing else "holds every input of the recipe"
+    lineage = {"what": "lineage", "ok": not missing, "detail": detail}
     count = len(document["tensors"])
     weights = {"what": "weights", "ok": None, "detail": f"{count:,} tensors, not read: `mergestore verify` does that"}
-    return [told, weights]
+    return [told, lineage, weights]
+
+
+def _check_told(folder: Path, document: Mapping[str, Any]) -> None:
+    """Refuse a manifest whose parts are not what they are in one that was published: anybody may have written it."""
+    try:
+        read_recipe(document["recipe"])
+        nodes, edges = document["lineage"]["nodes"], document["lineage"]["edges"]
+        known = {node["id"] for node in nodes}
+        sound = (
+            len(known) == len(nodes)
+            and RESULT not in known
+            and all(_is_node(node) for node in nodes)
+            and all({edge["child"], edge["parent"]} <= known and isinstance(edge["role"], str) for edge in edges)
+            and all(_is_named(each) for each in _named(document))
+            and {f"{each['name']}@{each['version']}" for each in _named(document)} <= known
+            and isinstance(document.get("expression"), str)
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise IntegrityFailure(f"{folder / MANIFEST} is damaged: {error!r:.200}") from error
+    if not sound:
+        raise IntegrityFailure(f"{folder / MANIFEST} is damaged: its lineage is none", hint="ask whoever published it")
+
+
+def _named(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    parts = [document["base"], *document.get("other_bases", ()), *document["skills"]]
+    return [*parts, *filter(None, [document.get("head"), document.get("merge")])]
+
+
+def _is_node(node: Mapping[str, Any]) -> bool:
+    said = isinstance(node["id"], str) and node["kind"] in KINDS and isinstance(node["state"], str)
+    return said and _is_named(node)
+
+
+def _is_named(part: Mapping[str, Any]) -> bool:
+    return (
+        isinstance(part["name"], str)
+        and type(part["version"]) is int
+        and is_digest(part["digest"])
+        and isinstance(part.get("licence"), str | None)
+    )
 
 
 def _told(document: Mapping[str, Any]) -> Audit:

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import mergestore
+from registry.publishing import manifest_digest
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama
 from tests.integration.models import save as save_model
 from tests.integration.shell import Shell
@@ -92,6 +93,52 @@ def test_a_folder_is_told_where_no_store_is_and_a_changed_manifest_is_found(fill
     assert code == 6
     assert "manifest DAMAGED: mergestore.json does not hash to its own digest" in out
     assert shell.json("audit", tmp_path, code=7)["error"]["kind"] == "environment"
+
+
+DAMAGE = {
+    "no lineage": lambda document: document.pop("lineage"),
+    "nodes that are none": lambda document: document["lineage"].update(nodes=[1, 2]),
+    "an edge to nobody": lambda document: document["lineage"]["edges"][0].update(parent="nobody@1"),
+    "an edge without a role": lambda document: document["lineage"]["edges"][0].pop("role"),
+    "a version twice": lambda document: document["lineage"]["nodes"].append(document["lineage"]["nodes"][0]),
+    "a kind that is none": lambda document: document["lineage"]["nodes"][0].update(kind="<script>"),
+    "a digest that is none": lambda document: document["lineage"]["nodes"][0].update(digest="blake3:0"),
+    "a licence that is a list": lambda document: document["skills"][0].update(licence=["MIT"]),
+    "skills that are none": lambda document: document.update(skills={"a": 1}),
+    "a recipe that is none": lambda document: document["recipe"].update(method="magic"),
+    "a weight that is a text": lambda document: document["recipe"]["terms"][0].update(weight="much"),
+    "a merge of another name": lambda document: document["merge"].update(name="other"),
+    "an expression that is a number": lambda document: document.update(expression=1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_manifest_that_nobody_published_is_refused(filled, tmp_path, damage):
+    folder = tmp_path / "copy"
+    shutil.copytree(filled[1] / "out", folder)
+    document = json.loads((folder / "mergestore.json").read_text())
+    DAMAGE[damage](document)
+    (folder / "mergestore.json").write_text(json.dumps(document))
+    for shell in (Shell(tmp_path / "nowhere"), Shell(filled[1] / "store")):
+        for face in ((), ("--dot",), ("--html", tmp_path / "page.html")):
+            code, out, err = shell("audit", folder, *face)
+            assert (code, out) == (6, "")
+            assert "damaged" in err
+            assert not (tmp_path / "page.html").exists()
+
+
+def test_a_lineage_without_an_input_of_the_recipe_is_told(filled, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(filled[1] / "unnamed", folder)
+    document = json.loads((folder / "mergestore.json").read_text())
+    node = next(node for node in document["lineage"]["nodes"] if node["id"] == "math@1")
+    node["digest"] = document["skills"][0]["digest"] = "blake3:" + "1" * 64
+    document["digest"] = manifest_digest(document)
+    (folder / "mergestore.json").write_text(json.dumps(document))
+    code, out, _ = Shell(tmp_path / "nowhere")("audit", folder)
+    assert code == 6
+    assert "manifest ok" in out
+    assert "lineage DAMAGED: lacks 'blake3:" in out
 
 
 def test_every_face_of_an_audit(filled, tmp_path):
