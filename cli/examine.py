@@ -64,6 +64,12 @@ def audit(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write all of it into one page that opens offline.")
     ] = None,
+    tensor: Annotated[
+        str | None,
+        typer.Option(
+            "--tensor", metavar="PATTERN", help="Which skills touched these tensors: part of a name, or '*' for all."
+        ),
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Make it again from its lineage, compare every tensor, keep a receipt.")
     ] = False,
@@ -76,10 +82,28 @@ def audit(
 ) -> None:
     """Say what is in a model, down to digests, people and times."""
     if rebuild:
-        _rebuild(invocation, target, device or "cpu", threads, {"--tree": tree, "--mermaid": mermaid, "--dot": dot})
+        _rebuild(
+            invocation,
+            target,
+            device or "cpu",
+            threads,
+            {
+                "--tree": tree,
+                "--mermaid": mermaid,
+                "--dot": dot,
+                "--html": html is not None,
+                "--tensor": tensor is not None,
+            },
+        )
         return
     if device is not None or threads is not None:
         raise UsageError("--device and --threads go with --rebuild", hint="An audit computes nothing.")
+    if tensor is not None:
+        if tree or mermaid or dot or html is not None:
+            raise UsageError("--tensor is a face of its own", hint="Leave the other one out.")
+        with invocation.open() as store:
+            invocation.answer(store.influence(target, tensor), lineage.influence)
+        return
     faces = {"--tree": tree, "--json": invocation.json, "--mermaid": mermaid, "--dot": dot, "--html": html is not None}
     chosen = [face for face, asked in faces.items() if asked]
     if len(chosen) > 1:
@@ -130,7 +154,7 @@ def impact(
     reference: ReferenceArgument,
     all_: Annotated[bool, typer.Option("--all", help=f"Cut nothing: else the newest {NEWEST} of each.")] = False,
 ) -> None:
-    """Tell what contains a version: merges, aliases, materializations."""
+    """Tell which merges, aliases and outputs contain a version."""
     with invocation.open() as store:
         found = store.impact(reference, newest=None if all_ or invocation.json else NEWEST)
     invocation.answer(found, lineage.impact)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.console import say
+from cli.grid import Column, print_grid
 from cli.tables import materializations, newest
 from cli.units import digest_text, size_text
 from merging.setting_text import spelled, spelled_pairs
 
 if TYPE_CHECKING:
-    from mergestore import Audit, Impact
+    from mergestore import Audit, Impact, Influence
 
 Node = Mapping[str, Any]
 
@@ -62,6 +63,24 @@ def impact(answer: Impact) -> None:
         ("created_at", "merge", "recipe_digest", "output_digest", "path", "mlflow_run_id"),
         made,
     )
+
+
+def influence(answer: Influence) -> None:
+    """A row for every skill that has a part in a tensor."""
+    rows = []
+    for tensor in answer.tensors:
+        for place, part in enumerate(tensor["skills"]):
+            told = [tensor["name"] if place == 0 else "", part["skill"]]
+            if part.get("role") == "head":
+                rows.append([*told, "head", "", "", ""])
+                continue
+            share = "" if part["share"] is None else f"{part['share']:.1%}"
+            kept = "" if part["kept"] is None else f"{part['kept']:,} of {part['elements'] or 0:,}"
+            norm = "" if part["norm"] is None else f"{part['norm']:.4g}"
+            rows.append([*told, f"{part['weight']:g}", norm, share, kept])
+    columns = [Column("tensor"), Column("skill")]
+    columns += [Column(name, right=True) for name in ("weight", "norm", "share", "kept")]
+    print_grid("skills by tensor", columns, rows)
 
 
 def _recipe(recipe: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:

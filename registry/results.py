@@ -247,6 +247,18 @@ class Impact(Result):
 
 
 @dataclass(frozen=True)
+class Influence(Result):
+    """Answer of ``audit --tensor``: of each tensor {name, shape, dtype, skills}, a skill being {skill, tensor, weight,
+    norm, share, kept, elements}: ‖δ‖ as registered, its share of Σ |w|·‖δ‖, and how many of its values are stored.
+    """
+
+    name: str | None
+    version: int | None
+    recipe_digest: str
+    tensors: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Rebuilt(Result):
     """Answer of ``audit --rebuild``: a result made again from its lineage, and compared.
 

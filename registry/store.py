@@ -32,6 +32,7 @@ from registry.results import (
     CollectedStatistics,
     Difference,
     Impact,
+    Influence,
     Listing,
     Materialized,
     MaterializedAdapter,
@@ -551,6 +552,13 @@ class Store:
 
         with reading(self.engine) as session:
             return impact(session, reference, newest)
+
+    def influence(self, target: str, pattern: str = "*") -> Influence:
+        """Which skills touched the tensors of a merge whose names fit a pattern, with what weight, norm and share."""
+        from registry.audits.influence import influence
+
+        with reading(self.engine) as session:
+            return influence(session, target, pattern)
 
     def rebuild(
         self, target: str | Path, *, device: str = "cpu", threads: int | None = None, progress: Progress | None = None
