@@ -102,7 +102,7 @@ def _recipe(recipe: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str
     for key in ("chat_template", "generation_config"):
         if key in recipe:
             source = recipe[key]["source"] if key == "chat_template" else recipe[key]
-            yield f"{key.replace('_', ' ')} of {names.get(source, source)}"
+            yield f"{key.replace('_', ' ')} of {'a file' if source == 'file' else names.get(source, source)}"
 
 
 def _stacked(model: Mapping[str, Any], layers: int, names: Mapping[str, str]) -> str:

@@ -66,7 +66,7 @@ class _Side:
 def diff(context: Context, one: str | Path, other: str | Path, threads: int | None, progress: Progress) -> Difference:
     """Compare two versions, or published or other model folders, tensor by tensor. Raises UsageError for adapters."""
     with ExitStack() as stack:
-        sides = [_open(context, stack, target, threads) for target in (one, other)]
+        sides = _alike(*(_open(context, stack, target, threads) for target in (one, other)))
         common = _common_base(*sides)
         names = sorted(sides[0].tensors.keys() & sides[1].tensors.keys())
         sizes = {
@@ -113,6 +113,25 @@ def _open(context: Context, stack: ExitStack, target: str | Path, threads: int |
         made_of = {name: facts[name] for name in _OF_A_SKILL} | {"base": facts["base"]["digest"]}
         made_of |= {f"training: {key}": value for key, value in facts["attributes"].get("training", {}).items()}
     return _of_plan(_version(version), plan, thread_count(threads), made_of, (resolved.base.digest, plan.base))
+
+
+def _alike(one: _Side, other: _Side) -> list[_Side]:
+    """Both under the same names: a model with a head is named as its fine-tune is, with a prefix."""
+    for mine, theirs in ((one, other), (other, one)):
+        prefixes = {f"{name.partition('.')[0]}." for name in mine.tensors.keys() - theirs.tensors.keys() if "." in name}
+        for prefix in sorted(prefixes):
+            bare = {name: name.removeprefix(prefix) for name in mine.tensors}
+            gained = len(theirs.tensors.keys() & set(bare.values())) > len(theirs.tensors.keys() & mine.tensors.keys())
+            if gained and len(set(bare.values())) == len(bare):
+                renamed = _renamed(mine, {short: name for name, short in bare.items()})
+                return [renamed, theirs] if mine is one else [theirs, renamed]
+    return [one, other]
+
+
+def _renamed(side: _Side, names: Mapping[str, str]) -> _Side:
+    """``names``: what each tensor is called now, and what it was called."""
+    tensors = {now: side.tensors[before] for now, before in names.items()}
+    return replace(side, tensors=tensors, raw=lambda name: side.raw(names[name]))
 
 
 def _folder(stack: ExitStack, folder: Path) -> _Side:

@@ -5,7 +5,17 @@ import pytest
 
 import mergestore
 from mergestore import NotFound, UsageError
-from tests.integration.models import LLAMA_CONFIG, QUERY, factors, fine_tune, llama, read_model, save, save_adapter
+from tests.integration.models import (
+    LLAMA_CONFIG,
+    QUERY,
+    factors,
+    fine_tune,
+    llama,
+    read_model,
+    renamed,
+    save,
+    save_adapter,
+)
 from tests.integration.shell import Shell
 
 BASE = llama("BF16", seed=1)
@@ -81,6 +91,16 @@ def test_skills_are_compared_as_their_fine_tunes(filled):
     assert changed["training: meta"] == ({"dataset": "gsm8k"}, None)
     assert "base" not in changed
     assert abs(found.whole["cosine"]) < 0.2
+
+
+def test_names_with_a_prefix_are_those_without(filled, tmp_path):
+    """As a model with a task head has them."""
+    store, folder = filled
+    save(tmp_path / "named", renamed(read_model(folder / "math"), "wrapped."), LLAMA_CONFIG)
+    for one, other in (("math", tmp_path / "named"), (tmp_path / "named", folder / "math")):
+        found = store.diff(one, other)
+        assert (found.whole["equal"], found.whole["differing"]) == (len(BASE), 0)
+        assert found.only == {"one": [], "other": []}
 
 
 def test_what_cannot_be_compared_is_refused(filled):
