@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.answers import delta_facts, materialization_facts
 from registry.records import events
@@ -52,7 +52,7 @@ def _of_digest(session: Session, digest: str, newest: int | None) -> Audit:
     version = _version_of(session, digest)
     if version is not None:
         return _of_version(session, version, newest)
-    made = _one(session, select(Materialization).where(Materialization.output_digest.startswith(digest)), digest)
+    made = _one(session, select(Materialization).where(_begins(Materialization.output_digest, digest)), digest)
     if made is not None and made.merge_version_id is not None:
         return _of_version(session, session.get_one(ModelVersion, made.merge_version_id), newest)
     recipe = made.recipe_digest if made is not None else _recipe_of(session, digest)
@@ -64,16 +64,21 @@ def _of_digest(session: Session, digest: str, newest: int | None) -> Audit:
     return of_recipe(session, recipe, newest)
 
 
+def _begins(column: InstrumentedAttribute[str], digest: str) -> ColumnElement[bool]:
+    """Whether a digest is this one, or begins so; asked in such a way that an index answers."""
+    return and_(column >= digest, column < f"{digest}g")  # hexadecimal digits end with f
+
+
 def _version_of(session: Session, digest: str) -> ModelVersion | None:
     """The version of this content: the newest that is ready, else the newest."""
-    query = select(ModelVersion).where(ModelVersion.digest.startswith(digest)).order_by(ModelVersion.id.desc())
+    query = select(ModelVersion).where(_begins(ModelVersion.digest, digest)).order_by(ModelVersion.id.desc())
     found = list(session.scalars(query))
     _refuse_several({version.digest for version in found}, digest)
     return next((version for version in found if version.state == "ready"), found[0] if found else None)
 
 
 def _recipe_of(session: Session, digest: str) -> str | None:
-    found = set(session.scalars(select(Recipe.digest).where(Recipe.digest.startswith(digest))))
+    found = set(session.scalars(select(Recipe.digest).where(_begins(Recipe.digest, digest))))
     _refuse_several(found, digest)
     return next(iter(found), None)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from registry.answers import materialization_facts
-from registry.records.aliases import aliases
 from registry.records.catalog import resolve
 from registry.records.lineage import count_descendants, newest_descendants, reached_from
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
-from registry.records.tables import Materialization, ModelVersion, RecipeInput
+from registry.records.tables import Alias, Materialization, ModelVersion, RecipeInput
 from registry.results import Impact
 
 
@@ -25,13 +24,14 @@ def impact(session: Session, reference: str, newest: int | None = None) -> Impac
     """
     version = resolve(session, parse_reference(reference))
     nodes = newest_descendants(session, version.id, newest)
-    called: dict[str, list[str]] = {}
-    for key, alias in aliases(session):
-        called.setdefault(str(key), []).append(alias)
-    mine = _aliased(session, version, called)
+    mine = _aliases(session, version.id)
     inside = reached_from(version.id)
     recipes = select(RecipeInput.recipe_digest).where(RecipeInput.version_id.in_(inside))
-    touched = Materialization.recipe_digest.in_(recipes) | Materialization.merge_version_id.in_(inside)
+    # Two questions, each with an index of its own: one with "or" would read every row.
+    of_recipes = select(Materialization.id).where(Materialization.recipe_digest.in_(recipes))
+    touched = Materialization.id.in_(
+        of_recipes.union(select(Materialization.id).where(Materialization.merge_version_id.in_(inside)))
+    )
     query = select(Materialization).where(touched).order_by(Materialization.created_at.desc()).limit(newest)
     made = list(session.scalars(query))
     merges = versions_by_id(session, (each.merge_version_id for each in made if each.merge_version_id is not None))
@@ -52,10 +52,15 @@ def impact(session: Session, reference: str, newest: int | None = None) -> Impac
     )
 
 
-def _aliased(session: Session, version: ModelVersion, called: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The aliases of what contains a version, and its own, by reference."""
-    inside = session.scalars(select(ModelVersion).where(ModelVersion.id.in_(reached_from(version.id))))
-    return {each.reference: called[str(each.id)] for each in inside if str(each.id) in called}
+def _aliases(session: Session, version_id: int) -> dict[str, list[str]]:
+    """The aliases of a version and of what contains it, by reference."""
+    query = select(ModelVersion, Alias.alias).join(
+        Alias, and_(Alias.model_id == ModelVersion.model_id, Alias.version_id == ModelVersion.id)
+    )
+    found: dict[str, list[str]] = {}
+    for version, alias in session.execute(query.where(ModelVersion.id.in_(reached_from(version_id)))):
+        found.setdefault(version.reference, []).append(alias)
+    return {reference: sorted(names) for reference, names in found.items()}
 
 
 def _made(made: Materialization, merges: dict[int, ModelVersion]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from registry import answers, merges
 from registry.audits.audit import audit
+from registry.audits.impact import impact
 from registry.home import Home
 from registry.records import aliases, catalog, contents, lineage, outbox, recipes
 from registry.records.contents import BlobRow
@@ -77,6 +78,9 @@ LOOKS: dict[str, Look] = {
     "audit a base, the newest": lambda session: audit(session, "llama", newest=10),
     "audit a skill": lambda session: audit(session, "hot"),
     "audit a merge": lambda session: audit(session, "mix", newest=10),
+    "audit a digest": lambda session: audit(session, mix(session)[:20], newest=10),
+    "impact of a base": lambda session: impact(session, "llama", newest=10),
+    "impact of a skill": lambda session: impact(session, "hot"),
     "the cache": lambda session: recipes.cached_materialization(session, mix(session)),
     "the outbox": lambda session: (outbox.count_pending(session), outbox.pending(session)),
     "verify": lambda session: verify_records(session),
