@@ -13,7 +13,7 @@ from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods",
-    "audit", "impact", "diff", "verify", "list", "show", "alias", "yank", "sync",
+    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "sync",
 )  # fmt: skip
 
 
@@ -78,6 +78,7 @@ for _app, _name, _function in (
     (app, "methods", describe.methods),
     (app, "audit", examine.audit),
     (app, "impact", examine.impact),
+    (app, "find", examine.find),
     (app, "diff", examine.diff),
     (app, "verify", examine.verify),
     (app, "list", examine.list_),

@@ -11,6 +11,7 @@ import typer
 from cli import lineage, report, tables
 from cli.compiled import load_compiler
 from cli.console import say
+from cli.options import MetaOption, parse_meta
 from cli.verb import Invocation, verb
 from mergestore import Audit, EnvironmentFailure, IntegrityFailure, UsageError
 
@@ -158,6 +159,48 @@ def impact(
     with invocation.open() as store:
         found = store.impact(reference, newest=None if all_ or invocation.json else NEWEST)
     invocation.answer(found, lineage.impact)
+
+
+@verb
+def find(
+    invocation: Invocation,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="skills, merges, materializations or events.")],
+    contains: Annotated[
+        str | None, typer.Option("--contains", metavar="NAME", help="A version that goes into it, through others too.")
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", metavar="NAME", help="Their base.")] = None,
+    method: Annotated[str | None, typer.Option("--method", metavar="METHOD", help="How it was merged.")] = None,
+    encoding: Annotated[str | None, typer.Option("--encoding", metavar="ENCODING", help="Of skills.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Of a skill's mask, or of a merge's parameters or skills.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option("--licence", metavar="SPDX", help="As it was stated.")] = None,
+    state: Annotated[str | None, typer.Option("--state", metavar="STATE", help="ready or yanked.")] = None,
+    never: Annotated[
+        str | None, typer.Option("--never", metavar="materialized|evaluated", help="Merges that never were.")
+    ] = None,
+    software: Annotated[
+        str | None, typer.Option("--software", metavar="VERSION", help="The version of mergestore that computed it.")
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", metavar="DEVICE", help="Where it was computed.")] = None,
+    action: Annotated[str | None, typer.Option("--action", metavar="ACTION", help="As version.yank.")] = None,
+    subject: Annotated[str | None, typer.Option("--subject", metavar="SUBJECT", help="Of events, as math@1.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="ACTOR", help="Who did it.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Not before this moment.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="DATE", help="Before this moment.")] = None,
+    meta: MetaOption = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Rows of a page.")] = 50,
+    page: Annotated[int, typer.Option("--page", metavar="K", help="Which page; the first has the newest.")] = 1,
+) -> None:
+    """Find skills, merges, materializations or events."""
+    asked = {
+        "contains": contains, "base": base, "method": method, "encoding": encoding, "seed": seed, "licence": licence,
+        "state": state, "never": never, "software": software, "device": device, "action": action, "subject": subject,
+        "by": by, "since": since, "until": until,
+    }  # fmt: skip
+    with invocation.open() as store:
+        found = store.find(kind, limit=limit, page=page, meta=parse_meta(meta) or {}, **asked)
+    invocation.answer(found, tables.found)
 
 
 @verb

@@ -10,7 +10,7 @@ from cli.grid import Column, print_grid
 from cli.units import count_text, digest_text, size_text, time_text
 
 if TYPE_CHECKING:
-    from mergestore import Listing
+    from mergestore import Found, Listing
 
 Row = Mapping[str, Any]
 
@@ -18,6 +18,12 @@ _SIZES = frozenset({"bytes", "stored_bytes", "size", "vector_bytes", "skill_byte
 _COUNTS = frozenset({"parameters", "elements", "kept"})
 _TIMES = frozenset({"at", "created_at"})
 _LISTED = ("name", "version", "digest", "aliases", "licence", "state", "reason", "created_at")
+_FOUND = {
+    "skills": ("name", "version", "digest", "encoding", "seed", "licence", "state", "created_at", "created_by"),
+    "merges": ("name", "version", "digest", "method", "expression", "state", "created_at", "created_by"),
+    "materializations": ("created_at", "created_by", "method", "recipe_digest", "output_digest", "device", "path"),
+    "events": ("at", "actor", "action", "subject"),
+}
 _MADE = ("created_at", "created_by", "device", "engine", "seconds", "bytes", "output_digest", "path")
 
 
@@ -29,6 +35,14 @@ def listing(answer: Listing) -> None:
             table(title, rows, _LISTED)
     if not any(kinds.values()):
         say("nothing here yet; begin with: mergestore register base NAME PATH")
+
+
+def found(answer: Found) -> None:
+    """A page of rows, and how many there are."""
+    if answer.rows:
+        table(answer.kind, answer.rows, _FOUND[answer.kind])
+    last = f", page {answer.page} of {answer.pages}" if answer.pages > 1 else ""
+    say(f"{answer.total:,} {answer.kind}{last}")
 
 
 def record(answer: Row) -> None:

@@ -226,6 +226,17 @@ class Difference(Result):
 
 
 @dataclass(frozen=True)
+class Found(Result):
+    """Answer of ``find``: a page of what was asked for, newest first; ``total`` is how many there are on all pages."""
+
+    kind: str
+    rows: list[dict[str, Any]]
+    total: int
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
 class Impact(Result):
     """Answer of ``impact``: what contains a version, directly or through others.
 

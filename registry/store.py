@@ -31,6 +31,7 @@ from registry.results import (
     Checked,
     CollectedStatistics,
     Difference,
+    Found,
     Impact,
     Influence,
     Listing,
@@ -542,6 +543,17 @@ class Store:
 
         context = wish.Context(self.engine, self.home, self.tracking_uri, self.actor)
         return diff(context, one, other, threads, progress or Silent())
+
+    def find(self, kind: str, *, limit: int = 50, page: int = 1, **filters: Any) -> Found:
+        """What is such: ``kind`` skills, merges, materializations or events, newest first, a page at a time.
+
+        ``filters``: contains, base, method, encoding, seed, licence, state, never (materialized, evaluated), software,
+        device, action, subject, by, since, until, meta; which of them a kind takes is told when one is not.
+        """
+        from registry.audits.queries import Filters, find
+
+        with reading(self.engine) as session:
+            return find(session, kind, Filters(**filters), limit=limit, page=page)
 
     def impact(self, reference: str, *, newest: int | None = None) -> Impact:
         """What contains a version: versions, aliases, materializations and their MLflow runs; what a recall is about.

@@ -72,7 +72,7 @@ def of(session: Session, subjects: Iterable[str], newest: int | None = None) -> 
         query = select(AuditEvent).where(AuditEvent.subject.in_(batch)).order_by(AuditEvent.sequence.desc())
         found += session.scalars(query.limit(newest))
     found.sort(key=lambda event: event.sequence, reverse=True)
-    return [_document(event) for event in reversed(found[:newest])]
+    return [event_facts(event) for event in reversed(found[:newest])]
 
 
 def count(session: Session, subjects: Iterable[str]) -> int:
@@ -126,7 +126,8 @@ def _link(last: Head, at: datetime, actor: str, action: str, subject: str, detai
     )
 
 
-def _document(event: AuditEvent) -> dict[str, Any]:
+def event_facts(event: AuditEvent) -> dict[str, Any]:
+    """An event as JSON-ready values."""
     return {
         "sequence": event.sequence,
         "at": event.at.isoformat(),

@@ -73,3 +73,18 @@ def test_a_recall_is_told_everywhere(filled, tmp_path):
     assert "YANKED: trained on the test set" in shell.text("audit", "outer")
     with mergestore.open(tmp_path / "store") as store, pytest.raises(Conflict, match="trained on the test set"):
         store.materialize("both", wait=False)
+
+
+def test_what_is_such_is_found_from_the_command_line_and_from_python(filled):
+    store, folder = filled
+    shell = Shell(folder / "store")
+    told = shell.text("find", "merges", "--contains", "math", "--limit", 1)
+    assert "outer" in told
+    assert "2 merges, page 1 of 2" in told
+    assert "0 merges" in shell.text("find", "merges", "--seed", 99)
+    found = shell.json("find", "materializations", "--contains", "code", "--method", "task_arithmetic")
+    assert found["total"] == 4
+    assert found == store.find("materializations", contains="code", method="task_arithmetic").to_dict()
+    assert store.find("skills", base="tiny", seed=0).total == 2
+    assert store.find("merges", never="materialized").total == 0
+    assert "nothing that can be asked for" in shell.refused(2, "find", "everything")["message"]

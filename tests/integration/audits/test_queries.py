@@ -1,0 +1,131 @@
+"""What a platform team asks of a store, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from mergestore import NotFound, UsageError
+from registry.audits.queries import Filters, find
+from registry.records import catalog, contents, lineage, recipes
+from registry.records.columns import now
+from registry.records.contents import BlobRow, DeltaRow, FileRow
+from registry.records.database import reading, writing
+from registry.records.tables import Evaluation
+from storage.digests import canonical_json
+from tests.integration.registry_samples import ME, digest, made, make, skill
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    with writing(engine) as session:
+        base = make(session, "llama", "base")
+        math, code = skill(session, base, "math"), skill(session, base, "code")
+        merges = (("m", [math, code], {"seed": 7}), ("n", [math], {"seed": 70}), ("o", [code], {}))
+        for name, inputs, parameters in merges:
+            canonical = canonical_json({"name": name, "parameters": {**parameters, "z": 1}}).decode()
+            rows = [recipes.InputRow(base.id, "base"), *(recipes.InputRow(each.id, "skill", 0.5) for each in inputs)]
+            method = "ties" if name == "m" else "linear"
+            recipe = recipes.record_recipe(session, canonical=canonical, method=method, inputs=rows, actor=ME)
+            merge = catalog.create_model_version(
+                session, name=name, kind="merge", digest=recipe.digest, actor=f"{name}@lab"
+            )
+            lineage.add_lineage(session, merge, [(each, "skill") for each in inputs], actor=ME)
+            if name != "o":
+                more = {"merge_version_id": merge.id, "output_digest": digest(name)}
+                more["versions"] = {"mergestore": "0.1.0" if name == "m" else "0.2.0"}
+                recipes.record_materialization(session, made(recipe, f"made-{name}", **more))
+        session.add(Evaluation(version_id=merge.id, metric="recall", value=0.5, dataset="d", created_by=ME))
+        said = {"training": {"meta": {"dataset": "gsm8k", "a.b/c": 'x"y'}}}
+        tagged = make(session, "tagged", "skill", licence="MIT", attributes=said)
+        contents.record_blobs(session, [BlobRow(digest("tagged"), 5, "delta")])
+        contents.add_files(session, tagged, [FileRow("delta.safetensors", "delta", 5, digest("tagged"))], actor=ME)
+        row = DeltaRow(base.id, "exact", digest("tagged"), 5, None, None, None, {}, {})
+        contents.add_delta(session, tagged, row, actor=ME)
+    return engine
+
+
+def names(engine: Engine, kind: str, **filters: object) -> set[str]:
+    with reading(engine) as session:
+        found = find(session, kind, Filters(**filters), limit=50, page=1)  # type: ignore[arg-type]
+    assert found.total == len(found.rows)
+    return {row.get("name") or row["materialization_id"] for row in found.rows}
+
+
+def test_merges_are_found(filled: Engine) -> None:
+    for filters, expected in (
+        ({}, "mno"),
+        ({"contains": "math"}, "mn"),
+        ({"contains": "code@1"}, "mo"),
+        ({"contains": "llama"}, "mno"),
+        ({"base": "llama"}, "mno"),
+        ({"method": "ties"}, "m"),
+        ({"seed": 7}, "mno"),  # the skills of the samples were dropped with it
+        ({"seed": 70}, "n"),
+        ({"seed": 0}, ""),
+        ({"never": "materialized"}, "o"),
+        ({"never": "evaluated"}, "mn"),
+        ({"software": "0.1.0"}, "m"),
+        ({"by": "n@lab"}, "n"),
+        ({"contains": "math", "method": "linear"}, "n"),
+        ({"state": "yanked"}, ""),
+    ):
+        assert names(filled, "merges", **filters) == set(expected), filters
+
+
+def test_skills_are_found(filled: Engine) -> None:
+    assert names(filled, "skills", base="llama") == {"math", "code", "tagged"}
+    assert names(filled, "skills", licence="mit") == {"tagged"}
+    assert names(filled, "skills", meta={"dataset": "gsm8k", "a.b/c": 'x"y'}) == {"tagged"}
+    assert names(filled, "skills", meta={"dataset": "gsm8k", "commit": "1"}) == set()
+    assert names(filled, "skills", seed=7, encoding="dare") == {"math", "code"}
+    assert names(filled, "skills", seed=8) == set()
+    assert names(filled, "skills", contains="llama") == {"math", "code"}
+
+
+def test_materializations_and_events_are_found(filled: Engine) -> None:
+    assert names(filled, "materializations", contains="math") == {"made-m", "made-n"}
+    assert names(filled, "materializations", contains="code") == {"made-m"}
+    assert names(filled, "materializations", software="0.2.0", method="linear") == {"made-n"}
+    with reading(filled) as session:
+        found = find(session, "events", Filters(action="version.create", subject="n@1"), limit=5, page=1)
+        assert [row["actor"] for row in found.rows] == ["n@lab"]
+        every = find(session, "events", Filters(), limit=3, page=1)
+        second = find(session, "events", Filters(), limit=3, page=2)
+    assert every.total > 6
+    assert every.pages == -(-every.total // 3)
+    sequences = [row["sequence"] for row in (*every.rows, *second.rows)]
+    assert sequences == list(range(every.total, every.total - 6, -1))
+
+
+def test_dates_part_what_was_from_what_comes(filled: Engine) -> None:
+    soon, before = now() + timedelta(minutes=1), now() - timedelta(hours=1)
+    assert names(filled, "merges", since=before.isoformat(), until=soon.isoformat()) == set("mno")
+    assert names(filled, "merges", since=soon.isoformat()) == set()
+    assert names(filled, "merges", until="2020-01-01") == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "filters", "message"),
+    [
+        ("bases", {}, "'bases' is nothing"),
+        ("skills", {"method": "ties"}, "--method says nothing of skills"),
+        ("events", {"seed": 0}, "--seed says nothing of events"),
+        ("merges", {"never": "seen"}, "--never 'seen' is none"),
+        ("merges", {"since": "yesterday"}, "is no date"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(filled: Engine, kind: str, filters: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        names(filled, kind, **filters)
+
+
+def test_pages_and_names_that_are_not_there_are_refused(filled: Engine) -> None:
+    with reading(filled) as session:
+        for limit, page in ((0, 1), (1001, 1), (5, 0)):
+            with pytest.raises(UsageError, match="is none"):
+                find(session, "merges", Filters(), limit=limit, page=page)
+        with pytest.raises(NotFound):
+            find(session, "merges", Filters(contains="nobody"), limit=5, page=1)
