@@ -28,16 +28,16 @@ def listing(session: Session, kind: str | None = None) -> Listing:
         by_version.setdefault(version_id, []).append(alias)
     found: dict[str, list[dict[str, Any]]] = {"base": [], "skill": [], "merge": []}
     for version in list_versions(session, kind):
-        found[version.kind].append({**_summary(version), "aliases": by_version.get(version.id, [])})
+        found[version.kind].append({**version_facts(version), "aliases": by_version.get(version.id, [])})
     return Listing(found["base"], found["skill"], found["merge"])
 
 
 def show(session: Session, reference: str) -> dict[str, Any]:
     """One version in full, with every version and alias of its name."""
     version = resolve(session, parse_reference(reference))
-    document = {**_summary(version), "kind": version.kind, "attributes": version.attributes}
+    document = {**version_facts(version), "kind": version.kind, "attributes": version.attributes}
     document["aliases"] = [alias for id_, alias in aliases(session, version.model_id) if id_ == version.id]
-    document["versions"] = [_summary(each) for each in versions(session, version.name)]
+    document["versions"] = [version_facts(each) for each in versions(session, version.name)]
     document["alias_history"] = alias_history(session, version.model_id)
     document["files"] = [
         {"path": file.path, "size": file.size, "digest": file.digest, "referenced": file.referenced_path}
@@ -46,7 +46,8 @@ def show(session: Session, reference: str) -> dict[str, Any]:
     return {**document, **_by_kind(session, version)}
 
 
-def _summary(version: ModelVersion | Listed) -> dict[str, Any]:
+def version_facts(version: ModelVersion | Listed) -> dict[str, Any]:
+    """What every version has, of whatever kind."""
     return {
         "name": version.name,
         "version": version.version,

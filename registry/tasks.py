@@ -38,13 +38,16 @@ def choose_task(
     return found[0]
 
 
-def require_task(resolved: ResolvedMerge) -> None:
-    """Raise UsageError, with the tasks, for a merge that has a model for each skill where none was chosen."""
+def require_task(resolved: ResolvedMerge, hint: str = "choose one with --task") -> None:
+    """Raise UsageError, with the tasks, for a merge that has a model for each skill where none was chosen.
+
+    ``hint``: how one is chosen here.
+    """
     if isinstance(resolved.recipe.definition.how, Unified) and resolved.recipe.task is None:
         name = resolved.merge.reference if resolved.merge else resolved.expression
         raise UsageError(
             f"{name} is a merge by {resolved.recipe.method}: it has a model for each skill, and no task says which",
-            hint=f"choose one with --task; the tasks are {_listed(resolved.skills)}",
+            hint=f"{hint}; the tasks are {_listed(resolved.skills)}",
         )
 
 

@@ -52,7 +52,7 @@ def _of_digest(session: Session, digest: str, newest: int | None) -> Audit:
     version = _version_of(session, digest)
     if version is not None:
         return _of_version(session, version, newest)
-    made = _one(session, select(Materialization).where(_begins(Materialization.output_digest, digest)), digest)
+    made = output_of(session, digest)
     if made is not None and made.merge_version_id is not None:
         return _of_version(session, session.get_one(ModelVersion, made.merge_version_id), newest)
     recipe = made.recipe_digest if made is not None else _recipe_of(session, digest)
@@ -62,6 +62,13 @@ def _of_digest(session: Session, digest: str, newest: int | None) -> Audit:
             hint="`mergestore list` shows those of versions, `mergestore audit NAME` those of recipes and outputs",
         )
     return of_recipe(session, recipe, newest)
+
+
+def output_of(session: Session, digest: str) -> Materialization | None:
+    """The newest materialization whose output has this digest, or one that begins so; None for anything else."""
+    if not _DIGEST.fullmatch(digest):
+        return None
+    return _one(session, select(Materialization).where(_begins(Materialization.output_digest, digest)), digest)
 
 
 def _begins(column: InstrumentedAttribute[str], digest: str) -> ColumnElement[bool]:

@@ -42,7 +42,7 @@ from storage.checkpoints.checkpoint import open_checkpoint
 from storage.checkpoints.tensors import TensorSource
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encodings.numeric import as_bits, widen
-from storage.errors import UsageError
+from storage.errors import NotFound, UsageError
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
 
@@ -93,10 +93,15 @@ def diff(context: Context, one: str | Path, other: str | Path, threads: int | No
 
 
 def _open(context: Context, stack: ExitStack, target: str | Path, threads: int | None) -> _Side:
-    if isinstance(target, Path) or (Path(target).is_dir() and "/" in target):
-        return _folder(stack, Path(target))
+    if isinstance(target, Path):
+        return _folder(stack, target)
     with reading(context.engine) as session:
-        version = resolve(session, parse_reference(target))
+        try:
+            version = resolve(session, parse_reference(target))
+        except (UsageError, NotFound):
+            if not Path(target).is_dir():
+                raise
+            return _folder(stack, Path(target))
         facts = show(session, version.reference)
         if version.kind == "base":
             base = open_base(session, context.home, version)
@@ -173,13 +178,16 @@ def _of_source(
 def _of_plan(
     told: dict[str, Any], plan: Plan, threads: int, made_of: Mapping[str, Any], base: tuple[str, TensorSource | None]
 ) -> _Side:
-    outputs = {output.name: output for output in plan.outputs}
+    # By the base's names, which a head's fine-tune has with a prefix: so they are found in the base, too.
+    outputs = {output.base or output.name: output for output in plan.outputs}
+    if plan.stack:
+        outputs = {output.name: output for output in plan.outputs}
     engine = open_engine("cpu")
 
     def raw(name: str) -> bytes:
         sink = MemorySink()
         materialize(replace(plan, outputs=(outputs[name],)), sink, engine, threads, Silent())
-        return bytes(sink.tensors.get(name, b""))
+        return bytes(sink.tensors.get(outputs[name].name, b""))
 
     tensors = {name: (output.dtype, output.shape) for name, output in outputs.items()}
     return _Side(told, tensors, raw, made_of, base)

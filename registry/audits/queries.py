@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, Select, exists, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, aliased
 
-from registry.answers import materialization_facts
+from registry.answers import materialization_facts, version_facts
 from registry.records.catalog import resolve
 from registry.records.events import event_facts
 from registry.records.lineage import reached_from
@@ -199,19 +199,6 @@ def _version(session: Session, reference: str) -> int:
     return resolve(session, parse_reference(reference)).id
 
 
-def _told_version(version: ModelVersion) -> dict[str, Any]:
-    return {
-        "name": version.name,
-        "version": version.version,
-        "digest": version.digest,
-        "state": version.state,
-        "reason": version.reason,
-        "licence": version.licence,
-        "created_at": version.created_at.isoformat(),
-        "created_by": version.created_by,
-    }
-
-
 def _told_event(row: Any) -> dict[str, Any]:
     return event_facts(row[0])
 
@@ -219,12 +206,12 @@ def _told_event(row: Any) -> dict[str, Any]:
 def _told_skill(row: Any) -> dict[str, Any]:
     version, delta = row
     told = {"encoding": delta.encoding, "drop_rate": delta.drop_rate, "seed": delta.seed}
-    return _told_version(version) | told | {"metadata": version.attributes.get("training", {}).get("meta", {})}
+    return version_facts(version) | told | {"metadata": version.attributes.get("training", {}).get("meta", {})}
 
 
 def _told_merge(row: Any) -> dict[str, Any]:
     version, recipe = row
-    return _told_version(version) | {"method": recipe.method, "expression": version.attributes.get("expression")}
+    return version_facts(version) | {"method": recipe.method, "expression": version.attributes.get("expression")}
 
 
 def _told_materialization(row: Any) -> dict[str, Any]:

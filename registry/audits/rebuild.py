@@ -16,18 +16,19 @@ from sqlalchemy.orm import Session
 
 from merging.sinks import NoSink
 from registry.adapters import publish_adapter
-from registry.audits.audit import audit
+from registry.audits.audit import audit, output_of
 from registry.audits.folder import audit_folder
 from registry.computing import compute
 from registry.directories import check_directory, read_manifest
 from registry.materializing import Opened, opened
-from registry.merges import stored_recipe
+from registry.merges import ResolvedMerge, stored_recipe
 from registry.publishing import MANIFEST, output_digest
 from registry.records import events
 from registry.records.database import reading, writing
 from registry.records.recipes import materializations
 from registry.results import Rebuilt
 from registry.software import versions
+from registry.tasks import require_task
 from registry.wish import Context, Wish
 from storage.errors import NotFound, UsageError
 from storage.files import remove_tree
@@ -60,7 +61,7 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
         known = {made.output_digest for made in recorded}
         folders = {Path(made.path) for made in recorded if made.path and (Path(made.path) / MANIFEST).is_file()}
     clock = time.perf_counter()
-    with opened(context, lambda session: stored_recipe(session, digest)) as found:
+    with opened(context, lambda session: _resolved(session, digest)) as found:
         made = _adapter(context, found, wish, progress) if found.plan.recipe.adapter else _model(found, wish, progress)
     compared = [_output(each, made) for each in sorted(known)]
     differing: list[dict[str, Any]] = []
@@ -107,7 +108,17 @@ def _recipe(session: Session, target: str | Path) -> tuple[str, Path | None]:
             f"this store has not made {target}, and knows nothing of its recipe {found.recipe_digest}",
             hint="use the store that made it",
         )
-    return found.recipe_digest, folder
+    made = output_of(session, str(target)) if folder is None else None
+    own = read_manifest(folder)["recipe_digest"] if folder is not None else found.recipe_digest
+    return (made.recipe_digest if made is not None else own), folder
+
+
+def _resolved(session: Session, digest: str) -> ResolvedMerge:
+    resolved = stored_recipe(session, digest)
+    require_task(
+        resolved, "make again what was made of one: name its folder, or the digest of its output (`mergestore audit`)"
+    )
+    return resolved
 
 
 def _model(found: Opened, wish: Wish, progress: Progress) -> _Made:

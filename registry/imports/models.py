@@ -77,14 +77,19 @@ def find_folder(store: Store, model: ModelName, beside: Path) -> Path:
     for folder in folders:
         if folder.exists():
             return folder
-    # What begins with a folder that is there was meant as a path, though the Hub's names look like it.
-    local = place.count("/") != 1 or any(folder.parent.is_dir() for folder in folders if folder.parent != beside)
-    if place.startswith((".", "/", "~")) or local:
-        raise NotFound(
-            f"there is no model folder {place}, as written or beside the configuration",
-            hint="correct the path; a model of the Hub is owner/name",
-        )
-    return store.locate(f"hf:{place}@{revision}" if revision else f"hf:{place}")[0]
+    missing = NotFound(
+        f"there is no model folder {place}, as written or beside the configuration",
+        hint="correct the path; a model of the Hub is owner/name",
+    )
+    if place.startswith((".", "/", "~")) or place.count("/") != 1:
+        raise missing
+    try:
+        return store.locate(f"hf:{place}@{revision}" if revision else f"hf:{place}")[0]
+    except MergestoreError as error:
+        # What begins with a folder that is there was meant as a path, though the Hub's names look like it.
+        if any(folder.parent.is_dir() for folder in folders if folder.parent != beside):
+            raise missing from error
+        raise
 
 
 def find_models(store: Store, config: Config, folders: Mapping[ModelName, Path], progress: Progress) -> Models:

@@ -6,10 +6,13 @@ import pytest
 import mergestore
 from mergestore import NotFound, UsageError
 from tests.integration.models import (
+    BERT_CONFIG,
     LLAMA_CONFIG,
     QUERY,
+    bert,
     factors,
     fine_tune,
+    floats,
     llama,
     read_model,
     renamed,
@@ -101,6 +104,35 @@ def test_names_with_a_prefix_are_those_without(filled, tmp_path):
         found = store.diff(one, other)
         assert (found.whole["equal"], found.whole["differing"]) == (len(BASE), 0)
         assert found.only == {"one": [], "other": []}
+
+
+def test_with_heads_norms_are_those_of_the_deltas_too(filled, tmp_path):
+    store, _ = filled
+    tower = bert(seed=2)
+    save(tmp_path / "tower", tower, BERT_CONFIG)
+    config = {**BERT_CONFIG, "architectures": ["BertForSequenceClassification"]}
+    store.register_base("tower", tmp_path / "tower")
+    tuned = {name: fine_tune(tower, number) for number, name in enumerate(("one", "two"))}
+    for name, model in tuned.items():
+        head = {"classifier.weight": floats(np.ones((2, 16)))}
+        save(tmp_path / name, renamed(model, "bert.") | head, config)
+        store.register_skill(name, tmp_path / name, base="tower", encoding="exact")
+    found = store.diff("one", "two")
+    assert found.deltas
+    for row in found.tensors:
+        if row["name"] in tower and row["norms"] is not None:
+            wanted = [
+                np.linalg.norm(model[row["name"]].values.astype(np.float64) - tower[row["name"]].values)
+                for model in tuned.values()
+            ]
+            assert row["norms"] == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+    assert {row["name"] for row in found.tensors} == {*tower, "classifier.weight"}
+    assert store.diff("one", tmp_path / "one").whole["differing"] == 0
+
+
+def test_a_folder_without_a_slash_is_one_too(filled, monkeypatch):
+    monkeypatch.chdir(filled[1])
+    assert filled[0].diff("out1", "m@1").whole["differing"] == 0
 
 
 def test_what_cannot_be_compared_is_refused(filled):

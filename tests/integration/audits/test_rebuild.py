@@ -28,7 +28,6 @@ def original(surroundings, tmp_path_factory):
         store.register_skill("code", folder / "code", base="tiny", encoding="exact")
         store.merge("both", "tiny + 0.6*math + 0.4*code")
         store.merge("never", "tiny + 0.1*math")
-        store.merge("one-vector", "tiny + code", method="task_arithmetic")
     return folder
 
 
@@ -126,6 +125,19 @@ def test_adapters_are_made_again_too(store, tmp_path):
     rebuilt = store.rebuild(tmp_path / "lora")
     assert rebuilt.ok
     assert rebuilt.output_digest == made.output_digest
+
+
+def test_of_one_vector_for_all_skills_what_was_made_of_a_task_is_made_again(store, original, tmp_path):
+    store.register_skill("chat", original / "math", base="tiny", encoding="exact")
+    store.merge("all", "tiny + code + chat", method="emr")
+    made = store.materialize("all", task="chat", output=tmp_path / "out", wait=False)
+    for target in (made.output_digest, made.recipe_digest, tmp_path / "out"):
+        rebuilt = store.rebuild(target)
+        assert rebuilt.ok
+        assert (rebuilt.recipe_digest, rebuilt.output_digest) == (made.recipe_digest, made.output_digest)
+    with pytest.raises(UsageError, match="no task says which") as caught:
+        store.rebuild("all")
+    assert "digest of its output" in caught.value.hint
 
 
 def test_what_is_no_result_is_refused(store, original):
