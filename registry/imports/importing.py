@@ -22,6 +22,7 @@ from registry.imports.models import (
     find_folder,
     find_models,
     register_missing,
+    telling,
     with_plain,
 )
 from registry.imports.rehearsal import check_rules, rehearse
@@ -79,9 +80,24 @@ def import_config(store: Store, path: Path, choices: Choices, *, register: bool,
     if not is_stack(config, layers):
         rehearse(config, method, semantics, models.first_base(config, where), where)
     check_rules(config, folders, where)
+    check_plain(config, models, where)
     known, notes = register_missing(store, config, models, folders, progress, where)
-    base = common_base(known, where)
-    check_plain(config, known, base, where)
+    with telling(notes):
+        return _imported(config, method, replace(choices, semantics=semantics), known, folders, layers, notes, where)
+
+
+def _imported(
+    config: Config,
+    method: Method,
+    choices: Choices,
+    known: Mapping[ModelName, Known],
+    folders: Mapping[ModelName, Path],
+    layers: int | None,
+    notes: list[str],
+    where: str,
+) -> Imported:
+    """A configuration over models that are registered, all of them."""
+    base, semantics = common_base(known, where), choices.semantics or MERGEKIT
     names = {model: _reference(found, base) for model, found in known.items()}
     said = Choices(
         method=config.method,

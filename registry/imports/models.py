@@ -129,13 +129,16 @@ def register_missing(
     return known, notes
 
 
-def check_plain(config: Config, known: Mapping[ModelName, Known], base: ModelVersion, where: str) -> None:
+def check_plain(config: Config, models: Models, where: str) -> None:
     """Refuse an adapter on another model than the base: a skill is a delta from the base alone."""
+    base = models.first_base(config, where)
+    digest = common_base(models.known, where).digest if models.known else None
     for model in config.models:
-        if model.adapter and known[model.plain].version.digest != base.digest:
+        under = models.known.get(model.plain)
+        if model.adapter and model.plain != base and (under is None or under.version.digest != digest):
             raise UsageError(
                 f"{where}: {model} is an adapter on {model.path}, and the other models are fine-tunes of "
-                f"{base.reference}",
+                f"{base or 'a base of the store'}",
                 hint="merge the adapter into its model with PEFT, and name the result",
             )
 

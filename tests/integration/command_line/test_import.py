@@ -149,8 +149,7 @@ def test_an_adapter_is_found_by_its_content(fresh, write, tmp_path, models):
     again = fresh.json("merge", "n", "--from-mergekit", config)
     assert (again["notes"], again["recipe_digest"]) == ([], first["recipe_digest"])
     config = write(**said, models=[{**model, "model": "math+adapter"}])
-    error = fresh.json("merge", "o", "--from-mergekit", config, "--register", code=2)["error"]
-    assert "is an adapter on math" in error["message"]
+    assert "is an adapter on math" in fresh.refused(2, "merge", "o", "--from-mergekit", config, "--register")["message"]
 
 
 def test_one_model_comes_out_as_it_went_in(fresh, write, models):
