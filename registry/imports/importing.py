@@ -39,7 +39,7 @@ from storage.errors import UsageError
 from storage.progress import Progress
 
 if TYPE_CHECKING:
-    from registry.store import Store
+    from registry.verbs.registering import Registering
 
 _TEMPLATES = {
     "chatml": (
@@ -62,7 +62,7 @@ class Imported:
     stack: Stack | None = None
 
 
-def import_config(store: Store, path: Path, choices: Choices, *, register: bool, progress: Progress) -> Imported:
+def import_config(store: Registering, path: Path, choices: Choices, *, register: bool, progress: Progress) -> Imported:
     """Read a configuration of mergekit, and find or register its models.
 
     Choices that are given count before the configuration's. Raises UsageError naming what has no equivalent, NotFound

@@ -25,7 +25,7 @@ from storage.pipeline import thread_count
 from storage.progress import Progress
 
 if TYPE_CHECKING:
-    from registry.store import Store
+    from registry.verbs.registering import Registering
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _WHOLE = ("exact", "lora")
@@ -69,7 +69,7 @@ def with_plain(config: Config) -> tuple[ModelName, ...]:
     return tuple(dict.fromkeys([*config.models, *(model.plain for model in config.models if model.adapter)]))
 
 
-def find_folder(store: Store, model: ModelName, beside: Path) -> Path:
+def find_folder(store: Registering, model: ModelName, beside: Path) -> Path:
     """Where a model lies: a folder as it is written, or beside the configuration; else on the Hub."""
     place = model.adapter or model.path
     revision = model.adapter_revision if model.adapter else model.revision
@@ -92,7 +92,7 @@ def find_folder(store: Store, model: ModelName, beside: Path) -> Path:
         raise
 
 
-def find_models(store: Store, config: Config, folders: Mapping[ModelName, Path], progress: Progress) -> Models:
+def find_models(store: Registering, config: Config, folders: Mapping[ModelName, Path], progress: Progress) -> Models:
     """Look the models up by their content: whole ones first, adapters then among the skills of what they lie on."""
     known: dict[ModelName, Known] = {}
     for model in sorted(folders, key=lambda model: model.adapter is not None):
@@ -109,7 +109,7 @@ def find_models(store: Store, config: Config, folders: Mapping[ModelName, Path],
 
 
 def register_missing(
-    store: Store,
+    store: Registering,
     config: Config,
     models: Models,
     folders: Mapping[ModelName, Path],
@@ -168,7 +168,7 @@ def telling(notes: list[str]) -> Iterator[None]:
 
 
 def _register(
-    store: Store, folder: Path, known: Mapping[ModelName, Known], progress: Progress, where: str
+    store: Registering, folder: Path, known: Mapping[ModelName, Known], progress: Progress, where: str
 ) -> tuple[str, str]:
     """Register a model as a skill of the base of those that are known, or as their base; its reference, and a note."""
     if not known:
@@ -203,7 +203,7 @@ def _content(folder: Path, progress: Progress) -> str:
         checkpoint.close()
 
 
-def _with_content(store: Store, digest: str) -> Known | None:
+def _with_content(store: Registering, digest: str) -> Known | None:
     """The newest ready version that is this model, or from which it is rebuilt to the bit."""
     with reading(store.engine) as session:
         bases = [version for version in ready_versions(session, "base") if version.digest == digest]
@@ -212,7 +212,7 @@ def _with_content(store: Store, digest: str) -> Known | None:
     return _with_attribute(store, "fine_tuned", digest, None)
 
 
-def _with_attribute(store: Store, name: str, digest: str, of: ModelVersion | None) -> Known | None:
+def _with_attribute(store: Registering, name: str, digest: str, of: ModelVersion | None) -> Known | None:
     """The newest ready skill, kept whole, of which this is on record; of the base ``of``, or of any."""
     with reading(store.engine) as session:
         skills = {each.id: each for each in ready_versions(session, "skill") if each.attributes.get(name) == digest}
@@ -223,7 +223,7 @@ def _with_attribute(store: Store, name: str, digest: str, of: ModelVersion | Non
         return Known(skills[fitting[-1]], bases[whole[fitting[-1]]]) if fitting else None
 
 
-def _named(store: Store, reference: str) -> Known:
+def _named(store: Registering, reference: str) -> Known:
     with reading(store.engine) as session:
         version = resolve(session, reference)
         delta = load_deltas(session, [version.id]).get(version.id)
@@ -231,7 +231,7 @@ def _named(store: Store, reference: str) -> Known:
         return Known(version, base)
 
 
-def _name_for(store: Store, folder: Path) -> str:
+def _name_for(store: Registering, folder: Path) -> str:
     """A name that is free, after the folder: what a name means already does not change."""
     wanted = _NAME.sub("-", folder.resolve().name).strip("-._") or "model"
     with reading(store.engine) as session:

@@ -1,0 +1,49 @@
+"""Verbs that say what versions are for, and keep the house: aliases, recalls, delivery, the doctor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry.records import aliases as alias_records
+from registry.records import catalog
+from registry.records.database import writing
+from registry.records.names import parse_reference
+from registry.verbs.opened import Opened
+
+
+class Curating(Opened):
+    """The verbs that keep order."""
+
+    def alias(self, reference: str, alias: str) -> dict[str, Any]:
+        """Let ``name@alias`` mean the version that ``reference`` means now."""
+        with writing(self.engine) as session:
+            version = catalog.resolve(session, parse_reference(reference))
+            alias_records.set_alias(session, version, alias, actor=self.actor)
+            return {"name": version.name, "version": version.version, "digest": version.digest, "alias": alias}
+
+    def unalias(self, name: str, alias: str) -> dict[str, Any]:
+        """Take an alias away; its history stays."""
+        with writing(self.engine) as session:
+            alias_records.remove_alias(session, name, alias, actor=self.actor)
+            return {"name": name, "alias": alias, "removed": True}
+
+    def yank(self, reference: str, reason: str) -> dict[str, Any]:
+        """Take a version out of use, with a reason: new merges and materializations refuse it."""
+        with writing(self.engine) as session:
+            version = catalog.yank(
+                session, catalog.resolve(session, parse_reference(reference)), reason, actor=self.actor
+            )
+            return {"name": version.name, "version": version.version, "state": version.state, "reason": reason}
+
+    def sync(self) -> dict[str, Any]:
+        """Deliver the provenance that waits in the outbox to MLflow."""
+        from registry.provenance import delivery
+
+        synced = delivery.sync(self.engine, self.tracking_uri, self.actor)
+        return {"delivered": synced.delivered, "pending": synced.pending, "errors": list(synced.errors)}
+
+    def doctor(self) -> dict[str, Any]:
+        """Look at everything around the store that could give trouble."""
+        from registry import doctor
+
+        return doctor.examine(self.engine, self.home, self.tracking_uri)

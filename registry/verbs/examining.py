@@ -1,0 +1,129 @@
+"""Verbs that only look: what there is, what is in it, whether it is still that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from registry import answers
+from registry.records.database import reading
+from registry.results import Audit, Difference, Found, Impact, Influence, Listing, Rebuilt, Verification
+from registry.verbs.opened import Opened
+from storage.errors import NotFound, UsageError
+from storage.progress import Progress, Silent
+
+
+class Examining(Opened):
+    """The verbs that look."""
+
+    def audit(self, target: str | Path, *, newest: int | None = None) -> Audit:
+        """What is in a model, from whom, and what was made of it.
+
+        ``target``: a version's reference; a digest, or how one begins, of a version, a recipe or an output; or a
+        published folder, of which the store need not know. ``newest``: of materializations, descendants and events only
+        so many, the newest; by default all.
+        """
+        from registry.audits.audit import audit
+
+        with reading(self.engine) as session:
+            if isinstance(target, str):
+                try:
+                    return audit(session, target, newest)
+                except (UsageError, NotFound):
+                    if not Path(target).is_dir():
+                        raise
+            from registry.audits.folder import audit_folder
+
+            return audit_folder(Path(target), session, newest)
+
+    def diff(
+        self, one: str | Path, other: str | Path, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Difference:
+        """Compare two models: what they are made of, and every tensor. Versions by reference, folders by path.
+
+        A skill is compared as its fine-tune; with a common base, norms and cosines are those of the deltas from it.
+        """
+        from registry import wish
+        from registry.audits.diff import diff
+
+        context = wish.Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return diff(context, one, other, threads, progress or Silent())
+
+    def find(self, kind: str, *, limit: int = 50, page: int = 1, **filters: Any) -> Found:
+        """What is such: ``kind`` skills, merges, materializations or events, newest first, a page at a time.
+
+        ``filters``: contains, base, method, encoding, seed, licence, state, never (materialized, evaluated), software,
+        device, action, subject, by, since, until, meta; which of them a kind takes is told when one is not.
+        """
+        from registry.audits.queries import Filters, find
+
+        with reading(self.engine) as session:
+            return find(session, kind, Filters(**filters), limit=limit, page=page)
+
+    def impact(self, reference: str, *, newest: int | None = None) -> Impact:
+        """What contains a version: versions, aliases, materializations and their MLflow runs; what a recall is about.
+
+        ``newest``: of versions and materializations only so many, the newest; by default all.
+        """
+        from registry.audits.impact import impact
+
+        with reading(self.engine) as session:
+            return impact(session, reference, newest)
+
+    def influence(self, target: str, pattern: str = "*") -> Influence:
+        """Which skills touched the tensors of a merge whose names fit a pattern, with what weight, norm and share."""
+        from registry.audits.influence import influence
+
+        with reading(self.engine) as session:
+            return influence(session, target, pattern)
+
+    def rebuild(
+        self, target: str | Path, *, device: str = "cpu", threads: int | None = None, progress: Progress | None = None
+    ) -> Rebuilt:
+        """Make a result again from its lineage, and compare it with what is on record of it and with its folders.
+
+        ``target`` as for ``audit``. Nothing is written but a receipt, an event of the audit chain.
+        """
+        from registry import wish
+        from registry.audits.rebuild import rebuild
+
+        context = wish.Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return rebuild(context, target, wish.Wish(device=device, threads=threads), progress or Silent())
+
+    def verify(self, target: str | Path | None = None, progress: Progress | None = None) -> Verification:
+        """Check a version with all it came from, a published folder, or (nothing named) the whole store."""
+        from registry import verifying
+
+        watcher = progress or Silent()
+        if target is None:
+            return verifying.verify_store(self.engine, self.home, watcher)
+        if isinstance(target, Path):
+            return verifying.verify_directory(target, watcher)
+        try:
+            return verifying.verify_version(self.engine, self.home, target, watcher)
+        except (UsageError, NotFound):
+            if not Path(target).is_dir():
+                raise
+            return verifying.verify_directory(Path(target), watcher)
+
+    def statistics(self, skill: str | None = None) -> list[dict[str, Any]]:
+        """What was collected of one skill, or of all, oldest first."""
+        with reading(self.engine) as session:
+            return answers.statistics(session, skill)
+
+    def show_statistics(self, digest: str) -> dict[str, Any]:
+        """Statistics in full, by their digest or its first digits: settings, software, size, and of which tensors."""
+        with reading(self.engine) as session:
+            return answers.show_statistics(session, self.home, digest)
+
+    def list(self, kind: str | None = None) -> Listing:
+        """The newest ready version of every name; of one kind (base, skill, merge) if given."""
+        if kind not in (None, "base", "skill", "merge"):
+            raise UsageError(f"unknown kind {kind!r}", hint="choose base, skill or merge")
+        with reading(self.engine) as session:
+            return answers.listing(session, kind)
+
+    def show(self, reference: str) -> dict[str, Any]:
+        """One version in full: record, files, statistics, recipe, aliases and their history."""
+        with reading(self.engine) as session:
+            return answers.show(session, reference)

@@ -1,0 +1,46 @@
+"""A store that is open: what every verb stands on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine
+
+from registry.home import Home
+
+HUB = "hf:"
+
+
+class Opened:
+    """Where the books and the bytes are, who acts, and where provenance goes."""
+
+    def __init__(self, home: Path, engine: Engine, tracking_uri: str, actor: str):
+        self.home = Home(Path(home))
+        self.engine = engine
+        self.tracking_uri = tracking_uri
+        self.actor = actor
+        self.home.prepare()
+
+    def close(self) -> None:
+        """Let go of database connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def locate(self, source: str | Path) -> tuple[Path, str]:
+        """Where the files of a folder, or of ``hf:repo@revision``, are on this machine, and how that is recorded."""
+        text = str(source)
+        if text.startswith(HUB):
+            from registry import hub
+
+            return hub.snapshot(text)
+        path = Path(source)
+        return path, str(path.absolute())

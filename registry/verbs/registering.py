@@ -1,0 +1,155 @@
+"""Verbs that put things on record: base models, skills, and what was collected of skills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry.results import CollectedStatistics, RegisteredBase, RegisteredSkill
+from registry.verbs.opened import Opened
+from storage.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    import torch
+
+    from registry.collecting.asked import Forward
+    from storage.statistics.manifest import Kind
+
+
+class Registering(Opened):
+    """The verbs that register."""
+
+    def register_base(
+        self,
+        name: str,
+        source: str | Path,
+        *,
+        reference: bool = False,
+        licence: str | None = None,
+        meta: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> RegisteredBase:
+        """Register a base model from a folder, a weight file, or ``hf:repo@revision``.
+
+        Its files are copied into the store; with ``reference`` the weights stay where they are and their digests
+        are checked on every use. ``meta``: what is known of its training, by key (data set, commit, run id).
+        """
+        from registry.registering.declaration import Who
+        from registry.registering.register_base import register_base
+        from registry.registering.training import check_meta
+        from storage.checkpoints.checkpoint import open_checkpoint
+
+        path, origin = self.locate(source)
+        checkpoint = open_checkpoint(path)
+        try:
+            return register_base(
+                self.engine,
+                self.home,
+                name,
+                checkpoint,
+                Who(self.actor, licence, check_meta(meta)),
+                origin,
+                reference=reference,
+                progress=progress or Silent(),
+            )
+        finally:
+            checkpoint.close()
+
+    def register_skill(
+        self,
+        name: str,
+        source: str | Path,
+        *,
+        base: str,
+        encoding: str | None = None,
+        values: str | None = None,
+        drop_rate: float | None = None,
+        seed: int | None = None,
+        density: float | None = None,
+        trim: str | None = None,
+        allow_missing: bool = False,
+        licence: str | None = None,
+        meta: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> RegisteredSkill:
+        """Register a fine-tune (checkpoint or PEFT adapter) as a skill: its delta from ``base``, encoded.
+
+        ``encoding`` dare, exact, magnitude, sign or lora; by default lora for an adapter and dare for a checkpoint.
+        ``values`` (int4, bf16, exact; default int4) are those of dare and magnitude; ``drop_rate`` p in [0, 1) (default
+        0.9) and ``seed`` (default 0) dare's; ``density`` in (0, 1) (default 0.1) and ``trim`` (over the whole model or
+        within each tensor; default model) magnitude's. With another encoding they are refused. ``meta``: what is known
+        of its training, by key (data set, commit, run id), beside what the model card and the trainer's files say.
+        """
+        from registry.registering.coding_options import CodingOptions
+        from registry.registering.declaration import Who
+        from registry.registering.register_skill import register_skill
+        from registry.registering.training import check_meta
+
+        path, origin = self.locate(source)
+        return register_skill(
+            self.engine,
+            self.home,
+            name,
+            path,
+            Who(self.actor, licence, check_meta(meta)),
+            origin,
+            base=base,
+            options=CodingOptions(encoding, values, drop_rate, seed, density, trim),
+            allow_missing=allow_missing,
+            progress=progress or Silent(),
+        )
+
+    def collect_statistics(
+        self,
+        skill: str,
+        *,
+        kind: Kind,
+        data: str | Path,
+        examples: int,
+        text_field: str | None = None,
+        max_length: int | None = None,
+        batch_size: int | None = None,
+        seed: int | None = None,
+        labels: str | None = None,
+        checkpoint: str | Path | None = None,
+        device: str = "cpu",
+        memory: int = 8_000_000_000,
+        save_every: int = 100,
+        model: torch.nn.Module | None = None,
+        forward: Forward | None = None,
+        progress: Progress | None = None,
+    ) -> CollectedStatistics:
+        """Run a skill's fine-tune on the first so many ``examples`` of a data file, for `regmean` and `fisher`.
+
+        ``kind`` gram: what goes into its linear layers; fisher: how much its likelihood depends on each weight.
+        ``data``: .jsonl (text, messages, prompt and completion, or input_ids) or .txt, an example a line. The model is
+        rebuilt from the store, or is the ``checkpoint`` that the skill was made from. ``labels`` of the likelihood:
+        sampled from the model, expected over all classes, or those of the data. ``memory``: bytes of sums held at a
+        time; more take several passes. What was found is saved ``save_every`` examples, and gone on with after a kill.
+
+        For a model that transformers does not know, give a torch ``model`` with the base's tensor names, which gets the
+        fine-tune's values, and ``forward(model, example)``: of a JSON line as a dict, the log-likelihood, or logits.
+        """
+        from registry.collecting.asked import Asked
+        from registry.collecting.collect import collect_statistics
+        from registry.wish import Context
+
+        asked = Asked(
+            kind=kind,
+            data=Path(data),
+            examples=examples,
+            text_field=text_field,
+            max_length=max_length,
+            batch_size=batch_size,
+            seed=seed,
+            labels=labels,
+            checkpoint=Path(checkpoint) if checkpoint is not None else None,
+            device=device,
+            memory=memory,
+            save_every=save_every,
+            model=model,
+            forward=forward,
+        )
+        context = Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return collect_statistics(context, skill, asked, progress or Silent())
