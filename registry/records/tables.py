@@ -291,6 +291,7 @@ class Materialization(Record):
     """One computation of a recipe: what came out, where it went, with what and how long it took.
 
     ``cached`` says that ``path`` lies in the store's cache, which may be emptied, not in a user's folder.
+    ``mlflow_version``: the number of the registered model's version, of a named merge.
     """
 
     __tablename__ = "materialization"
@@ -299,6 +300,7 @@ class Materialization(Record):
         CheckConstraint("seconds >= 0 AND bytes >= 0", name="measured"),
         Index(None, "recipe_digest"),
         Index(None, "merge_version_id"),
+        Index(None, "output_digest"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -313,6 +315,7 @@ class Materialization(Record):
     path: Mapped[str | None]
     cached: Mapped[bool]
     mlflow_run_id: Mapped[str | None]
+    mlflow_version: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     created_by: Mapped[str]
 

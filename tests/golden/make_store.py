@@ -1,8 +1,8 @@
 """How the golden stores were made: python -m tests.golden.make_store HOME [DATABASE] fills a new store at HOME.
 
 ``store2`` was written at schema 0002, in /srv/mergestore; its dumps are those of `sqlite3 .dump` and
-`pg_dump --inserts --no-owner`. A schema that was released never changes again, and stores of it are read for ever: a newer
-one gets a folder of its own, made by the code of that time.
+`pg_dump --inserts --no-owner`. A schema that was released never changes again, and stores of it are read for ever: a
+newer one gets a folder of its own, made by the code of that time.
 """
 
 import json
@@ -48,7 +48,9 @@ def make(home, database=None):
     with mergestore.open(home, database=database, actor="ann@lab") as store:
         store.register_base("golden/base", models / "base", licence="Apache-2.0")
         about = {"base": "golden/base", "allow_missing": True}
-        store.register_skill("math", models / "tuned", **about, licence="MIT", meta={"dataset": "sums", "commit": "0a1b"})
+        store.register_skill(
+            "math", models / "tuned", **about, licence="MIT", meta={"dataset": "sums", "commit": "0a1b"}
+        )
         store.register_skill("math", models / "tuned", **about, drop_rate=0.5, seed=7, licence="MIT")
         store.register_skill("code", models / "tuned", **about, encoding="exact", licence="apache-2.0")
         store.register_skill("style", models / "tuned", **about, encoding="magnitude")

@@ -235,6 +235,10 @@ def test_the_usual_start_needs_no_alembic(engine: Engine, database_url: str) -> 
 # --- triggers ---------------------------------------------------------------------------------------------
 
 
+REST_OF_AN_EVENT = "at, 'somebody else', action, subject, details, previous_hash, 'sha256:' || action"
+COLUMNS_OF_AN_EVENT = "(sequence, at, actor, action, subject, details, previous_hash, hash)"
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -245,10 +249,32 @@ def test_the_usual_start_needs_no_alembic(engine: Engine, database_url: str) -> 
         "UPDATE model_version SET version = 2",
         "UPDATE model_version SET model_id = 2",
         "UPDATE model_version SET id = 7",
+        f"INSERT INTO audit_event {COLUMNS_OF_AN_EVENT} SELECT sequence + 3, {REST_OF_AN_EVENT} FROM audit_event",
+        f"INSERT INTO audit_event {COLUMNS_OF_AN_EVENT} SELECT sequence, {REST_OF_AN_EVENT} FROM audit_event",
     ],
 )
 def test_history_cannot_be_rewritten(engine: Engine, statement: str) -> None:
     add_version(engine)
+    with pytest.raises(IntegrityError, match=r"append-only|immutable"):
+        run(engine, statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"REPLACE INTO audit_event {COLUMNS_OF_AN_EVENT} SELECT sequence, {REST_OF_AN_EVENT} FROM audit_event",
+        "REPLACE INTO model_version SELECT * FROM model_version",
+        "REPLACE INTO model_version (model_id, version, digest, attributes, created_at, created_by) "
+        "SELECT model_id, version, 'sha256' || substr(digest, 7), attributes, created_at, 'x' FROM model_version",
+    ],
+)
+def test_history_cannot_be_replaced(tmp_path: Path, connect: Connect, statement: str) -> None:
+    """SQLite's REPLACE deletes a row without asking the triggers of DELETE."""
+    engine = connect(f"sqlite:///{tmp_path}/registry.db")
+    migrations.upgrade(engine)
+    add_version(engine)
+    run(engine, "DELETE FROM alias_event")  # else foreign keys refuse it as well
+    run(engine, "DELETE FROM alias")
     with pytest.raises(IntegrityError, match=r"append-only|immutable"):
         run(engine, statement)
 

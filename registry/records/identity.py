@@ -1,0 +1,18 @@
+"""Which store this is: an identifier that was drawn when its schema was made, and stays for its life."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from registry.records.tables import StoreMeta
+from storage.errors import IntegrityFailure
+
+STORE_ID_KEY = "store_id"
+
+
+def store_id(session: Session) -> str:
+    """32 hexadecimal digits. Raises IntegrityFailure where the record of it is lost."""
+    meta = session.get(StoreMeta, STORE_ID_KEY)
+    if meta is None:
+        raise IntegrityFailure("the store's own identifier is lost", hint="restore a backup of the registry")
+    return meta.value

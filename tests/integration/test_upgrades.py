@@ -1,0 +1,167 @@
+"""Stores that earlier schemas wrote are upgraded, and nothing in them changes: real records, on both databases."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, inspect, text
+
+import mergestore
+import migrations
+from mergestore import EnvironmentFailure, Store
+from registry.records import outbox
+from registry.records.database import migrating, reading, sqlite_url
+from registry.records.identity import store_id
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+STORES = {"store2": "0002"}
+"""Folders of golden stores, and the schema that wrote them: tests/golden/make_store.py."""
+
+Connect = Callable[[str], Engine]
+Rows = dict[str, list[tuple[Any, ...]]]
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+
+@pytest.fixture(params=STORES)
+def golden(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def home(golden: str, tmp_path: Path) -> Path:
+    """A copy of the store's objects; its database is elsewhere."""
+    shutil.copytree(GOLDEN / golden / "objects", tmp_path / "store" / "objects")
+    return tmp_path / "store"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def url(request: pytest.FixtureRequest, golden: str, tmp_path: Path, connect: Connect) -> str:
+    """A database with what that schema wrote, loaded from its dump."""
+    if request.param == "sqlite":
+        with sqlite3.connect(tmp_path / "registry.db") as connection:
+            connection.executescript((GOLDEN / golden / "sqlite.sql").read_text())
+        connection.close()
+        return sqlite_url(tmp_path / "registry.db").render_as_string()
+    found = str(request.getfixturevalue("postgres_url"))
+    with connect(found).connect() as raw:
+        raw.connection.dbapi_connection.execute((GOLDEN / golden / "postgresql.sql").read_text())  # type: ignore[union-attr]
+        raw.connection.commit()
+    return found
+
+
+@pytest.fixture
+def database(url: str, connect: Connect) -> Engine:
+    return connect(url)
+
+
+@pytest.fixture
+def store(home: Path, url: str, database: Engine) -> Iterator[Store]:
+    """Opened as a user does who upgraded: ``init`` first."""
+    mergestore.init(home, database=url)
+    with mergestore.open(home, database=url, create=False) as store:
+        yield store
+
+
+def rows(connection: Connection, columns: dict[str, list[str]] | None = None) -> Rows:
+    """All rows of all tables, or of those columns."""
+    found = {}
+    inspector = inspect(connection)
+    for table in sorted(set(inspector.get_table_names()) - {migrations.VERSION_TABLE}):
+        if columns is not None and table not in columns:
+            continue
+        names = columns[table] if columns is not None else [column["name"] for column in inspector.get_columns(table)]
+        listed = ", ".join(f'"{name}"' for name in names)
+        found[table] = sorted(map(tuple, connection.execute(text(f"SELECT {listed} FROM {table}"))), key=repr)
+    return found
+
+
+def columns(connection: Connection) -> dict[str, list[str]]:
+    inspector = inspect(connection)
+    return {table: [each["name"] for each in inspector.get_columns(table)] for table in inspector.get_table_names()}
+
+
+def test_it_is_refused_until_it_is_upgraded(golden: str, home: Path, url: str) -> None:
+    with pytest.raises(EnvironmentFailure, match=f"has schema {STORES[golden]}.*needs {migrations.head()}"):
+        mergestore.open(home, database=url, create=False)
+
+
+def test_no_row_changes(golden: str, database: Engine) -> None:
+    with reading(database) as session:
+        assert migrations.current(database) == STORES[golden]
+        before, known = rows(session.connection()), columns(session.connection())
+    assert migrations.upgrade(database)
+    with reading(database) as session:
+        after = rows(session.connection(), {table: names for table, names in known.items() if table in before})
+        assert len(store_id(session)) == 32
+    after["store_meta"] = [row for row in after["store_meta"] if row[0] != "store_id"]
+    assert {table: len(found) for table, found in after.items()} == {t: len(found) for t, found in before.items()}
+    assert after == before
+    assert sum(map(len, before.values())) > 150
+
+
+def test_it_can_go_back(golden: str, database: Engine) -> None:
+    from alembic import command
+
+    with reading(database) as session:
+        before = rows(session.connection())
+    migrations.upgrade(database)
+    with migrating(database) as connection:
+        command.downgrade(migrations.config(connection), STORES[golden])
+    with reading(database) as session:
+        assert rows(session.connection()) == before
+
+
+def test_everything_verifies(store: Store) -> None:
+    found = store.verify()
+    assert found.problems == []
+    assert found.checked["versions"] == 11
+    assert found.checked["statistics"] == 1
+
+
+def test_names_and_aliases_mean_what_they_meant(store: Store) -> None:
+    listing = store.list()
+    assert [base["name"] for base in listing.bases] == ["golden/base"]
+    assert [(skill["name"], skill["version"]) for skill in listing.skills] == [
+        *(("code", 1), ("math", 2), ("polite", 1), ("small", 1), ("style", 1))
+    ]
+    assert store.show("math@prod")["version"] == 2
+    assert store.show("assistant@prod")["version"] == 1
+    assert store.show("style@1")["reason"] == "trained on the wrong catalogue"
+    assert store.audit("math@1").lineage["nodes"][-1]["training"]["meta"] == {"commit": "0a1b", "dataset": "sums"}
+
+
+@pytest.mark.parametrize("target", ["assistant@1", "several"])
+def test_merges_come_out_as_they_did(store: Store, target: str) -> None:
+    recorded = store.audit(target).materializations
+    assert recorded
+    asked = recorded[0]["output_digest"] if target == "several" else target
+    rebuilt = store.rebuild(asked)
+    assert rebuilt.ok
+    assert rebuilt.output_digest == recorded[0]["output_digest"]
+
+
+def test_a_yanked_skill_stays_refused(store: Store) -> None:
+    with pytest.raises(mergestore.Conflict, match="trained on the wrong catalogue"):
+        store.materialize("assistant@2")
+
+
+def test_undelivered_provenance_waits_on(store: Store) -> None:
+    with reading(store.engine) as session:
+        assert outbox.count_pending(session) == 4
+
+
+def test_it_is_used_on(store: Store, tmp_path: Path) -> None:
+    models = GOLDEN / "format1" / "models"
+    made = store.register_skill("math", models / "tuned", base="golden/base", drop_rate=0.25, allow_missing=True)
+    assert made.version == 3
+    merged = store.merge("assistant", "golden/base + 0.6*math - 0.1*small", method="dare_linear", head="none")
+    assert merged.version == 3
+    assert store.materialize("assistant", output=tmp_path / "out", wait=False).path == str(tmp_path / "out")
+    store.alias("assistant", "prod")
+    assert store.verify().ok
