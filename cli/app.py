@@ -13,7 +13,7 @@ from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods",
-    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "sync",
+    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "sync",
 )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ for _app, _name, _function in (
     (app, "show", examine.show),
     (app, "alias", curate.alias),
     (app, "yank", curate.yank),
+    (app, "pin", curate.pin),
     (app, "sync", housekeeping.sync),
 ):
     _app.command(_name, cls=QuickCommand)(_function)

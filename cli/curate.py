@@ -1,4 +1,4 @@
-"""Verbs that point and warn: alias, yank."""
+"""Verbs that point, warn and keep: alias, yank, pin."""
 
 from __future__ import annotations
 
@@ -47,3 +47,26 @@ def yank(
     with invocation.open() as store:
         change = store.yank(reference, reason)
     invocation.answer(change, report.yanked)
+
+
+@verb
+def pin(
+    invocation: Invocation,
+    reference: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="The version to keep.")],
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why it must not be deleted.", show_default=False)
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the pin away.")] = False,
+) -> None:
+    """Keep a version, and all it came from, from being deleted.
+
+    A pin stays until it is removed; audits show its reason and since when it is there.
+    """
+    if remove == (reason is not None):
+        raise UsageError(
+            "--remove takes no --reason" if remove else "a pin needs a reason",
+            hint=f"Write: mergestore pin {reference} {'--remove' if remove else '--reason TEXT'}",
+        )
+    with invocation.open() as store:
+        change = store.pin(reference, reason) if reason is not None else store.unpin(reference)
+    invocation.answer(change, report.unpinned if remove else report.pinned)

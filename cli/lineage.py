@@ -51,6 +51,8 @@ def impact(answer: Impact) -> None:
     say(f"{answer.kind} {answer.name}@{answer.version} ({digest_text(answer.digest)})")
     if answer.state != "ready":
         say(f"{answer.state.upper()}: {answer.reason}")
+    if answer.pinned:
+        say(f"pinned by {answer.pinned['by']}: {answer.pinned['reason']}")
     say(f"is in {kinds or 'no other version'}, and in {made:,} materialization{'' if made == 1 else 's'}")
     if answer.aliases:
         say(f"aliases that lead there: {', '.join(answer.aliases)}")
@@ -206,6 +208,8 @@ class _Lineage:
             yield f"{key} {value}"
         if node.get("created_by"):
             yield f"by {node['created_by']}"
+        if node.get("pinned"):
+            yield f"pinned: {node['pinned']['reason']}"
         if node["state"] != "ready":
             yield f"{node['state'].upper()}: {node.get('reason') or 'no reason is told'}"
 

@@ -184,6 +184,16 @@ def yanked(answer: Mapping[str, Any]) -> None:
     say(f"yanked {answer['name']}@{answer['version']}: {answer['reason']}")
 
 
+def pinned(answer: Mapping[str, Any]) -> None:
+    """The version that is kept, and why."""
+    say(f"pinned {answer['name']}@{answer['version']}: {answer['pinned']['reason']}")
+
+
+def unpinned(answer: Mapping[str, Any]) -> None:
+    """The version whose pin is gone."""
+    say(f"{answer['name']}@{answer['version']} is not pinned any more")
+
+
 def _registered(answer: RegisteredBase | RegisteredSkill) -> None:
     known = "registered" if answer.created else "registered before, same content:"
     say(f"{known} {answer.name}@{answer.version}")

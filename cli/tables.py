@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 _SIZES = frozenset({"bytes", "stored_bytes", "size", "vector_bytes", "skill_bytes", "skills_bytes"})
 _COUNTS = frozenset({"parameters", "elements", "kept"})
 _TIMES = frozenset({"at", "created_at"})
-_LISTED = ("name", "version", "digest", "aliases", "licence", "state", "reason", "created_at")
+_LISTED = ("name", "version", "digest", "aliases", "licence", "state", "reason", "pin", "created_at")
 _FOUND = {
     "skills": ("name", "version", "digest", "encoding", "seed", "licence", "state", "created_at", "created_by"),
     "merges": ("name", "version", "digest", "method", "expression", "state", "created_at", "created_by"),
@@ -32,7 +32,7 @@ def listing(answer: Listing) -> None:
     kinds = {"base models": answer.bases, "skills": answer.skills, "merges": answer.merges}
     for title, rows in kinds.items():
         if rows:
-            table(title, rows, _LISTED)
+            table(title, [{**row, "pin": (row["pinned"] or {}).get("reason")} for row in rows], _LISTED)
     if not any(kinds.values()):
         say("nothing here yet; begin with: mergestore register base NAME PATH")
 

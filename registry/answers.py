@@ -14,6 +14,7 @@ from registry.records.contents import load_delta, load_files
 from registry.records.lineage import parents
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
+from registry.records.pins import pin_facts, pins
 from registry.records.recipes import load_recipe, materializations, merge_recipes
 from registry.records.statistics import all_statistics, find_statistics, load_statistics
 from registry.records.tables import Delta, Materialization, ModelVersion, Statistics
@@ -26,9 +27,11 @@ def listing(session: Session, kind: str | None = None) -> Listing:
     by_version: dict[int, list[str]] = {}
     for version_id, alias in aliases(session):
         by_version.setdefault(version_id, []).append(alias)
+    pinned = pins(session)
     found: dict[str, list[dict[str, Any]]] = {"base": [], "skill": [], "merge": []}
     for version in list_versions(session, kind):
-        found[version.kind].append({**version_facts(version), "aliases": by_version.get(version.id, [])})
+        more = {"pinned": pin_facts(pinned.get(version.id)), "aliases": by_version.get(version.id, [])}
+        found[version.kind].append({**version_facts(version), **more})
     return Listing(found["base"], found["skill"], found["merge"])
 
 
@@ -36,6 +39,7 @@ def show(session: Session, reference: str) -> dict[str, Any]:
     """One version in full, with every version and alias of its name."""
     version = resolve(session, parse_reference(reference))
     document = {**version_facts(version), "kind": version.kind, "attributes": version.attributes}
+    document["pinned"] = pin_facts(pins(session, [version.id]).get(version.id))
     document["aliases"] = [alias for id_, alias in aliases(session, version.model_id) if id_ == version.id]
     document["versions"] = [version_facts(each) for each in versions(session, version.name)]
     document["alias_history"] = alias_history(session, version.model_id)

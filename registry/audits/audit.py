@@ -17,6 +17,7 @@ from registry.records.contents import load_deltas
 from registry.records.lineage import Edge, Lineage, Node, ancestors, count_descendants, newest_descendants
 from registry.records.lookup import find_versions, versions_by_id
 from registry.records.names import parse_reference
+from registry.records.pins import pin_facts, pins
 from registry.records.recipes import (
     count_materializations,
     load_recipe,
@@ -173,11 +174,16 @@ def _nodes(session: Session, graph: Lineage) -> list[dict[str, Any]]:
     references = {node.id: parse_reference(node.id) for node in graph.nodes}
     found = find_versions(session, references.values())
     deltas = load_deltas(session, (version.id for version in found.values()))
+    pinned = pins(session, (version.id for version in found.values()))
     collected: dict[int, list[dict[str, Any]]] = {}
     for record in load_statistics(session, (version.id for version in found.values() if version.kind == "skill")):
         facts = {"kind": record.kind, "digest": record.digest, "data_digest": record.data_digest}
         collected.setdefault(record.version_id, []).append({**facts, "examples": record.examples})
-    return [_node(node, found[references[node.id]], deltas, collected) for node in graph.nodes]
+    versions = [(node, found[references[node.id]]) for node in graph.nodes]
+    return [
+        {**_node(node, version, deltas, collected), "pinned": pin_facts(pinned.get(version.id))}
+        for node, version in versions
+    ]
 
 
 def _node(

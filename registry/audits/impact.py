@@ -13,6 +13,7 @@ from registry.records.catalog import resolve
 from registry.records.lineage import count_descendants, newest_descendants, reached_from
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
+from registry.records.pins import pin_facts, pins
 from registry.records.tables import Alias, Materialization, ModelVersion, RecipeInput
 from registry.results import Impact
 
@@ -42,6 +43,7 @@ def impact(session: Session, reference: str, newest: int | None = None) -> Impac
         digest=version.digest,
         state=version.state,
         reason=version.reason,
+        pinned=pin_facts(pins(session, [version.id]).get(version.id)),
         versions=[{**node.to_dict(), "aliases": mine.get(node.id, [])} for node in nodes],
         aliases=sorted(f"{reference.partition('@')[0]}@{alias}" for reference, all_ in mine.items() for alias in all_),
         materializations=[_made(each, merges) for each in made],

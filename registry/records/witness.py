@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.events import fingerprint
 from registry.records.parts import Rows, each_delta, each_files, each_inputs, each_statistics, each_tensors
+from registry.records.pins import pin_row, pins
 from registry.records.recipes import materialization_row
 from registry.records.tables import Alias, AuditEvent, LineageEdge, Materialization, Model, ModelVersion, Recipe
 
@@ -32,6 +33,7 @@ def contradictions(session: Session) -> Iterator[Finding]:
     yield from _changed_parts(session, names, told)
     yield from _changed_edges(session, names, told)
     yield from _changed_aliases(session, names, told)
+    yield from _changed_pins(session, names, told)
     yield from _changed_recipes(session, told)
     yield from _changed_materializations(session, told)
 
@@ -130,6 +132,16 @@ def _changed_aliases(session: Session, names: Mapping[int, str], told: _Told) ->
     for alias in sorted(found.keys() | seen.keys()):
         if found.get(alias) != seen.get(alias):
             yield f"alias {alias} means {found.get(alias)}, but was left at {seen.get(alias)}", alias
+
+
+def _changed_pins(session: Session, names: Mapping[int, str], told: _Told) -> Iterator[Finding]:
+    found = {names.get(id_, f"version {id_}"): fingerprint([pin_row(pin)]) for id_, pin in pins(session).items()}
+    seen: dict[str, Any] = {}
+    for event in told.all("pin.set", "pin.remove"):
+        seen[event.subject] = event.details.get("row") if event.action == "pin.set" else None
+    for reference in sorted(found.keys() | seen.keys()):
+        if found.get(reference) != seen.get(reference):
+            yield f"the pin of {reference} was changed", reference
 
 
 def _changed_recipes(session: Session, told: _Told) -> Iterator[Finding]:

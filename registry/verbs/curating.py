@@ -6,6 +6,7 @@ from typing import Any
 
 from registry.records import aliases as alias_records
 from registry.records import catalog
+from registry.records import pins as pin_records
 from registry.records.database import writing
 from registry.records.names import parse_reference
 from registry.verbs.opened import Opened
@@ -34,6 +35,20 @@ class Curating(Opened):
                 session, catalog.resolve(session, parse_reference(reference)), reason, actor=self.actor
             )
             return {"name": version.name, "version": version.version, "state": version.state, "reason": reason}
+
+    def pin(self, reference: str, reason: str) -> dict[str, Any]:
+        """Keep a version, and all it came from, from being deleted, with a reason."""
+        with writing(self.engine) as session:
+            version = catalog.resolve(session, parse_reference(reference))
+            pin = pin_records.set_pin(session, version, reason, actor=self.actor)
+            return {"name": version.name, "version": version.version, "pinned": pin_records.pin_facts(pin)}
+
+    def unpin(self, reference: str) -> dict[str, Any]:
+        """Take a pin away; the log remembers it."""
+        with writing(self.engine) as session:
+            version = catalog.resolve(session, parse_reference(reference))
+            pin_records.remove_pin(session, version, actor=self.actor)
+            return {"name": version.name, "version": version.version, "pinned": None}
 
     def sync(self) -> dict[str, Any]:
         """Deliver the provenance that waits in the outbox to MLflow."""
