@@ -15,8 +15,8 @@ from typing import Any
 from merging.adapters.extraction import Extracted, ExtractionSink, Layer
 from merging.adapters.layers import Layers, check_rank, find_layers
 from merging.adapters.settings import Extraction
-from merging.plan import OutputTensor, Plan
-from merging.sinks import WrittenFile
+from merging.plans.plan import OutputTensor, Plan
+from merging.streaming.sinks import WrittenFile
 from registry import publishing
 from registry.computing import compute, put_in_place
 from registry.merges import ResolvedMerge

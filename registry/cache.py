@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from merging.plan import OutputTensor
+from merging.plans.plan import OutputTensor
 from registry import publishing
 from registry.directories import check_directory, read_manifest
 from registry.home import Home

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from merging.combination import Engine
-from merging.engines import open_engine
-from merging.materializer import MergedTensor, materialize
+from merging.choosing import open_engine
+from merging.engines.combination import Engine
 from merging.passes.preparing import prepared
-from merging.plan import Plan
-from merging.sinks import ShardSink
+from merging.plans.plan import Plan
+from merging.streaming.materializer import MergedTensor, materialize
+from merging.streaming.sinks import ShardSink
 from registry import publishing
 from registry.directories import read_manifest
 from registry.home import Home

@@ -73,7 +73,7 @@ def _torch(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
         hint = "pip install 'mergestore[torch]' for GPUs, pickled checkpoints and models in memory"
         yield _check("torch", "warning", "torch is not installed", hint)
         return
-    from merging.torch_engine import available_devices
+    from merging.engines.torch_engine import available_devices
 
     yield _check("torch", "ok", f"devices: {', '.join(available_devices())}")
 

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from merging.adapters.settings import Extraction
-from merging.engines import load_onto, open_engine
-from merging.plan import OtherBase, Plan, make_plan, with_statistics
-from merging.sinks import MemorySink
-from merging.tasks import Task
-from merging.tensors import import_torch, to_torch
+from merging.choosing import load_onto, open_engine
+from merging.plans.plan import OtherBase, Plan, make_plan, with_statistics
+from merging.plans.tasks import Task
+from merging.streaming.sinks import MemorySink
+from merging.streaming.tensors import import_torch, to_torch
 from registry.adapter_notes import module_notes
 from registry.adapters import as_adapter, model_config, publish_adapter
 from registry.cache import cache_path, find_record, is_usable, publish_copy

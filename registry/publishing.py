@@ -32,9 +32,9 @@ from storage.errors import IntegrityFailure
 from storage.files import copy_file, disk_errors
 
 if TYPE_CHECKING:
-    from merging.materializer import MergedTensor
-    from merging.plan import Plan
-    from merging.sinks import WrittenFile
+    from merging.plans.plan import Plan
+    from merging.streaming.materializer import MergedTensor
+    from merging.streaming.sinks import WrittenFile
     from storage.deltas.manifest import Manifest
 
 MANIFEST = "mergestore.json"
@@ -79,7 +79,9 @@ def copy_companions(home: Home, sources: Sources, folder: Path, plan: Plan) -> l
 
     Raises IntegrityFailure when a stored file is damaged.
     """
-    from merging.sinks import WrittenFile  # numpy and compiled kernels stand behind it: only where a model is written
+    from merging.streaming.sinks import (
+        WrittenFile,
+    )  # numpy and compiled kernels stand behind it: only where a model is written
 
     for file in sources.files:
         target = folder / file.path

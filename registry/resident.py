@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from merging import resident
-from merging.engines import open_memory
-from merging.plan import check_base
+from merging.choosing import open_memory
+from merging.plans.plan import check_base
 from merging.recipes.recipe import Recipe
+from merging.residence import resident
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, resolve_target
 from registry.opening import open_base, open_skill, open_statistics, refuse_unready

@@ -126,7 +126,7 @@ def _file(session: Session, version: ModelVersion) -> FileRow:
 def _store(engine: Engine, home: Home, resolved: ResolvedMerge, progress: Progress) -> tuple[Blob, dict[str, Any]]:
     """The vector as a blob on the disk, and what is to be told of it."""
     from merging.passes.unified_writer import write_unified
-    from merging.plan import make_plan
+    from merging.plans.plan import make_plan
 
     scratch = home.blobs.scratch("unified")
     try:

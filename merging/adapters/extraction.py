@@ -15,7 +15,7 @@ from merging.adapters.layers import Layers, module_of
 from merging.adapters.matrices import open_matrix
 from merging.adapters.settings import Extraction
 from merging.adapters.truncated import truncate
-from merging.plan import OutputTensor, Plan
+from merging.plans.plan import OutputTensor, Plan
 from storage.checkpoints.spool import Segment, Spool
 from storage.checkpoints.tensors import quoted
 from storage.dtypes import DTYPES, MERGEABLE

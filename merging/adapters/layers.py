@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from merging.plan import OutputTensor, Plan
+from merging.plans.plan import OutputTensor, Plan
 from storage.checkpoints.tensors import listed, quoted
 from storage.deltas.roles import is_input_embedding, is_vocabulary, may_tie
 from storage.dtypes import MERGEABLE

@@ -91,7 +91,7 @@ class TorchMatrix:
     """A matrix on a torch device; what it is multiplied with comes from the host, and goes back there."""
 
     def __init__(self, values: Floats, device: str):
-        from merging.torch_engine import import_torch, torch_device
+        from merging.engines.torch_engine import import_torch, torch_device
 
         self._torch: Any = import_torch()
         self._device = torch_device(device)

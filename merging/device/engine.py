@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from merging.combination import Change, Combine, Contribution
 from merging.device.index import Raw, index
 from merging.device.launch import Arena, Term, Work, launch, pack
 from merging.device.layout import lay_out
 from merging.device.memory import on_device
-from merging.torch_engine import TorchEngine, told_out_of_memory, torch_device
+from merging.engines.combination import Change, Combine, Contribution
+from merging.engines.torch_engine import TorchEngine, told_out_of_memory, torch_device
 from storage.encodings.chunks import DenseChunk
 from storage.encodings.numeric import Bits
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from merging.combination import Combine, Contribution
 from merging.device import kernels, tables
 from merging.device.layout import DROPS, TRIMS, Layout
 from merging.device.tables import SPAN, TWO_TO_23
+from merging.engines.combination import Combine, Contribution
 from storage.encodings import int4, sign
 from storage.encodings.chunks import KeptChunk
 from storage.encodings.coding import EXACT

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from merging.chunk import Origin, not_finite, origin
-from merging.combination import Combine, Contribution
 from merging.device.index import Raw
 from merging.device.launch import ALIGNED, Arena, Launches, Term, Work, launch
-from merging.holding import HeldBase, HeldDelta, HeldTerm
+from merging.engines.combination import Combine, Contribution
+from merging.engines.torch_engine import told_out_of_memory
 from merging.passes.products import Matrix
 from merging.passes.trimming import find_cutoffs
-from merging.plan import OutputTensor, Plan, SkillTerm
-from merging.targets import Targets
-from merging.tensors import host_bytes, torch_dtype
-from merging.torch_engine import told_out_of_memory
+from merging.plans.plan import OutputTensor, Plan, SkillTerm
+from merging.residence.holding import HeldBase, HeldDelta, HeldTerm
+from merging.residence.targets import Targets
+from merging.streaming.chunk import Origin, not_finite, origin
+from merging.streaming.tensors import host_bytes, torch_dtype
 from storage.deltas.delta import TensorTerm
 from storage.encodings.cutoffs import Counts, find_cutoff
 from storage.encodings.frames import CHUNK, chunk_span

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from blake3 import blake3
 
-from merging.added_rows import added_bits
-from merging.combination import Change, measure_change
+from merging.engines.combination import Change, measure_change
+from merging.engines.numba_engine import values
 from merging.mergekit.aligning import aligned
 from merging.mergekit.dtypes import role_of_base, working_dtype
 from merging.mergekit.models import Model, Models
@@ -18,8 +18,8 @@ from merging.mergekit.stack import StackedModel
 from merging.mergekit.threads import one_thread
 from merging.methods.method import Arithmetic
 from merging.methods.parameters import ParameterValue
-from merging.numba_engine import values
-from merging.tensors import host_bytes, import_torch, torch_dtype
+from merging.plans.added_rows import added_bits
+from merging.streaming.tensors import host_bytes, import_torch, torch_dtype
 from storage.checkpoints.inputs import check_digest
 from storage.encodings.chunks import KeptChunk, rebuild
 from storage.encodings.frames import chunk_count, chunk_span
@@ -29,8 +29,8 @@ from storage.encodings.philox import mask_key
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from merging.chunk import Origin
-    from merging.plan import Plan, SkillTerm
+    from merging.plans.plan import Plan, SkillTerm
+    from merging.streaming.chunk import Origin
     from storage.deltas.delta import TensorTerm
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from merging.dense import add_up, elect
+from merging.engines.dense import add_up, elect
 from merging.methods.method import Computed, Inputs, Method
 from merging.methods.parameters import DIVISOR, LAMBDA, Parameter, ParameterValue
 from storage.encodings.numeric import Floats

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.dense import add_up, elect
+from merging.engines.dense import add_up, elect
 from merging.methods.method import Computed, Inputs, Method, Part
 from merging.methods.parameters import DIVISOR, LAMBDA, Parameter, ParameterValue
 from storage.encodings.numeric import Floats

@@ -31,7 +31,7 @@ rounding, which depends on the linear algebra library and its threads."""
 
 @dataclass(frozen=True)
 class Fused:
-    """Element by element, in the fused pass of every engine (``merging.combination``).
+    """Element by element, in the fused pass of every engine (``merging.engines.combination``).
 
     ``drops``: DARE is applied to skills that are stored unsparsified. ``trims``: keeps each skill's largest values.
     ``elects``: elects a sign per element and averages what agrees, instead of adding everything up. ``normalizes``: has

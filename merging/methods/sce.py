@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from merging.dense import add_up, agreeing
+from merging.engines.dense import add_up, agreeing
 from merging.methods.method import Computed, Inputs, Method
 from merging.methods.parameters import LAMBDA, Parameter
 from storage.encodings.numeric import Floats

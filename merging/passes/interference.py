@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from merging.methods import METHODS
 from merging.passes.products import Job, Matrix, base_chunk, by_chunk, deltas, inner
-from merging.plan import Plan
+from merging.plans.plan import Plan
 from merging.settings import layer_of
 from storage.deltas.delta import TensorTerm
 from storage.deltas.roles import is_vocabulary

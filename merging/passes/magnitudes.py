@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from merging.combination import Contribution
-from merging.numba_engine import values
-from merging.plan import Plan, SkillTerm
+from merging.engines.combination import Contribution
+from merging.engines.numba_engine import values
+from merging.plans.plan import Plan, SkillTerm
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES
 from storage.encodings import magnitude

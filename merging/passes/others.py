@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blake3 import blake3
 
-from merging.plan import Plan, SkillTerm
+from merging.plans.plan import Plan, SkillTerm
 from storage.checkpoints.inputs import check_digest, digest_of
 from storage.checkpoints.tensors import TensorSource
 from storage.dtypes import DTYPES

@@ -6,7 +6,7 @@ from merging.passes.others import check_other_bases
 from merging.passes.products import inner_products, with_coefficients
 from merging.passes.trimming import with_cutoffs
 from merging.passes.unifying import with_task
-from merging.plan import Plan
+from merging.plans.plan import Plan
 from storage.progress import Progress
 
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.engines.numba_engine import values
 from merging.methods import Products, Spanned
-from merging.numba_engine import values
-from merging.plan import Plan, SkillTerm
+from merging.plans.plan import Plan, SkillTerm
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES
 from storage.encodings.frames import chunk_count, chunk_span

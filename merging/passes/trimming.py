@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from merging.passes.magnitudes import MagnitudeCounter
-from merging.plan import Plan, SkillTerm
+from merging.plans.plan import Plan, SkillTerm
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import MERGEABLE
 from storage.encodings.cutoffs import kept_count

@@ -29,7 +29,7 @@ from merging.passes.unifying import (
     unified_chunk,
     unified_tensors,
 )
-from merging.plan import Plan, SkillTerm
+from merging.plans.plan import Plan, SkillTerm
 from storage.checkpoints.inputs import check_digest, digest_of
 from storage.checkpoints.payloads import FramePayload
 from storage.checkpoints.spool import Spool

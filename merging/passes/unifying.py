@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from merging.engines.numba_engine import values
 from merging.methods import Unified
-from merging.numba_engine import values
-from merging.plan import Plan, SkillTerm
+from merging.plans.plan import Plan, SkillTerm
 from storage.checkpoints.inputs import read_chunk
 from storage.deltas.delta import TensorTerm
 from storage.deltas.unified import changed_tensor

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.engines import open_engine
-from merging.materializer import materialize
+from merging.choosing import open_engine
 from merging.passes.preparing import prepared
-from merging.plan import Plan
-from merging.sinks import MemorySink
+from merging.plans.plan import Plan
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink
 from registry.answers import show
 from registry.directories import read_manifest
 from registry.materializing import opened_merge

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from merging.sinks import NoSink
+from merging.streaming.sinks import NoSink
 from registry.adapters import publish_adapter
 from registry.audits.audit import audit, output_of
 from registry.audits.folder import audit_folder

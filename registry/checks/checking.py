@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from merging.adapters.settings import Extraction
-from merging.cost import PROCESS, Cost, Stage, cost_of, with_factors
 from merging.methods import Unified
 from merging.passes.interference import Interference, find_interference
-from merging.plan import OtherBase, Plan, make_plan
+from merging.plans.plan import OtherBase, Plan, make_plan
 from merging.recipes.expression import parse_expression
+from merging.streaming.cost import PROCESS, Cost, Stage, cost_of, with_factors
 from registry.adapter_notes import MODEL_CLASS
 from registry.adapters import adapter_parts
 from registry.cache import cache_path

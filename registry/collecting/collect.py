@@ -60,14 +60,14 @@ def collect_statistics(context: Context, reference: str, asked: Asked, progress:
 
 
 def _import_torch() -> None:
-    from merging.tensors import import_torch
+    from merging.streaming.tensors import import_torch
 
     import_torch()
 
 
 @contextmanager
 def _memory_told(device: str) -> Iterator[None]:
-    from merging.torch_engine import told_out_of_memory
+    from merging.engines.torch_engine import told_out_of_memory
 
     with told_out_of_memory(device):
         yield
@@ -75,7 +75,7 @@ def _memory_told(device: str) -> Iterator[None]:
 
 def _check_device(device: str) -> None:
     if device != "cpu":
-        from merging.torch_engine import torch_device
+        from merging.engines.torch_engine import torch_device
 
         torch_device(device)
 

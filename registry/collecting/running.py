@@ -121,7 +121,7 @@ def _vocabulary(model: Any, architecture: str) -> int:
 @contextmanager
 def told(where: str, device: str) -> Iterator[None]:
     """Say where a model failed: EnvironmentFailure where memory ran out, InputRefused where it does not run."""
-    from merging.torch_engine import told_out_of_memory
+    from merging.engines.torch_engine import told_out_of_memory
 
     try:
         with told_out_of_memory(device):

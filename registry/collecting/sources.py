@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from merging.sinks import MemorySink
-from merging.tensors import to_torch
+from merging.streaming.sinks import MemorySink
+from merging.streaming.tensors import to_torch
 from registry.collecting.running import match_parameters
 from registry.computing import compute, publish_computed
 from registry.heads import NO_HEAD

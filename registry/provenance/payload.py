@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from registry.records.tables import Materialization
 
 if TYPE_CHECKING:
-    from merging.materializer import MergedTensor
     from merging.recipes.recipe import Recipe
+    from merging.streaming.materializer import MergedTensor
 
 _SKILL_FACTS = ("name", "version", "digest", "weight", "encoding", "drop_rate", "seed", "density", "trim", "licence")
 

@@ -1,7 +1,7 @@
 """What one skill contributes to one chunk of one tensor, decoded from its file but not yet from its encoding.
 
 These values are what every engine (numpy, numba, torch) turns into the dense fp32 delta of the chunk. The
-functions here are the compiled CPU path; ``merging.reference`` is the plain one they are held to.
+functions here are the compiled CPU path; ``merging.engines.reference`` is the plain one they are held to.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _rare(term: KeptChunk | LowRankChunk) -> bool:
 def _negative_scales(term: KeptChunk) -> bool:
     """Whether a block has a scale below zero, which no writer makes: its zeros are minus zeros.
 
-    Adding up what is kept counts on zeros of one sign (``merging.kernels``).
+    Adding up what is kept counts on zeros of one sign (``merging.engines.kernels``).
     """
     if not term.data:
         return False

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from merging.combination import Engine
-from merging.engines import open_engine
-from merging.materializer import materialize
+from merging.choosing import open_engine
+from merging.engines.combination import Engine
 from merging.passes.trimming import with_cutoffs
-from merging.plan import make_plan
+from merging.plans.plan import make_plan
 from merging.recipes.recipe import make_recipe
-from merging.sinks import MemorySink
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink
 from storage.checkpoints.adapter import open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import BaseModel, build_delta

@@ -5,12 +5,12 @@ import json
 import sys
 from pathlib import Path
 
-from merging import reference
-from merging.materializer import materialize
+from merging.engines import reference
 from merging.passes.unified_writer import write_unified
-from merging.plan import make_plan
+from merging.plans.plan import make_plan
 from merging.recipes.recipe import make_recipe
-from merging.sinks import MemorySink
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink
 from storage.deltas.delta import DeltaFile
 from storage.deltas.unified import UnifiedFile
 from storage.progress import Silent

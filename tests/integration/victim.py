@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 import mergestore
-from merging import numba_engine
-from merging.combination import Combine, Contribution
+from merging.engines import numba_engine
+from merging.engines.combination import Combine, Contribution
 from storage.encodings.chunks import KeptChunk
 from storage.encodings.coding import EXACT, dare_coding
 from storage.encodings.encode import encode_chunk

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from merging import reference
+from merging.engines import reference
 from storage.blobs import hash_file
 from storage.deltas.delta import DeltaFile
 from storage.encodings import int4, philox

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merging import numba_engine, reference
-from merging.combination import Combine, Contribution, Drop
-from merging.torch_engine import TorchEngine
+from merging.engines import numba_engine, reference
+from merging.engines.combination import Combine, Contribution, Drop
+from merging.engines.torch_engine import TorchEngine
 from storage.encodings.chunks import KeptChunk, LowRankChunk
 from storage.encodings.coding import KEPT_VALUES, SIGN, Coding, magnitude_coding
 from storage.encodings.encode import encode_chunk

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from merging import reference
-from merging.materializer import materialize
-from merging.sinks import MemorySink, ShardSink
+from merging.engines import reference
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink, ShardSink
 from storage.encodings import frames
 from storage.encodings.coding import EXACT, dare_coding
 from storage.progress import Silent

@@ -13,13 +13,13 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from merging import reference
-from merging.combination import Combine, Contribution, Drop
 from merging.device.engine import TritonEngine
 from merging.device.index import Raw, index, spread
 from merging.device.launch import Arena, Work, launch, pack
 from merging.device.layout import lay_out
 from merging.device.tables import SPAN
+from merging.engines import reference
+from merging.engines.combination import Combine, Contribution, Drop
 from storage.encodings import philox
 from storage.encodings.chunks import KeptChunk, LowRankChunk
 from storage.encodings.coding import SIGN, Coding

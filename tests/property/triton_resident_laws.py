@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from merging.choosing import open_engine
 from merging.device.holding import hold_on_device, load_on_device
-from merging.engines import open_engine
-from merging.host_memory import hold_on_host
-from merging.resident import Resident
-from merging.tensors import host_bytes
+from merging.residence.host_memory import hold_on_host
+from merging.residence.resident import Resident
+from merging.streaming.tensors import host_bytes
 from storage.encodings.coding import EXACT, SIGN, Coding
 from storage.errors import InputRefused, IntegrityFailure
 from storage.progress import Silent

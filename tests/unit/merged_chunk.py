@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from merging.combination import measure_change
+from merging.engines.combination import measure_change
 from storage.encodings.numeric import BITS
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from merging.adapters.layers import check_rank, find_layers
-from merging.plan import OutputTensor
+from merging.plans.plan import OutputTensor
 from storage.checkpoints.tensors import TensorEntry
 from storage.errors import InputRefused, UsageError
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from merging import numba_engine, reference
-from merging.materializer import materialize
+from merging.engines import numba_engine, reference
 from merging.passes.preparing import prepared
-from merging.plan import make_plan
+from merging.plans.plan import make_plan
 from merging.recipes.recipe import Recipe, make_recipe
 from merging.recipes.stored import read_recipe
 from merging.recipes.vocabulary import FLAGS, Token, Vocabulary
-from merging.sinks import MemorySink
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import build_delta
 from storage.deltas.delta import DeltaFile

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from merging import reference
+from merging.engines import reference
 from storage.encodings.chunks import KeptChunk, LowRankChunk, dense, rebuild
 from storage.encodings.coding import SIGN, Coding, magnitude_coding
 from storage.encodings.encode import encode_chunk

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from merging import numba_engine, reference
-from merging.combination import Combine, Contribution, Drop
-from merging.torch_engine import TorchEngine
+from merging.engines import numba_engine, reference
+from merging.engines.combination import Combine, Contribution, Drop
+from merging.engines.torch_engine import TorchEngine
 from storage.encodings import philox
 from storage.encodings.chunks import KeptChunk, LowRankChunk
 from storage.encodings.coding import Coding

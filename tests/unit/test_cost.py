@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from merging import cost
-from merging.cost import PROCESS, cost_of
-from merging.materializer import SPARE
+from merging.streaming import cost
+from merging.streaming.cost import PROCESS, cost_of
+from merging.streaming.materializer import SPARE
 from storage.encodings.coding import EXACT, dare_coding
 from storage.encodings.frames import CHUNK
 from tests.unit.tiny_models import tensor

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from merging import numba_engine, reference
-from merging.combination import Combine, Contribution, Drop
+from merging.engines import numba_engine, reference
+from merging.engines.combination import Combine, Contribution, Drop
 from storage.encodings.chunks import KeptChunk, LowRankChunk
 from storage.encodings.coding import Coding
 from storage.encodings.encode import encode_chunk

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from merging import reference
-from merging.engines import open_engine
-from merging.torch_engine import TorchEngine
+from merging.choosing import open_engine
+from merging.engines import reference
+from merging.engines.torch_engine import TorchEngine
 from storage.deltas.delta import DeltaFile
 from storage.dtypes import DTYPES
 from tests.golden import make

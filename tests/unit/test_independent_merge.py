@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from merging.engines import open_engine
-from merging.materializer import materialize
+from merging.choosing import open_engine
 from merging.methods import METHODS, Fused
 from merging.passes.trimming import with_cutoffs
-from merging.plan import make_plan
+from merging.plans.plan import make_plan
 from merging.recipes.recipe import make_recipe
-from merging.sinks import MemorySink
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.deltas.build import build_delta
 from storage.deltas.delta import DeltaFile

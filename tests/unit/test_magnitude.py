@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merging import reference
+from merging.engines import reference
 from storage.encodings import int4, magnitude, mask_kernels
 from storage.encodings.chunks import KeptChunk, dense, kept_places, rebuild, stored_mask
 from storage.encodings.coding import magnitude_coding
@@ -166,7 +166,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_frames_are_integrity_failures(data):
-    torch_kernels = pytest.importorskip("merging.torch_kernels")
+    torch_kernels = pytest.importorskip("merging.engines.torch_kernels")
     term = KeptChunk(data, CODINGS["bf16"], 0, 0, 10, "F32", "F32", "skill: tensor 'w'")
     base = np.zeros(10, np.uint32)
     with pytest.raises(IntegrityFailure, match="tensor 'w'"):

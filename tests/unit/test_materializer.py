@@ -6,9 +6,10 @@ import threading
 import numpy as np
 import pytest
 
-from merging import materializer, reference
-from merging.materializer import SPARE, materialize
-from merging.sinks import MemorySink, ShardSink
+from merging.engines import reference
+from merging.streaming import materializer
+from merging.streaming.materializer import SPARE, materialize
+from merging.streaming.sinks import MemorySink, ShardSink
 from storage.encodings import frames
 from storage.encodings.coding import dare_coding
 from storage.errors import InputRefused, IntegrityFailure

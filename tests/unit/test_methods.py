@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from merging import numba_engine, reference
-from merging.materializer import materialize
+from merging.engines import numba_engine, reference
+from merging.engines.torch_engine import TorchEngine
 from merging.methods import METHODS, Unified, method_named
-from merging.sinks import MemorySink
-from merging.torch_engine import TorchEngine
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink
 from storage.encodings.coding import EXACT, Coding, dare_coding
 from storage.encodings.philox import keep_threshold, mask, mask_key
 from storage.errors import InputRefused, UsageError

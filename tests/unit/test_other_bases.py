@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from merging import numba_engine, reference
-from merging.materializer import materialize
+from merging.engines import numba_engine, reference
+from merging.engines.torch_engine import TorchEngine
 from merging.passes.preparing import prepared
-from merging.plan import OtherBase, make_plan
+from merging.plans.plan import OtherBase, make_plan
 from merging.recipes.recipe import Chosen, make_recipe
-from merging.sinks import MemorySink
-from merging.torch_engine import TorchEngine
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink
 from storage.encodings.coding import EXACT, Coding, dare_coding
 from storage.encodings.numeric import BITS, widen
 from storage.errors import InputRefused, IntegrityFailure

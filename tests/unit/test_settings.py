@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merging import numba_engine, reference
+from merging.engines import numba_engine, reference
+from merging.engines.torch_engine import TorchEngine
 from merging.methods import METHODS
 from merging.recipes.recipe import Chosen, make_recipe
 from merging.recipes.stored import read_recipe
 from merging.setting_text import parse_setting, spelled
 from merging.settings import Depths, at, checked, fits
-from merging.torch_engine import TorchEngine
 from storage.digests import parse_json
 from storage.errors import UsageError
 from tests.unit.tiny_models import tensor

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from merging.plan import OutputTensor
-from merging.sinks import MemorySink, ShardSink
+from merging.plans.plan import OutputTensor
+from merging.streaming.sinks import MemorySink, ShardSink
 from storage.checkpoints.safetensors_file import SafetensorsWriter
 
 OUTPUTS = [

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from merging import numba_engine, reference, torch_kernels
-from merging.combination import Combine, Contribution, Drop
-from merging.engines import open_engine
-from merging.torch_engine import TorchEngine, available_devices
+from merging.choosing import open_engine
+from merging.engines import numba_engine, reference, torch_kernels
+from merging.engines.combination import Combine, Contribution, Drop
+from merging.engines.torch_engine import TorchEngine, available_devices
 from storage.encodings import numeric, philox
 from storage.encodings.chunks import KeptChunk, LowRankChunk
 from storage.encodings.coding import Coding
@@ -226,9 +226,9 @@ def test_a_full_device_is_an_environment_failure(monkeypatch):
 
 def test_torch_is_imported_only_when_a_torch_engine_opens():
     code = (
-        "import sys; from merging.engines import open_engine; import merging.torch_engine\n"
+        "import sys; from merging.choosing import open_engine; import merging.engines.torch_engine\n"
         "open_engine('cpu'); assert 'torch' not in sys.modules\n"
-        "merging.torch_engine.TorchEngine('cpu'); assert 'torch' in sys.modules"
+        "merging.engines.torch_engine.TorchEngine('cpu'); assert 'torch' in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

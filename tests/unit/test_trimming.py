@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from merging import reference
+from merging.engines import reference
 from merging.passes.magnitudes import most_values
 from merging.passes.trimming import with_cutoffs
 from storage.encodings import frames

@@ -8,8 +8,8 @@ import torch
 triton = pytest.importorskip("triton")
 
 from benchmarks.kernel_code import BF16, DRAWN, PLACED, SPREAD, compiled, instructions  # noqa: E402
-from merging.combination import Combine  # noqa: E402
 from merging.device import kernels, launch, tables  # noqa: E402
+from merging.engines.combination import Combine  # noqa: E402
 from storage.encodings import int4, sign  # noqa: E402
 from storage.encodings.frames import CHUNK  # noqa: E402
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from merging import numba_engine
+from merging.engines import numba_engine
 from merging.passes.unified_writer import write_unified
 from storage.deltas.unified import UnifiedFile
 from storage.encodings import unified_kernels

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from merging import reference
-from merging.materializer import materialize
+from merging.engines import reference
 from merging.passes.preparing import prepared
-from merging.plan import make_plan
+from merging.plans.plan import make_plan
 from merging.recipes.recipe import Chosen, make_recipe
-from merging.sinks import MemorySink
+from merging.streaming.materializer import materialize
+from merging.streaming.sinks import MemorySink
 from storage.checkpoints.checkpoint import TensorSource, open_checkpoint
 from storage.checkpoints.payloads import ContentHash
 from storage.checkpoints.safetensors_file import SafetensorsWriter, layout

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import mergestore
-from merging import numba_engine, reference
-from merging.torch_engine import TorchEngine
+from merging.engines import numba_engine, reference
+from merging.engines.torch_engine import TorchEngine
 from registry import computing
 from tests.integration.models import (
     BERT_CONFIG,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from merging import numba_engine, reference
+from merging.engines import numba_engine, reference
 from storage.errors import InputRefused, UsageError
 from tests.unit.methods import references
 from tests.unit.tiny_models import tensor

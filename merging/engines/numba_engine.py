@@ -1,12 +1,12 @@
-"""The CPU engine: one fused, compiled pass over each chunk; the same bits as ``merging.reference``."""
+"""The CPU engine: one fused, compiled pass over each chunk; the same bits as ``merging.engines.reference``."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from merging import kernels
-from merging.combination import Change, Combine, Contribution
+from merging.engines import kernels
+from merging.engines.combination import Change, Combine, Contribution
 from storage.encodings.numeric import Bits, Floats, read_only
 from storage.encodings.numeric_kernels import DTYPE
 from storage.encodings.packed import check_used, pack
@@ -29,7 +29,7 @@ _FACTORS = np.dtype(
 def merge(
     base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str, out: Bits
 ) -> Change:
-    """Merge one chunk; see ``merging.combination`` for the arithmetic."""
+    """Merge one chunk; see ``merging.engines.combination`` for the arithmetic."""
     terms = [contribution.term for contribution in contributions]
     packed, used = pack(terms, base), np.zeros(len(terms), np.int64)
     base = read_only(base)

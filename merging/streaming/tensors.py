@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.plan import OutputTensor
+from merging.plans.plan import OutputTensor
 from storage.errors import EnvironmentFailure
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from storage.encodings.numeric import BITS, Bits, as_bits, convert, finite, narr
 from storage.errors import InputRefused, UsageError
 
 if TYPE_CHECKING:
-    from merging.plan import OutputTensor, Plan
+    from merging.plans.plan import OutputTensor, Plan
 
 Entries = Mapping[str, TensorEntry]
 Row = tuple[tuple[str, int], ...]

@@ -1,15 +1,15 @@
 """The fused pass of the CPU engine: read a block of the base, decode every skill, combine, round, compare. Numba.
 
-No fast-math and no contraction: each multiply and add rounds by itself, in the order of ``merging.reference``, whose
-bits these are. A block goes through all steps before the next one is read, so nothing but base and output leaves
-the first caches.
+No fast-math and no contraction: each multiply and add rounds by itself, in the order of ``reference``, whose bits these
+are. A block goes through all steps before the next one is read, so nothing but base and output leaves the first
+caches.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from merging.dense import SMALLEST_DIVISOR
+from merging.engines.dense import SMALLEST_DIVISOR
 from storage.encodings.block_kernels import decode, decode_kept, new_scratch, spread_add
 from storage.encodings.exact_kernels import rank_codes
 from storage.encodings.kernels import jit
@@ -25,7 +25,7 @@ _SMALLEST_FACTOR = np.float32(2.0**-16)
 def merge_chunk(base, dtype, terms, data, masks, floats, factors, combine, out_dtype, out, used):
     """Merge one chunk into ``out``. Returns (Σ(out − base)², elements changed, all finite, data as it should be).
 
-    ``factors``: one row a term (``merging.numba_engine``); ``combine``: (elects, by_weight, λ, β); ``used`` (int64)
+    ``factors``: one row a term (``numba_engine``); ``combine``: (elects, by_weight, λ, β); ``used`` (int64)
     receives how many kept values each term had.
     """
     scratch = new_scratch()

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from shutil import which
 from typing import TYPE_CHECKING, Literal
 
-from merging.combination import Engine
+from merging.engines.combination import Engine
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.delta import DeltaFile
 from storage.errors import UsageError
@@ -16,8 +16,8 @@ from storage.progress import Progress
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from merging.plan import Plan
-    from merging.resident import Memory
+    from merging.plans.plan import Plan
+    from merging.residence.resident import Memory
 
 
 def open_engine(device: str) -> Engine:
@@ -26,10 +26,10 @@ def open_engine(device: str) -> Engine:
     Raises EnvironmentFailure when torch or the device is missing.
     """
     if device == "cpu":
-        from merging import numba_engine
+        from merging.engines import numba_engine
 
         return numba_engine
-    from merging.torch_engine import TorchEngine, torch_device
+    from merging.engines.torch_engine import TorchEngine, torch_device
 
     if torch_device(device).type == "cuda" and has_triton():
         from merging.device.engine import TritonEngine
@@ -43,7 +43,7 @@ def load_onto(plan: Plan, device: str, threads: int) -> dict[str, Tensor] | None
     if open_engine(device).name != "triton" or not plan.alike:
         return None
     from merging.device.holding import load_on_device
-    from merging.torch_engine import torch_device
+    from merging.engines.torch_engine import torch_device
 
     return load_on_device(plan, torch_device(device), threads)
 
@@ -68,7 +68,7 @@ def open_memory(
     engine = open_engine(device)
     if engine.name == "triton":
         from merging.device.holding import hold_on_device
-        from merging.torch_engine import torch_device
+        from merging.engines.torch_engine import torch_device
 
         place = torch_device(device)
         return hold_on_device(
@@ -79,6 +79,6 @@ def open_memory(
             f"deltas and masks have no effect on {device!r} with the {engine.name} engine",
             hint="leave them out; they are for CUDA devices with Triton",
         )
-    from merging.host_memory import hold_on_host
+    from merging.residence.host_memory import hold_on_host
 
     return hold_on_host(base, digests, deltas, engine, threads, progress)

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from merging.plan import OutputTensor
-from merging.tensors import import_torch, torch_dtype
+from merging.plans.plan import OutputTensor
+from merging.streaming.tensors import import_torch, torch_dtype
 from storage.checkpoints.tensors import listed
 from storage.errors import InputRefused, UsageError
 

@@ -24,10 +24,10 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from merging.chunk import Origin, merge_chunk, origin, read_chunk
-from merging.combination import Change, Engine
-from merging.plan import OutputTensor, Plan
-from merging.sinks import Sink
+from merging.engines.combination import Change, Engine
+from merging.plans.plan import OutputTensor, Plan
+from merging.streaming.chunk import Origin, merge_chunk, origin, read_chunk
+from merging.streaming.sinks import Sink
 from storage.checkpoints.inputs import check_digest, digest_of
 from storage.dtypes import DTYPES
 from storage.encodings.frames import CHUNK

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from merging.combination import Change, Combine, Contribution, measure_change
+from merging.engines.combination import Change, Combine, Contribution, measure_change
 from storage.encodings.numeric import Bits
 from storage.errors import EnvironmentFailure
 
@@ -33,7 +33,7 @@ class TorchEngine:
         out: Bits,
     ) -> Change:
         """Write the merged chunk's bit patterns in ``out_dtype`` to ``out``."""
-        from merging import torch_kernels
+        from merging.engines import torch_kernels
 
         with told_out_of_memory(self.device):
             out[:] = torch_kernels.merge(base, dtype, contributions, combine, out_dtype, self._device)

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from merging.plan import OutputTensor
+from merging.plans.plan import OutputTensor
 from storage.checkpoints.safetensors_file import SafetensorsWriter, Spec, index_json, plan_shards, shard_names
 from storage.checkpoints.shards import INDEX
 from storage.files import write_file

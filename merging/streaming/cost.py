@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 
 from merging.adapters.settings import Extraction
 from merging.adapters.truncated import SMALL
-from merging.materializer import LARGE, SPARE, largest_chunk
 from merging.methods import Spanned, Unified
 from merging.passes.others import checked_bytes
-from merging.plan import Plan, SkillTerm
+from merging.plans.plan import Plan, SkillTerm
+from merging.streaming.materializer import LARGE, SPARE, largest_chunk
 from storage.deltas.manifest import TensorDelta
 from storage.deltas.unified import StoredSkill
 from storage.dtypes import DTYPES

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from merging.added_rows import write_added
-from merging.combination import Change, Combine, Contribution, Engine, measure_change
-from merging.computing import computed
+from merging.engines.combination import Change, Combine, Contribution, Engine, measure_change
 from merging.mergekit.computing import change_of_rows, merged_tensor
-from merging.plan import OutputTensor, Plan, SkillTerm
-from merging.tasks import TaskTensor, with_delta
+from merging.plans.added_rows import write_added
+from merging.plans.plan import OutputTensor, Plan, SkillTerm
+from merging.plans.tasks import TaskTensor, with_delta
+from merging.streaming.computing import computed
 from storage.deltas.delta import TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE
 from storage.encodings.chunks import KeptChunk, rebuild

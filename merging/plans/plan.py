@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from merging.added_rows import NO_GROWTH, Growth, check_averages, check_head, find_growth
-from merging.combination import Combine, Contribution, Drop
+from merging.engines.combination import Combine, Contribution, Drop
 from merging.mergekit.dtypes import result_dtype
 from merging.mergekit.stack import Stacked, stack
 from merging.methods import Arithmetic, Coefficients, Computed, Fused, Method
+from merging.plans.added_rows import NO_GROWTH, Growth, check_averages, check_head, find_growth
+from merging.plans.statistics import Array, Collected, Statistics, check_fit
+from merging.plans.tasks import Task
 from merging.recipes.recipe import Recipe
 from merging.recipes.tensor_settings import TensorSettings
-from merging.statistics import Array, Collected, Statistics, check_fit
-from merging.tasks import Task
 from storage.checkpoints.tensors import TensorEntry, TensorSource, listed
 from storage.deltas.delta import DeltaFile, TensorTerm
 from storage.dtypes import DTYPES, MERGEABLE

@@ -1,4 +1,4 @@
-"""The torch engine's arithmetic: eager operations only, the same bits as ``merging.reference`` on any device.
+"""The torch engine's arithmetic: eager operations only, the same bits as ``merging.engines.reference`` on any device.
 
 Every operation here is one torch call that rounds once: nothing is compiled or fused, so no multiply and add ever
 contract, and divisors are always tensors (CUDA multiplies by the reciprocal of a scalar one). Bit patterns are held
@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from merging.combination import Combine, Contribution
-from merging.dense import SMALLEST_DIVISOR
+from merging.engines.combination import Combine, Contribution
+from merging.engines.dense import SMALLEST_DIVISOR
 from storage.dtypes import DTYPES
 from storage.encodings import exact, int4, magnitude, philox, sign
 from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, LowRankChunk
@@ -36,7 +36,7 @@ def merge(
     out_dtype: str,
     device: torch.device,
 ) -> Bits:
-    """Merge one chunk; see ``merging.combination`` for the arithmetic."""
+    """Merge one chunk; see ``merging.engines.combination`` for the arithmetic."""
     bits = upload(base, device)
     terms = [_values(c, bits, device) * _fp32(c.coefficient) for c in contributions]
     merged = _elect(terms, contributions, by_weight=combine.by_weight) if combine.elects else reduce(torch.add, terms)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from merging.chunk import Origin, merge_chunk, origin
-from merging.combination import Engine
-from merging.holding import (
+from merging.engines.combination import Engine
+from merging.passes.products import Matrix, inner_products
+from merging.passes.trimming import with_cutoffs
+from merging.plans.plan import Plan
+from merging.residence.holding import (
     HeldBase,
     HeldDelta,
     HeldTerm,
@@ -21,11 +23,9 @@ from merging.holding import (
     own_terms,
     read_verified,
 )
-from merging.passes.products import Matrix, inner_products
-from merging.passes.trimming import with_cutoffs
-from merging.plan import Plan
-from merging.targets import Targets
-from merging.tensors import host_bytes
+from merging.residence.targets import Targets
+from merging.streaming.chunk import Origin, merge_chunk, origin
+from merging.streaming.tensors import host_bytes
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.delta import DeltaFile
 from storage.encodings.chunks import KeptChunk

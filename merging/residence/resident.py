@@ -9,13 +9,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from merging.holding import HeldBase, HeldDelta
 from merging.methods import Spanned
 from merging.passes.products import Matrix, with_coefficients
-from merging.plan import OutputTensor, Plan, make_plan, with_recipe, with_statistics
+from merging.plans.plan import OutputTensor, Plan, make_plan, with_recipe, with_statistics
 from merging.recipes.recipe import Recipe
 from merging.recipes.semantics import MERGEKIT
-from merging.targets import Targets, count_as_written, existing_tensors, new_tensors
+from merging.residence.holding import HeldBase, HeldDelta
+from merging.residence.targets import Targets, count_as_written, existing_tensors, new_tensors
 from storage.statistics.statistics_file import StatisticsFile
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from merging.combination import Change, Combine, Contribution, measure_change
-from merging.dense import add_up, elect
+from merging.engines.combination import Change, Combine, Contribution, measure_change
+from merging.engines.dense import add_up, elect
 from storage.encodings import exact, int4, magnitude, philox, sign
 from storage.encodings.chunks import ChunkTerm, DenseChunk, KeptChunk, LowRankChunk
 from storage.encodings.magnitude import Places
@@ -18,7 +18,7 @@ device = "cpu"
 def merge(
     base: Bits, dtype: str, contributions: tuple[Contribution, ...], combine: Combine, out_dtype: str, out: Bits
 ) -> Change:
-    """Merge one chunk; see ``merging.combination`` for the arithmetic."""
+    """Merge one chunk; see ``merging.engines.combination`` for the arithmetic."""
     deltas = [_values(contribution, base) for contribution in contributions]
     terms = [np.float32(c.coefficient) * v for c, v in zip(contributions, deltas, strict=True)]
     weights = [contribution.weight for contribution in contributions] if combine.by_weight else None

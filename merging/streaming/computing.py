@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from merging.engines.numba_engine import values
 from merging.methods import Computed, Inputs, Part
-from merging.numba_engine import values
 from storage.encodings.frames import chunk_count, chunk_span
 from storage.encodings.numeric import Bits, Floats, widen
 
 if TYPE_CHECKING:
-    from merging.chunk import Origin
-    from merging.plan import Plan, SkillTerm
+    from merging.plans.plan import Plan, SkillTerm
+    from merging.streaming.chunk import Origin
     from storage.deltas.delta import TensorTerm
 
 

@@ -1,0 +1,1 @@
+"""How the arithmetic is computed: in words, plainly, compiled, with torch."""

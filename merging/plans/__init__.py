@@ -1,0 +1,1 @@
+"""Which tensors come out of what: a recipe laid over opened inputs."""

@@ -1,0 +1,1 @@
+"""Resident mode: what is kept in memory, and combined there."""
