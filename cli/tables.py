@@ -24,7 +24,7 @@ _FOUND = {
     "materializations": ("created_at", "created_by", "method", "recipe_digest", "output_digest", "device", "path"),
     "events": ("at", "actor", "action", "subject"),
 }
-_MADE = ("created_at", "created_by", "device", "engine", "seconds", "bytes", "output_digest", "path")
+_MADE = ("created_at", "created_by", "task", "device", "engine", "seconds", "bytes", "output_digest", "path")
 
 
 def listing(answer: Listing) -> None:

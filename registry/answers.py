@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.home import Home
@@ -17,7 +19,7 @@ from registry.records.names import parse_reference
 from registry.records.pins import pin_facts, pins
 from registry.records.recipes import load_recipe, materializations, merge_recipes
 from registry.records.statistics import all_statistics, find_statistics, load_statistics
-from registry.records.tables import Delta, Materialization, ModelVersion, Statistics
+from registry.records.tables import Delta, Materialization, ModelVersion, Recipe, RecipeInput, Statistics
 from registry.results import Listing
 from storage.digests import parse_json
 
@@ -68,13 +70,13 @@ def version_facts(version: ModelVersion | Listed) -> dict[str, Any]:
 def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
     if version.kind == "merge":
         recipe = load_recipe(session, version.digest)
-        made = materializations(session, merge_recipes(session, version.id, version.digest))
+        made = made_of(session, merge_recipes(session, version.id, version.digest))
         inputs = [
             {"role": role, "reference": parent.reference, "digest": parent.digest}
             for parent, role in parents(session, version.id)
         ]
         told = {"inputs": inputs, "recipe": parse_json(recipe.canonical)}
-        return {**told, "materializations": [materialization_facts(each) for each in made]}
+        return {**told, "materializations": made}
     delta = load_delta(session, version.id)
     if delta is None:
         return {}
@@ -137,6 +139,26 @@ def _collected(version: ModelVersion, record: Statistics) -> dict[str, Any]:
         "created_at": record.created_at.isoformat(),
         "created_by": record.created_by,
     }
+
+
+def made_of(session: Session, recipes: Collection[str], newest: int | None = None) -> list[dict[str, Any]]:
+    """What was made of recipes, newest first, all or so many; ``task`` names the skill whose model a result is."""
+    made = materializations(session, recipes, newest)
+    tasks = _tasks(session, {each.recipe_digest for each in made})
+    return [{**materialization_facts(each), "task": tasks.get(each.recipe_digest)} for each in made]
+
+
+def _tasks(session: Session, recipes: Collection[str]) -> dict[str, str]:
+    """The skill whose model a recipe makes, by the recipe's digest, where it names one."""
+    query = select(Recipe.digest, Recipe.canonical).where(Recipe.digest.in_(recipes), Recipe.method == "emr")
+    asked = {digest: parse_json(canonical).get("task") for digest, canonical in session.execute(query)}
+    inputs = (
+        select(RecipeInput.recipe_digest, ModelVersion)
+        .join(ModelVersion, ModelVersion.id == RecipeInput.version_id)
+        .where(RecipeInput.recipe_digest.in_([digest for digest, task in asked.items() if task]))
+    )
+    read = session.execute(inputs) if any(asked.values()) else ()
+    return {digest: version.reference for digest, version in read if version.digest == asked[digest]}
 
 
 def materialization_facts(made: Materialization) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from registry.answers import delta_facts, materialization_facts
+from registry.answers import delta_facts, made_of
 from registry.records import events
 from registry.records.catalog import resolve
 from registry.records.contents import load_deltas
@@ -21,7 +21,6 @@ from registry.records.pins import pin_facts, pins
 from registry.records.recipes import (
     count_materializations,
     load_recipe,
-    materializations,
     merge_recipes,
     recipe_inputs,
 )
@@ -163,7 +162,7 @@ def _with_history(session: Session, found: Audit, recipes: list[str], newest: in
     }
     return replace(
         found,
-        materializations=[materialization_facts(each) for each in materializations(session, recipes, newest)],
+        materializations=made_of(session, recipes, newest),
         events=events.of(session, subjects, newest),
         counts=found.counts | counts,
     )

@@ -301,6 +301,7 @@ def test_audit_and_show_tell_of_the_vector_and_its_tasks(home, store, tmp_path):
     answer, _ = made(store, tmp_path / "out", "both", task="math")
     audit = store.audit("both")
     assert [each["materialization_id"] for each in audit.materializations] == [answer.materialization_id]
+    assert [each["task"] for each in audit.materializations] == ["math@1"]
     assert audit.counts["materializations"] == 1
     assert {edge["parent"] for edge in audit.lineage["edges"] if edge["child"] == "both@1"} == {
         "tiny@1",
@@ -308,6 +309,7 @@ def test_audit_and_show_tell_of_the_vector_and_its_tasks(home, store, tmp_path):
         "code@1",
     }
     shown = store.show("both")
+    assert [each["task"] for each in shown["materializations"]] == ["math@1"]
     assert [file["path"] for file in shown["files"]] == ["unified.safetensors"]
     assert {skill["skill"] for skill in shown["attributes"]["unified"]["skills"]} == {"math@1", "code@1"}
     told = json.loads((tmp_path / "out" / "mergestore.json").read_text())
