@@ -7,12 +7,23 @@ from typing import Annotated, Any
 import typer
 
 import mergestore
-from cli import combine, console, curate, describe, examine, housekeeping, preflight, register, statistics
+from cli import (
+    combine,
+    console,
+    curate,
+    describe,
+    evaluations,
+    examine,
+    housekeeping,
+    preflight,
+    register,
+    statistics,
+)
 from cli.quick import QuickCommand, QuickGroup
 from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
-    "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods",
+    "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
     "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "sync",
 )  # fmt: skip
 
@@ -40,6 +51,7 @@ _stats = typer.Typer(
     help="Collect what fisher and regmean need, by running skills.",
     **_PLAIN,  # type: ignore[arg-type]
 )
+_evaluations = typer.Typer(help="Record how models scored, and list it.", **_PLAIN)  # type: ignore[arg-type]
 
 
 @app.callback(invoke_without_command=True)
@@ -64,6 +76,7 @@ def entry(
 
 app.add_typer(_register, name="register")
 app.add_typer(_stats, name="stats")
+app.add_typer(_evaluations, name="evaluations")
 for _app, _name, _function in (
     (app, "init", housekeeping.init),
     (app, "doctor", housekeeping.doctor),
@@ -76,6 +89,8 @@ for _app, _name, _function in (
     (app, "check", preflight.check),
     (app, "materialize", combine.materialize),
     (app, "methods", describe.methods),
+    (_evaluations, "add", evaluations.add),
+    (_evaluations, "list", evaluations.list_),
     (app, "audit", examine.audit),
     (app, "impact", examine.impact),
     (app, "find", examine.find),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import say
 from cli.grid import Column, print_grid
+from cli.lineage import licences
 from cli.units import size_text
 from merging.setting_text import spelled
 
@@ -21,7 +22,9 @@ def checked(answer: Checked) -> None:
     """All of a check."""
     _verdict(answer)
     _inputs(answer)
-    _licences(answer.licences)
+    if answer.licences["expression"] is not None:
+        licences(answer.licences)
+        say()
     if answer.resources is not None:
         _resources(answer.resources)
     if answer.interference is not None:
@@ -90,17 +93,6 @@ def _stored(each: Row) -> str:
 def _carried(need: Row) -> str:
     what = "all of its delta" if need["need"] == "unsparsified" else f"{need['need']} statistics"
     return what if need["carried"] else f"{what}: missing"
-
-
-def _licences(licences: Row) -> None:
-    if not licences["stated"] and not licences["unknown"]:
-        return
-    say("licences")
-    for licence, versions in licences["stated"].items():
-        say(f"  {licence}: {', '.join(versions)}")
-    if licences["unknown"]:
-        say(f"  unknown: {', '.join(licences['unknown'])}")
-    say()
 
 
 def _resources(resources: Row) -> None:

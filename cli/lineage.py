@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import say
 from cli.grid import Column, print_grid
-from cli.tables import materializations, newest
+from cli.tables import SCORE, materializations, newest
 from cli.units import digest_text, size_text
 from merging.setting_text import spelled, spelled_pairs
 
@@ -37,10 +37,22 @@ def audit(answer: Audit) -> None:
         say(f"{check['what']} {_VERDICTS[check['ok']]}: {check['detail']}")
     if not answer.recorded:
         say("this store knows nothing of it: all of this is what the folder says of itself")
+    licences(answer.licences)
     say()
+    newest("evaluations", answer.evaluations, SCORE, answer.counts["evaluations"])
     materializations(answer.materializations, answer.counts["materializations"])
     _descendants(answer)
     newest("events", answer.events, ("at", "actor", "action", "subject"), answer.counts["events"])
+
+
+def licences(told: Mapping[str, Any]) -> None:
+    """What was stated of licences, all of it together, and by which way each comes in."""
+    if told["expression"] is None:
+        return
+    say(f"licences {told['expression']} ({told['note']})")
+    for licence, stating in (*told["stated"].items(), ("not stated", told["unknown"])):
+        for reference in stating:
+            say(f"  {licence}: {told['paths'][reference]}")
 
 
 def impact(answer: Impact) -> None:

@@ -87,7 +87,11 @@ GenerationConfigOption = Annotated[
 ]
 LicenceOption = Annotated[
     str | None,
-    typer.Option("--licence", metavar="SPDX", help="Licence of the weights, as an SPDX id or any short text."),
+    typer.Option(
+        "--licence",
+        metavar="SPDX",
+        help="Licence of the weights, an SPDX expression, as 'MIT OR Apache-2.0'; else what the model card declares.",
+    ),
 ]
 MetaOption = Annotated[
     list[str] | None,
@@ -162,15 +166,20 @@ def parse_parameters(given: Sequence[str] | None) -> dict[str, object] | None:
 
 def parse_meta(given: Sequence[str] | None) -> dict[str, str] | None:
     """Metadata by key from ``key=value`` words; None when there are none."""
-    meta: dict[str, str] = {}
+    return parse_pairs("--meta", given, "dataset=gsm8k")
+
+
+def parse_pairs(option: str, given: Sequence[str] | None, example: str) -> dict[str, str] | None:
+    """Values by key from the ``key=value`` words of an option; None when there are none."""
+    pairs: dict[str, str] = {}
     for word in given or ():
         key, equals, value = word.partition("=")
         if not key or not equals or not value:
-            raise UsageError(f"--meta {word!r} is not KEY=VALUE", hint="Write for instance: --meta dataset=gsm8k")
-        if key in meta:
-            raise UsageError(f"--meta {key} is given twice", hint="Give each key once.")
-        meta[key] = value
-    return meta or None
+            raise UsageError(f"{option} {word!r} is not KEY=VALUE", hint=f"Write for instance: {option} {example}")
+        if key in pairs:
+            raise UsageError(f"{option} {key} is given twice", hint="Give each key once.")
+        pairs[key] = value
+    return pairs or None
 
 
 def parse_statistics(given: Sequence[str] | None) -> dict[str, str] | None:

@@ -24,6 +24,7 @@ _FOUND = {
     "materializations": ("created_at", "created_by", "method", "recipe_digest", "output_digest", "device", "path"),
     "events": ("at", "actor", "action", "subject"),
 }
+SCORE = ("of", "metric", "value", "dataset", "created_at", "created_by")
 _MADE = ("created_at", "created_by", "task", "device", "engine", "seconds", "bytes", "output_digest", "path")
 
 

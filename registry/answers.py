@@ -13,6 +13,7 @@ from registry.opening import open_statistics
 from registry.records.aliases import alias_history, aliases
 from registry.records.catalog import Listed, list_versions, resolve, versions
 from registry.records.contents import load_delta, load_files
+from registry.records.evaluations import evaluations
 from registry.records.lineage import parents
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
@@ -21,6 +22,7 @@ from registry.records.recipes import load_recipe, materializations, merge_recipe
 from registry.records.statistics import all_statistics, find_statistics, load_statistics
 from registry.records.tables import Delta, Materialization, ModelVersion, Recipe, RecipeInput, Statistics
 from registry.results import Listing
+from registry.scores import told
 from storage.digests import parse_json
 
 
@@ -49,6 +51,8 @@ def show(session: Session, reference: str) -> dict[str, Any]:
         {"path": file.path, "size": file.size, "digest": file.digest, "referenced": file.referenced_path}
         for file in load_files(session, version.id)
     ]
+    recipes = [version.digest] if version.kind == "merge" else []
+    document["evaluations"] = told(session, evaluations(session, [version.id], recipes))
     return {**document, **_by_kind(session, version)}
 
 

@@ -29,7 +29,7 @@ from registry.publishing import Sources
 from registry.recording import record_or_retract
 from registry.records.contents import load_deltas
 from registry.records.database import reading
-from registry.records.lineage import Lineage, ancestors
+from registry.records.lineage import ancestors
 from registry.records.tables import Materialization
 from registry.results import Materialized, MaterializedAdapter
 from registry.tasks import require_task
@@ -191,7 +191,7 @@ def opened(context: Context, resolve: Callable[[Session], ResolvedMerge]) -> Ite
                 resolved=resolved,
                 deltas={skill.digest: records[skill.id] for skill in resolved.deltas},
                 manifests={digest: delta.manifest for digest, delta in deltas.items()},
-                lineage=_lineage(session, resolved),
+                lineage=ancestors(session, *(version.id for version in resolved.roots)),
                 files=files_of(session, resolved.recipe, resolved.base, resolved.skills),
             )
         plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
@@ -213,9 +213,3 @@ def _open_skills(
         if skill.digest not in deltas:
             deltas[skill.digest] = stack.enter_context(open_skill(session, context.home, skill))
     return deltas, task
-
-
-def _lineage(session: Session, resolved: ResolvedMerge) -> Lineage:
-    """The graph above the result: that of the named merge, or of the inputs taken together."""
-    roots = (resolved.merge,) if resolved.merge is not None else resolved.inputs
-    return ancestors(session, *(version.id for version in roots))

@@ -101,6 +101,11 @@ class ResolvedMerge:
         return tuple(found.values())
 
     @property
+    def roots(self) -> tuple[ModelVersion, ...]:
+        """Where the lineage of the result begins: with the named merge, or with the inputs taken together."""
+        return (self.merge,) if self.merge is not None else self.inputs
+
+    @property
     def deltas(self) -> tuple[ModelVersion, ...]:
         """Every skill that is read, each once: the terms', and the one whose head the result carries."""
         found = {version.id: version for version in (*self.skills, *([self.head] if self.head else []))}

@@ -18,6 +18,7 @@ from merging.settings import Setting
 from registry.adapter_card import adapter_lines
 from registry.home import Home
 from registry.imports.stacking import set_layers
+from registry.licences.combined import combined, hub_metadata
 from registry.merges import ResolvedMerge
 from registry.opening import place
 from registry.records.contents import FileRow
@@ -227,28 +228,15 @@ def _skill(sources: Sources, skill: ModelVersion, weight: Setting | None) -> dic
 def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
     """README.md in the Hub's conventions: metadata a machine reads, then what a person wants to know."""
     resolved = sources.resolved
-    licences = _licences(resolved)
-    unknown = [version.reference for version in resolved.inputs if not version.licence]
+    licences = combined(sources.lineage.to_dict(), [version.reference for version in resolved.roots])
     adapter = "adapter" in document
     front = ["---", f"library_name: {'peft' if adapter else 'transformers'}", "base_model:"]
     bases = (resolved.base,) if adapter else resolved.inputs
     front += [f"- {_quoted(_hub_name(version))}" for version in bases]
     front += [f"base_model_relation: {'adapter' if adapter else 'merge'}", "tags:", *(["- lora"] if adapter else [])]
     front += ["- merge", "- mergestore", f"- {resolved.recipe.method}"]
-    if len(licences) == 1 and not unknown:
-        front.append(f"license: {_quoted(licences[0])}")
-    elif len(licences) > 1 and not unknown:
-        front += ["license: other", f"license_name: {_quoted(' AND '.join(licences))}"]
-    return "\n".join([*front, "---", "", *_card_body(sources, document, licences, unknown)]) + "\n"
-
-
-def _licences(resolved: ResolvedMerge) -> list[str]:
-    """Every licence of the inputs once; SPDX names do not differ by case."""
-    spelled: dict[str, str] = {}
-    for version in resolved.inputs:
-        if version.licence:
-            spelled.setdefault(version.licence.casefold(), version.licence)
-    return sorted(spelled.values())
+    front += [f"{key}: {_quoted(value)}" for key, value in hub_metadata(licences).items()]
+    return "\n".join([*front, "---", "", *_card_body(sources, document, licences)]) + "\n"
 
 
 def _parameters(resolved: ResolvedMerge) -> list[str]:
@@ -259,9 +247,7 @@ def _parameters(resolved: ResolvedMerge) -> list[str]:
     return [f"`{of}{name}={spelled(value)}`" for of, level in levels for name, value in level.items()]
 
 
-def _card_body(
-    sources: Sources, document: Mapping[str, Any], licences: Sequence[str], unknown: Sequence[str]
-) -> list[str]:
+def _card_body(sources: Sources, document: Mapping[str, Any], licences: Mapping[str, Any]) -> list[str]:
     resolved = sources.resolved
     method = resolved.recipe.definition
     title = resolved.merge.name if resolved.merge else resolved.expression
@@ -298,10 +284,10 @@ def _card_body(
     if resolved.task:
         lines.append(f"- task (the skill whose model it is): `{resolved.task.reference}`")
     lines += vocabulary_lines(resolved.recipe, resolved.base, resolved.skills)
-    if unknown:
-        lines.append(f"- licence not stated for: {', '.join(unknown)}")
-    if len(licences) > 1:
-        lines.append(f"- licences of the inputs: {', '.join(licences)}; all of them apply")
+    if licences["unknown"]:
+        lines.append(f"- licence not stated for: {', '.join(licences['unknown'])}")
+    if licences["stated"]:
+        lines.append(f"- licences of all that went in, together: `{licences['expression']}` ({licences['note']})")
     lines += ["", "The whole recipe:", "", "```json", json.dumps(document["recipe"], indent=2, sort_keys=True), "```"]
     return lines
 

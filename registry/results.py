@@ -186,8 +186,9 @@ class Audit(Result):
     """Answer of ``audit``: the lineage of a version or a result, down to bases and skills, and what came of it.
 
     ``name`` and ``version`` are None of a recipe that no merge names, ``kind`` is then "result". ``descendants`` are
-    versions made from it, newest first. ``counts`` of materializations, descendants by kind, and events say how many
-    there are, where only the newest were asked for. ``checks``: of a folder, {what, ok, detail} each; ``recorded``:
+    versions made from it, newest first. ``licences``: of all that went in, {expression, stated, unknown, paths, note}.
+    ``counts`` of materializations, evaluations, descendants by kind, and events say how many there are, where only the
+    newest were asked for. ``checks``: of a folder, {what, ok, detail} each; ``recorded``:
     whether the store knows it, or a manifest alone is what is told.
     """
 
@@ -199,9 +200,11 @@ class Audit(Result):
     recipe_digest: str | None
     recipe: dict[str, Any] | None
     lineage: dict[str, list[dict[str, Any]]]  # {"nodes": [...], "edges": [...]}
+    licences: dict[str, Any]
     descendants: list[dict[str, Any]]
-    counts: dict[str, Any]  # {"materializations": int, "descendants": {kind: int}, "events": int}
+    counts: dict[str, Any]  # {"materializations": int, "evaluations": int, "descendants": {kind: int}, "events": int}
     materializations: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
     recorded: bool = True

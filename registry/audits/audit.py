@@ -11,9 +11,11 @@ from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.answers import delta_facts, made_of
+from registry.licences.combined import combined
 from registry.records import events
 from registry.records.catalog import resolve
 from registry.records.contents import load_deltas
+from registry.records.evaluations import count_evaluations, evaluations
 from registry.records.lineage import Edge, Lineage, Node, ancestors, count_descendants, newest_descendants
 from registry.records.lookup import find_versions, versions_by_id
 from registry.records.names import parse_reference
@@ -27,6 +29,7 @@ from registry.records.recipes import (
 from registry.records.statistics import load_statistics
 from registry.records.tables import Delta, Materialization, ModelVersion, Recipe
 from registry.results import Audit
+from registry.scores import told
 from storage.checkpoints.tensors import listed
 from storage.digests import parse_json
 from storage.errors import Conflict, NotFound
@@ -116,10 +119,11 @@ def _of_version(session: Session, version: ModelVersion, newest: int | None) -> 
         recipe_digest=recipe_digest,
         recipe=parse_json(load_recipe(session, recipe_digest).canonical) if recipe_digest else None,
         lineage={"nodes": _nodes(session, graph), "edges": graph.to_dict()["edges"]},
+        licences=combined(graph.to_dict(), [version.reference]),
         descendants=[node.to_dict() for node in newest_descendants(session, version.id, newest)],
         counts={"descendants": count_descendants(session, version.id)},
     )
-    return _with_history(session, found, recipes, newest)
+    return _with_history(session, found, [version.id], recipes, newest)
 
 
 def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
@@ -129,6 +133,10 @@ def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
     versions = versions_by_id(session, (row.version_id for row in inputs))
     edges = [Edge(RESULT, versions[row.version_id].reference, row.role) for row in inputs]
     node = result_node(digest)
+    lineage = {
+        "nodes": [*_nodes(session, graph), node],
+        "edges": [*graph.to_dict()["edges"], *(dict(vars(edge)) for edge in edges)],
+    }
     found = Audit(
         name=None,
         version=None,
@@ -137,14 +145,12 @@ def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
         expression=None,
         recipe_digest=digest,
         recipe=parse_json(load_recipe(session, digest).canonical),
-        lineage={
-            "nodes": [*_nodes(session, graph), node],
-            "edges": [*graph.to_dict()["edges"], *(dict(vars(edge)) for edge in edges)],
-        },
+        lineage=lineage,
+        licences=combined(lineage, [RESULT]),
         descendants=[],
         counts={"descendants": {}},
     )
-    return _with_history(session, found, [digest], newest)
+    return _with_history(session, found, [], [digest], newest)
 
 
 def result_node(digest: str) -> dict[str, Any]:
@@ -153,16 +159,18 @@ def result_node(digest: str) -> dict[str, Any]:
     return {**said, "licence": None, "state": "ready"}
 
 
-def _with_history(session: Session, found: Audit, recipes: list[str], newest: int | None) -> Audit:
-    """And what was made of it, and every recorded event."""
+def _with_history(session: Session, found: Audit, versions: list[int], recipes: list[str], newest: int | None) -> Audit:
+    """And what was made of it, how it was scored, and every recorded event."""
     subjects = [node["id"] for node in found.lineage["nodes"] if node["id"] != RESULT] + recipes
     counts = {
         "materializations": count_materializations(session, recipes),
+        "evaluations": count_evaluations(session, versions, recipes),
         "events": events.count(session, subjects),
     }
     return replace(
         found,
         materializations=made_of(session, recipes, newest),
+        evaluations=told(session, evaluations(session, versions, recipes, newest)),
         events=events.of(session, subjects, newest),
         counts=found.counts | counts,
     )

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from merging.recipes.stored import read_recipe
 from registry.audits.audit import RESULT, audit, result_node
 from registry.directories import manifest_problems, read_manifest
+from registry.licences.combined import combined
 from registry.publishing import MANIFEST
 from registry.records.tables import KINDS, Materialization
 from registry.results import Audit
@@ -32,13 +33,14 @@ def audit_folder(folder: Path, session: Session | None = None, newest: int | Non
     document = read_manifest(folder)
     _check_told(folder, document)
     checks = _checks(folder, document)
-    made = _made(session, document) if session is not None else None
+    made = made_here(session, document) if session is not None else None
     if made is None or session is None:
         return replace(_told(document), checks=checks, recorded=False)
     return replace(audit(session, made.recipe_digest, newest), checks=checks)
 
 
-def _made(session: Session, document: Mapping[str, Any]) -> Materialization | None:
+def made_here(session: Session, document: Mapping[str, Any]) -> Materialization | None:
+    """The newest record of what a manifest tells of; None where the store did not make it."""
     query = select(Materialization).where(
         Materialization.recipe_digest == document["recipe_digest"],
         Materialization.output_digest == document["output_digest"],
@@ -120,9 +122,10 @@ def _told(document: Mapping[str, Any]) -> Audit:
         expression=document.get("expression"),
         recipe_digest=recipe,
         recipe=document["recipe"],
-        lineage={"nodes": nodes, "edges": edges},
+        lineage=(graph := {"nodes": nodes, "edges": edges}),
+        licences=combined(graph, [f"{merge['name']}@{merge['version']}" if merge else RESULT]),
         descendants=[],
-        counts={"descendants": {}, "materializations": 0, "events": 0},
+        counts={"descendants": {}, "materializations": 0, "evaluations": 0, "events": 0},
     )
 
 

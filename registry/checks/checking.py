@@ -25,6 +25,7 @@ from registry.checks.caution import cautions
 from registry.checks.comparison import compared
 from registry.checks.needs import Needed, missing_statistics, needs_of
 from registry.checks.survey import Survey, survey
+from registry.licences.combined import combined
 from registry.merges import Choices, ResolvedMerge, Target, asked_for
 from registry.opening import open_base, open_skill, require_files
 from registry.outputs import refuse_output, require_space
@@ -32,6 +33,7 @@ from registry.problems import Problems
 from registry.publishing import free_space
 from registry.records.contents import load_deltas, load_files
 from registry.records.database import reading
+from registry.records.lineage import ancestors
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
 from registry.records.tables import Delta, ModelVersion
@@ -66,6 +68,7 @@ class _Found:
     lying: Plan | None  # over the skills' own deltas, which tell how they lie to each other
     config: Mapping[str, Any] | None  # of the model that comes out
     companions: int  # bytes of the files beside the weights
+    licences: dict[str, Any]  # of all that goes in
 
 
 def check(context: Context, target: Target, choices: Choices, wish: Wish, depth: Depth, progress: Progress) -> Checked:
@@ -140,6 +143,7 @@ def _looked_into(
             found = Survey(target if isinstance(target, str) else "")
             with problems.noted():
                 found = survey(session, context.home, *asked_for(target, choices), problems, adapter)
+            lineage = ancestors(session, *(version.id for version in found.roots)).to_dict()
             deltas = load_deltas(session, (skill.id for skill in found.skills))
             bases = versions_by_id(session, (delta.base_version_id for delta in deltas.values()))
             needed = needs_of(session, found.method, found.skills) if found.method is not None else []
@@ -149,7 +153,8 @@ def _looked_into(
             plan, lying, config = _plans(session, context, stack, found, depth, problems)
             files = load_files(session, found.base.id) if found.base is not None and adapter is None else []
         companions = sum(file.size for file in files if file.kind == "companion")
-        yield _Found(found, deltas, bases, needed, plan, lying, config, companions)
+        licences = combined(lineage, [version.reference for version in found.roots])
+        yield _Found(found, deltas, bases, needed, plan, lying, config, companions, licences)
 
 
 def _plans(
@@ -281,7 +286,7 @@ def _answer(
         warnings=_warnings(found, interference),
         inputs=_inputs(found),
         needs=[each.to_dict() for each in found.needed],
-        licences=_licences(surveyed),
+        licences=found.licences,
         resources=resources,
         interference=comparison,
         plot=str(drawn) if drawn is not None else None,
@@ -328,17 +333,6 @@ def _input(role: str, version: ModelVersion) -> dict[str, Any]:
         "state": version.state,
         "licence": version.licence,
     }
-
-
-def _licences(surveyed: Survey) -> dict[str, Any]:
-    """Which inputs come under which licence, and those of which none is known."""
-    versions = (surveyed.base, *surveyed.others, *surveyed.skills, surveyed.head)
-    once = {version.id: version for version in versions if version is not None}
-    stated: dict[str, list[str]] = {}
-    for version in once.values():
-        if version.licence:
-            stated.setdefault(version.licence, []).append(version.reference)
-    return {"stated": stated, "unknown": [version.reference for version in once.values() if not version.licence]}
 
 
 def _names(surveyed: Survey) -> list[str]:

@@ -54,6 +54,13 @@ class Survey:
     weights: Mapping[str, Setting | None] = field(default_factory=dict)
     complete: bool = True
 
+    @property
+    def roots(self) -> list[ModelVersion]:
+        """Where the lineage of what was found begins."""
+        if self.resolved is not None:
+            return list(self.resolved.roots)
+        return _each_once([self.base, *self.others, *self.skills, self.head])
+
 
 def survey(
     session: Session, home: Home, target: str, choices: Choices, problems: Problems, adapter: Extraction | None = None

@@ -13,11 +13,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from registry.records.evaluations import evaluation_row
 from registry.records.events import fingerprint
 from registry.records.parts import Rows, each_delta, each_files, each_inputs, each_statistics, each_tensors
 from registry.records.pins import pin_row, pins
 from registry.records.recipes import materialization_row
-from registry.records.tables import Alias, AuditEvent, LineageEdge, Materialization, Model, ModelVersion, Recipe
+from registry.records.tables import (
+    Alias,
+    AuditEvent,
+    Evaluation,
+    LineageEdge,
+    Materialization,
+    Model,
+    ModelVersion,
+    Recipe,
+)
 
 Finding = tuple[str, str]
 """What contradicts the chain, and where."""
@@ -36,6 +46,7 @@ def contradictions(session: Session) -> Iterator[Finding]:
     yield from _changed_pins(session, names, told)
     yield from _changed_recipes(session, told)
     yield from _changed_materializations(session, told)
+    yield from _changed_evaluations(session, told)
 
 
 class _Event(NamedTuple):
@@ -166,3 +177,15 @@ def _changed_materializations(session: Session, told: _Told) -> Iterator[Finding
             yield f"materialization {id_} was recorded, but has no record any more", id_
         elif found[id_] != seen.get(id_):
             yield f"the record of materialization {id_} was changed", id_
+
+
+def _changed_evaluations(session: Session, told: _Told) -> Iterator[Finding]:
+    found = {record.id: fingerprint([evaluation_row(record)]) for record in session.scalars(select(Evaluation))}
+    seen = {event.details.get("evaluation"): event for event in told.all("evaluation.add")}
+    for id_ in sorted({*found, *(id_ for id_ in seen if isinstance(id_, int))}):
+        event = seen.get(id_)
+        where = event.subject if event is not None else f"evaluation {id_}"
+        if id_ not in found:
+            yield f"evaluation {id_} of {where} was recorded, but has no record any more", where
+        elif event is None or found[id_] != event.details.get("row"):
+            yield f"the record of evaluation {id_} was changed", where

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from registry.licences.spdx import AND, combine, parse, understood
 from registry.records.tables import ModelVersion
-
-_LICENCE = re.compile(r"^licen[sc]e:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+from storage.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -22,23 +20,37 @@ class Who:
     meta: Mapping[str, str] = field(default_factory=dict)
 
 
+def check_licence(licence: str | None) -> str | None:
+    """What is said of a licence, as SPDX spells it. Raises UsageError that points at what is wrong."""
+    return None if licence is None else str(parse(licence))
+
+
+def stated_licence(given: str | None, training: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+    """(The licence that was given, or that the model card declares, as SPDX spells it; notes on what is left out.)
+
+    A card's ``other`` means its ``license_name``; what is on no list is a LicenseRef; several licences all hold.
+    """
+    card = training.get("card", {})
+    declared = card.get("license", card.get("licence"))
+    if given is not None or declared is None:
+        return given, []
+    if declared == "unknown":
+        return None, ["the model card says that its licence is unknown"]
+    if declared == "other" and isinstance(card.get("license_name"), str):
+        return str(understood(card["license_name"])), []
+    each = declared if isinstance(declared, list) else [declared]
+    try:
+        return str(combine(AND, [parse(str(text), strict=False) for text in each])), []
+    except UsageError as error:
+        why = error.message.splitlines()[0]
+        return None, [f"the model card's licence {declared!r:.100} is left out, --licence says another: {why}"]
+
+
 def recorded_notes(version: ModelVersion, licence: str | None, training: Mapping[str, Any]) -> list[str]:
     """Notes where what is recorded of a version is not what is said of it now: the first one counts."""
     notes = []
-    if licence != version.licence:
+    if str(understood(licence or "")) != str(understood(version.licence or "")):
         notes.append(f"registered before, with licence {version.licence or 'not stated'}: that does not change")
     if training != version.attributes.get("training", {}):
         notes.append("registered before, with other metadata of its training: that does not change")
     return notes
-
-
-def read_licence(root: Path) -> str | None:
-    """The licence that a model card beside the weights declares, in the Hugging Face front matter."""
-    card = root / "README.md"
-    try:
-        text = card.read_text(errors="replace") if card.is_file() else ""
-    except OSError:
-        return None
-    parts = text.split("---", 2)
-    match = _LICENCE.search(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
-    return match[1] if match else None

@@ -24,7 +24,7 @@ from registry.records.contents import (
 from registry.records.database import reading, writing
 from registry.records.names import validate_name
 from registry.records.tables import ModelVersion
-from registry.registering.declaration import Who, read_licence, recorded_notes
+from registry.registering.declaration import Who, recorded_notes, stated_licence
 from registry.registering.merged_input import link_merge
 from registry.registering.training import read_training
 from registry.results import RegisteredBase
@@ -68,8 +68,8 @@ def register_base(
         "config": (checkpoint.config or {}).get("model_type"),
         "referenced": str(checkpoint.root.resolve()) if reference else None,
     }
-    licence = who.licence or read_licence(checkpoint.root)
     training, unread = read_training(checkpoint.root, who.meta)
+    licence, unclear = stated_licence(who.licence, training)
     with writing(engine) as session:
         known = [each for each in versions(session, name) if _is_known(each, digest, attributes)]
         version = known[-1] if known else None
@@ -102,7 +102,7 @@ def register_base(
             referenced=reference,
             licence=version.licence,
             source=version.source or source,
-            notes=[*unread, *recorded_notes(version, licence, training)],
+            notes=[*unread, *unclear, *recorded_notes(version, licence, training)],
         )
 
 

@@ -31,7 +31,7 @@ from registry.records.names import parse_reference, validate_name
 from registry.records.tables import ModelVersion
 from registry.registering.adapter_content import adapter_content
 from registry.registering.coding_options import CodingOptions, choose_coding
-from registry.registering.declaration import Who, read_licence, recorded_notes
+from registry.registering.declaration import Who, recorded_notes, stated_licence
 from registry.registering.merged_input import link_merge
 from registry.registering.training import read_training
 from registry.results import RegisteredSkill, VersionRef
@@ -82,11 +82,11 @@ def register_skill(
         blob = home.blobs.adopt(scratch)
     finally:
         remove_tree(scratch)
-    licence = who.licence or read_licence(path)
     training, unread = read_training(path, who.meta)
+    licence, unclear = stated_licence(who.licence, training)
     tokens, note = added_tokens(home, base_files, files)
     content = adapter_content(path, Silent()) if adapter else None
-    built = dataclasses.replace(built, notes=(*built.notes, *filter(None, [note]), *unread))
+    built = dataclasses.replace(built, notes=(*built.notes, *filter(None, [note]), *unread, *unclear))
     with writing(engine) as session:
         return _record_skill(
             session,

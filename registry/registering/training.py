@@ -21,7 +21,8 @@ LARGEST_FILE = 16 << 20
 _LONGEST, _MOST = 1000, 50  # characters of a text, entries of a list or table
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 _CARD = (
-    *("base_model", "base_model_relation", "datasets", "language", "license", "license_link", "license_name"),
+    *("base_model", "base_model_relation", "datasets", "language", "licence", "license"),
+    *("license_link", "license_name"),
     *("library_name", "pipeline_tag", "tags"),
 )
 _TRAINER = (
@@ -31,18 +32,18 @@ _TRAINER = (
 _RESULTS = ("all_results.json", "train_results.json", "eval_results.json", "test_results.json")
 
 
-def check_meta(meta: Mapping[str, str] | None) -> dict[str, str]:
-    """What is said of a model, key by key. Raises UsageError for what is no key, or too long."""
+def check_meta(meta: Mapping[str, str] | None, what: str = "metadata") -> dict[str, str]:
+    """What is said of a model, key by key. Raises UsageError for what is no key, or too long; ``what``: its name."""
     checked = {}
     for key, value in (meta or {}).items():
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             raise UsageError(
-                f"metadata key {key!r} is none",
+                f"{what} key {key!r} is none",
                 hint="letters, digits and . _ - / are fine, up to 64: dataset, commit, run-id",
             )
         if not isinstance(value, str) or not value or len(value) > _LONGEST or not value.isprintable():
             raise UsageError(
-                f"metadata {key} must be a line of 1 to {_LONGEST} characters",
+                f"{what} {key} must be a line of 1 to {_LONGEST} characters",
                 hint="put longer things into a file of your own, and its digest or address here",
             )
         checked[key] = value

@@ -116,6 +116,12 @@ class Examining(Opened):
         with reading(self.engine) as session:
             return answers.show_statistics(session, self.home, digest)
 
+    def evaluations(self, target: str | Path | None = None) -> list[dict[str, Any]]:
+        """How a version, or a result, scored; or all scores on record. Newest first; ``target`` as for ``audit``."""
+        from registry.evaluating import listed
+
+        return listed(self.engine, target)
+
     def list(self, kind: str | None = None) -> Listing:
         """The newest ready version of every name; of one kind (base, skill, merge) if given."""
         if kind not in (None, "base", "skill", "merge"):

@@ -1,10 +1,10 @@
-"""Verbs that put things on record: base models, skills, and what was collected of skills."""
+"""Verbs that put things on record: base models, skills, what was collected of skills, and how models scored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.results import CollectedStatistics, RegisteredBase, RegisteredSkill
 from registry.verbs.opened import Opened
@@ -33,13 +33,15 @@ class Registering(Opened):
         """Register a base model from a folder, a weight file, or ``hf:repo@revision``.
 
         Its files are copied into the store; with ``reference`` the weights stay where they are and their digests
-        are checked on every use. ``meta``: what is known of its training, by key (data set, commit, run id).
+        are checked on every use. ``licence``: an SPDX expression; else what the model card declares. ``meta``: what
+        is known of its training, by key (data set, commit, run id).
         """
-        from registry.registering.declaration import Who
+        from registry.registering.declaration import Who, check_licence
         from registry.registering.register_base import register_base
         from registry.registering.training import check_meta
         from storage.checkpoints.checkpoint import open_checkpoint
 
+        who = Who(self.actor, check_licence(licence), check_meta(meta))
         path, origin = self.locate(source)
         checkpoint = open_checkpoint(path)
         try:
@@ -48,7 +50,7 @@ class Registering(Opened):
                 self.home,
                 name,
                 checkpoint,
-                Who(self.actor, licence, check_meta(meta)),
+                who,
                 origin,
                 reference=reference,
                 progress=progress or Silent(),
@@ -78,21 +80,23 @@ class Registering(Opened):
         ``encoding`` dare, exact, magnitude, sign or lora; by default lora for an adapter and dare for a checkpoint.
         ``values`` (int4, bf16, exact; default int4) are those of dare and magnitude; ``drop_rate`` p in [0, 1) (default
         0.9) and ``seed`` (default 0) dare's; ``density`` in (0, 1) (default 0.1) and ``trim`` (over the whole model or
-        within each tensor; default model) magnitude's. With another encoding they are refused. ``meta``: what is known
-        of its training, by key (data set, commit, run id), beside what the model card and the trainer's files say.
+        within each tensor; default model) magnitude's. With another encoding they are refused. ``licence`` as
+        for a base. ``meta``: what is known of its training, by key (data set, commit, run id), beside what the model
+        card and the trainer's files say.
         """
         from registry.registering.coding_options import CodingOptions
-        from registry.registering.declaration import Who
+        from registry.registering.declaration import Who, check_licence
         from registry.registering.register_skill import register_skill
         from registry.registering.training import check_meta
 
+        who = Who(self.actor, check_licence(licence), check_meta(meta))
         path, origin = self.locate(source)
         return register_skill(
             self.engine,
             self.home,
             name,
             path,
-            Who(self.actor, licence, check_meta(meta)),
+            who,
             origin,
             base=base,
             options=CodingOptions(encoding, values, drop_rate, seed, density, trim),
@@ -153,3 +157,29 @@ class Registering(Opened):
         )
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
         return collect_statistics(context, skill, asked, progress or Silent())
+
+    def add_evaluation(
+        self,
+        target: str | Path,
+        *,
+        metric: str,
+        value: float,
+        dataset: str,
+        details: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Record a score that was measured of a version, or of a result by its recipe, on a named data set.
+
+        ``target``: a version's reference, a folder that this store has made, or a digest as for ``audit``. ``details``:
+        more of how it was measured, by key (task, split, commit). The same again is one more; the newest counts.
+        """
+        from registry.evaluating import evaluate
+
+        return evaluate(
+            self.engine,
+            target,
+            metric=metric,
+            value=value,
+            dataset=dataset,
+            details=details,
+            actor=self.actor,
+        )

@@ -172,7 +172,7 @@ def test_the_card_says_what_the_hub_and_people_ask(store, published, tmp_path):
     assert set(matter["tags"]) == {"merge", "mergestore", "ties"}
     assert "license" not in matter, "one input's licence is not known, so the whole's is not"
     assert "licence not stated for: code@1" in body
-    assert "GPL-3.0, mit; all of them apply" in body
+    assert "together: `GPL-3.0-only AND MIT AND NOASSERTION` (a list of what was stated, not legal advice)" in body
     document = read_manifest(published)
     for said in (document["recipe_digest"], document["output_digest"], document["expression"], "density=0.2", "seed"):
         assert said in body
@@ -181,17 +181,17 @@ def test_the_card_says_what_the_hub_and_people_ask(store, published, tmp_path):
     assert front(tmp_path / "one")[0]["license"] == "mit"
     store.materialize("tiny + lora", output=tmp_path / "two", wait=False)
     assert front(tmp_path / "two")[0]["license"] == "other"
-    assert front(tmp_path / "two")[0]["license_name"] == "GPL-3.0 AND mit"
+    assert front(tmp_path / "two")[0]["license_name"] == "GPL-3.0-only AND MIT"
 
 
 def test_names_that_yaml_would_misread(tmp_path):
     with mergestore.open(tmp_path / "store") as store:
-        store.register_base("on", save(tmp_path / "base", BASE), licence="Custom: see 'LICENSE' # 1")
-        store.register_skill("1e3", save(tmp_path / "x", fine_tune(BASE, 1)), base="on", licence="no")
+        store.register_base("on", save(tmp_path / "base", BASE), licence="LicenseRef-on")
+        store.register_skill("1e3", save(tmp_path / "x", fine_tune(BASE, 1)), base="on", licence="LicenseRef-no")
         store.materialize("on + 1e3", output=tmp_path / "out", wait=False)
     matter, _ = front(tmp_path / "out")
     assert matter["base_model"] == ["on", "1e3"]
-    assert matter["license_name"] == "Custom: see 'LICENSE' # 1 AND no"
+    assert matter["license_name"] == "LicenseRef-no AND LicenseRef-on"
 
 
 def test_head_and_config_go_together(tmp_path):

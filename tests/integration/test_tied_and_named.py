@@ -75,11 +75,11 @@ def test_a_named_merge_reads_its_own_inputs_not_others_of_the_same_content(store
     store.register_base("base", save(tmp_path / "base", base, CONFIG))
     path = save(tmp_path / "skill", fine_tune(base, seed=1), CONFIG)
     for number in (1, 2):
-        store.register_skill(f"skill{number}", path, base="base", licence=f"Licence-{number}")
+        store.register_skill(f"skill{number}", path, base="base", licence=f"LicenseRef-{number}")
         store.merge(f"merge{number}", f"base + 0.5*skill{number}")
     store.materialize("merge2", output=tmp_path / "out", wait=False)
     told = json.loads((tmp_path / "out" / "mergestore.json").read_text())
-    assert [(skill["name"], skill["licence"]) for skill in told["skills"]] == [("skill2", "Licence-2")]
+    assert [(skill["name"], skill["licence"]) for skill in told["skills"]] == [("skill2", "LicenseRef-2")]
     store.yank("skill1", "withdrawn")
     store.materialize("merge2", wait=False)
     with pytest.raises(Conflict, match="withdrawn"):

@@ -23,7 +23,7 @@ from mergestore import UsageError
 
 ROOT = Path(__file__).parents[2]
 ISSUE_VERBS = (
-    "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods",
+    "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
     "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "sync",
 )  # fmt: skip
 
@@ -58,6 +58,7 @@ def test_the_verbs_are_those_promised():
     assert get_command(app).list_commands(None) == list(ISSUE_VERBS)
     assert sorted(get_command(app).commands["register"].commands) == ["base", "skill"]
     assert sorted(get_command(app).commands["stats"].commands) == ["collect", "list", "show"]
+    assert sorted(get_command(app).commands["evaluations"].commands) == ["add", "list"]
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -95,6 +95,14 @@ def test_a_box_tells_all_of_its_version_and_shows_what_belongs_to_it(page):
     assert page.locator(".faded").count() == 0
 
 
+def test_licences_are_told_with_the_ways_by_which_they_come_in(page):
+    told = page.locator("#licences").inner_text()
+    assert "Apache-2.0 AND MIT AND NOASSERTION: a list of what was stated, not legal advice." in told
+    rows = [row.inner_text().split("\t") for row in page.locator("#licences tbody tr").all()]
+    assert ["Apache-2.0", "code@1", "outer@1 → both@1 → inner@1 → skill code@1"] in rows
+    assert ["not stated", "chat@1", "outer@1 → skill chat@1"] in rows
+
+
 def test_the_keyboard_and_a_link_choose_a_version_too(page):
     page.locator('.node[data-id="chat@1"]').focus()
     page.keyboard.press("Enter")

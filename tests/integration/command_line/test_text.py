@@ -52,7 +52,7 @@ def test_an_audit_tells_all_that_makes_the_result_what_it_is(filled):
         "--dtype", "BF16",
     )  # fmt: skip
     lines = filled.text("audit", "special").splitlines()
-    (code,) = (line for line in lines if "skill code@1" in line)
+    (code,) = (line for line in lines if "skill code@1 (" in line)
     assert "{embed: 0, *: 0.4} * skill code@1" in code
     assert code.endswith("{drop_rate: 0.25}")
     assert "dtype BF16" in lines

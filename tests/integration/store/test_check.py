@@ -53,7 +53,10 @@ def test_inputs_and_licences_are_facts(filled):
     math = found["math@1"]
     assert (math["weight"], math["base"], math["encoding"], math["drop_rate"]) == (0.6, "tiny@1", "dare", 0.5)
     assert found["code@1"]["weight"] == [0.0, 1.0]
-    assert checked.licences == {"stated": {"Apache-2.0": ["tiny@1"], "MIT": ["code@1"]}, "unknown": ["math@1"]}
+    assert checked.licences["expression"] == "Apache-2.0 AND MIT AND NOASSERTION"
+    assert checked.licences["stated"] == {"Apache-2.0": ["tiny@1"], "MIT": ["code@1"]}
+    assert checked.licences["unknown"] == ["math@1"]
+    assert filled.check("assistant").licences["paths"]["code@1"] == "assistant@1 → skill code@1"
 
 
 def test_a_method_is_told_what_its_skills_lack_and_the_command_provides_it(filled, models):
