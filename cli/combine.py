@@ -21,6 +21,7 @@ from cli.options import (
     OversamplingOption,
     PadVocabularyOption,
     ParameterOption,
+    PolicyOption,
     RankOption,
     RecipeOption,
     RestOption,
@@ -153,6 +154,7 @@ def materialize(
     rest: RestOption = None,
     oversampling: OversamplingOption = None,
     iterations: IterationsOption = None,
+    policy: PolicyOption = None,
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", min=1, help="Threads to compute with; else all cores.")
     ] = None,
@@ -187,6 +189,7 @@ def materialize(
         "cache": not no_cache,
         "threads": threads,
         "wait": not no_wait,
+        "policy": policy,
         "progress": invocation.progress(),
     }
     largest = parse_size(shard_size or "5GB")

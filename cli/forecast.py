@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cli.console import say
 from cli.grid import Column, print_grid
 from cli.lineage import licences
+from cli.tables import policy_text
 from cli.units import size_text
 from merging.setting_text import spelled
 
@@ -24,6 +25,9 @@ def checked(answer: Checked) -> None:
     _inputs(answer)
     if answer.licences["expression"] is not None:
         licences(answer.licences)
+        say()
+    if answer.policies:
+        say(f"policies asked: {', '.join(policy_text(policy) for policy in answer.policies)}")
         say()
     if answer.resources is not None:
         _resources(answer.resources)

@@ -101,6 +101,10 @@ MetaOption = Annotated[
         help="What is known of its training: data set, commit, run id; repeat it for several.",
     ),
 ]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option("--policy", metavar="FILE", help="A policy to hold beside the store's own: a YAML or JSON file."),
+]
 AsOption = Annotated[
     str,
     typer.Option("--as", metavar="model|lora", help="What to make: the whole model, or a LoRA adapter of its delta."),

@@ -21,6 +21,7 @@ from cli.options import (
     OversamplingOption,
     PadVocabularyOption,
     ParameterOption,
+    PolicyOption,
     RankOption,
     RecipeOption,
     RestOption,
@@ -68,6 +69,7 @@ def check(
     rest: RestOption = None,
     oversampling: OversamplingOption = None,
     iterations: IterationsOption = None,
+    policy: PolicyOption = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Read records and headers only: nothing of how the skills interfere.")
     ] = False,
@@ -107,6 +109,7 @@ def check(
             quick=quick,
             plot=plot,
             threads=threads,
+            policy=policy,
             progress=invocation.progress(),
         )
     invocation.answer(checked, forecast.checked)

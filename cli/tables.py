@@ -25,7 +25,7 @@ _FOUND = {
     "events": ("at", "actor", "action", "subject"),
 }
 SCORE = ("of", "metric", "value", "dataset", "created_at", "created_by")
-_MADE = ("created_at", "created_by", "task", "device", "engine", "seconds", "bytes", "output_digest", "path")
+_MADE = ("created_at", "created_by", "task", "device", "engine", "seconds", "bytes", "output_digest", "path", "policies")
 
 
 def listing(answer: Listing) -> None:
@@ -74,8 +74,14 @@ def _by_name(part: Any, names: Mapping[str, str]) -> Any:
 
 
 def materializations(rows: Sequence[Row], count: int | None = None) -> None:
-    """What was made, by whom and when, on what, and where it was put."""
-    newest("materializations", rows, _MADE, count)
+    """What was made, by whom and when, on what, where it was put, and with which policies it was compared."""
+    told = [{**row, "policies": [policy_text(each) for each in row.get("policies", ())]} for row in rows]
+    newest("materializations", told, _MADE, count)
+
+
+def policy_text(policy: Row) -> str:
+    """A policy by its name and how its digest begins."""
+    return f"{policy['policy']} {digest_text(policy['digest'])}"
 
 
 def facts(record: Row, indent: int = 0, *, spelled_out: bool = False) -> None:

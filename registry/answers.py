@@ -18,7 +18,7 @@ from registry.records.lineage import parents
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
 from registry.records.pins import pin_facts, pins
-from registry.records.recipes import load_recipe, materializations, merge_recipes
+from registry.records.recipes import load_recipe, materializations, merge_recipes, policies_kept
 from registry.records.statistics import all_statistics, find_statistics, load_statistics
 from registry.records.tables import Delta, Materialization, ModelVersion, Recipe, RecipeInput, Statistics
 from registry.results import Listing
@@ -146,10 +146,15 @@ def _collected(version: ModelVersion, record: Statistics) -> dict[str, Any]:
 
 
 def made_of(session: Session, recipes: Collection[str], newest: int | None = None) -> list[dict[str, Any]]:
-    """What was made of recipes, newest first, all or so many; ``task`` names the skill whose model a result is."""
+    """What was made of recipes, newest first, all or so many: with the skill whose model a result is, as ``task``, and
+    the ``policies`` that it was compared with.
+    """
     made = materializations(session, recipes, newest)
-    tasks = _tasks(session, {each.recipe_digest for each in made})
-    return [{**materialization_facts(each), "task": tasks.get(each.recipe_digest)} for each in made]
+    tasks, kept = _tasks(session, {each.recipe_digest for each in made}), policies_kept(session, recipes, newest)
+    return [
+        {**materialization_facts(each), "task": tasks.get(each.recipe_digest), "policies": kept.get(each.id, [])}
+        for each in made
+    ]
 
 
 def _tasks(session: Session, recipes: Collection[str]) -> dict[str, str]:

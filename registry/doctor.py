@@ -25,7 +25,7 @@ _WAL_RESET_FIXED = (3, 51, 3)
 def examine(engine: Engine, home: Home, tracking_uri: str) -> dict[str, Any]:
     """``ok`` and one entry a check: name, level (ok, warning, error), detail, hint. Changes nothing."""
     checks = []
-    for look in (_database, _sqlite, _home, _space, _torch, _mlflow, _outbox):
+    for look in (_database, _sqlite, _home, _policy, _space, _torch, _mlflow, _outbox):
         try:
             checks += list(look(engine, home, tracking_uri))
         except MergestoreError as error:
@@ -59,6 +59,16 @@ def _home(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
     level = "ok" if writable else "error"
     detail = f"{home.root} {'can' if writable else 'cannot'} be written"
     yield _check("home", level, detail, None if writable else "check the folder's permissions")
+
+
+def _policy(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+    from registry.policies.enforcing import policies_of  # methods stand behind it, whose names policies may hold
+
+    held = policies_of(home)
+    yield _check("policy", "ok", f"policy.yaml, {held[0].digest}" if held else "there is none")
+    for name in ("policy.yml", "policy.json"):
+        if (home.root / name).exists():
+            yield _check("policy", "warning", f"{name} is not read", "name it policy.yaml, which may hold JSON too")
 
 
 def _space(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:

@@ -26,6 +26,11 @@ class Home:
         return self.root / "collecting"
 
     @property
+    def policy(self) -> Path:
+        """The policy that always holds here, where there is one."""
+        return self.root / "policy.yaml"
+
+    @property
     def blobs(self) -> BlobStore:
         """The immutable objects."""
         return BlobStore(self.root / "objects", self.root / "tmp")

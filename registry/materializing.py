@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from registry.directories import read_manifest
 from registry.merges import Choices, ResolvedMerge, notes_of, resolve_target
 from registry.opening import open_base, open_skill, open_statistics, refuse_unready
 from registry.outputs import refuse_output
+from registry.policies.enforcing import enforce, policies_of, without_thresholds
+from registry.policies.policy import Policy
 from registry.provenance.courier import Courier
 from registry.publishing import Sources
 from registry.recording import record_or_retract
@@ -66,8 +68,9 @@ def materialize_to_folder(
     if output is not None:
         refuse_output(context.home, output, force=wish.force)
     open_engine(wish.device)  # a device that is not there is told before anything is computed or found
+    policies = policies_of(context.home, wish.policy)
     notes: list[str] = []
-    with opened_merge(context, target, choices, wish.adapter) as found:
+    with opened_merge(context, target, choices, wish.adapter, policies) as found:
         resolved = found.sources.resolved
         notes += notes_of(resolved)
         cached = cache_path(context.home, resolved.recipe.digest)
@@ -139,7 +142,8 @@ def _answer(made: Materialization, place: Path, run_id: str | None, notes: list[
 def load_tensors(context: Context, target: str, choices: Choices, device: str, threads: int | None) -> dict[str, Any]:
     """Compute a merge into torch tensors on ``device``, by name; nothing is written or recorded."""
     import_torch()
-    with opened_merge(context, target, choices) as found:
+    policies = without_thresholds(policies_of(context.home))
+    with opened_merge(context, target, choices, policies=policies) as found:
         there = load_onto(found.plan, device, thread_count(threads))
         if there is not None:
             return there
@@ -153,27 +157,34 @@ def load_tensors(context: Context, target: str, choices: Choices, device: str, t
 
 @contextmanager
 def opened_merge(
-    context: Context, target: str, choices: Choices, adapter: Extraction | None = None
+    context: Context,
+    target: str,
+    choices: Choices,
+    adapter: Extraction | None = None,
+    policies: Sequence[Policy] = (),
 ) -> Iterator[Opened]:
-    """The target resolved, its base and deltas open, everything checked to fit together."""
+    """The target resolved and as policies ask, its base and deltas open, everything checked to fit together."""
 
     def resolve(session: Session) -> ResolvedMerge:
         resolved = resolve_target(session, context.home, target, choices)
         require_task(resolved)
         return resolved if adapter is None else as_adapter(resolved, adapter)
 
-    with opened(context, resolve) as found:
+    with opened(context, resolve, policies) as found:
         yield found
 
 
 @contextmanager
-def opened(context: Context, resolve: Callable[[Session], ResolvedMerge]) -> Iterator[Opened]:
-    """What a merge is made of, open and checked to fit together."""
+def opened(
+    context: Context, resolve: Callable[[Session], ResolvedMerge], policies: Sequence[Policy] = ()
+) -> Iterator[Opened]:
+    """What a merge is made of, open and checked to fit together; Conflict where it is not as the policies ask."""
     with ExitStack() as stack:
         with reading(context.engine) as session:
             resolved = resolve(session)
             for each in resolved.inputs:
                 refuse_unready(each)
+            enforce(session, policies, resolved)
             base = open_base(session, context.home, resolved.base)
             stack.callback(base.source.close)
             others = {}
@@ -193,6 +204,7 @@ def opened(context: Context, resolve: Callable[[Session], ResolvedMerge]) -> Ite
                 manifests={digest: delta.manifest for digest, delta in deltas.items()},
                 lineage=ancestors(session, *(version.id for version in resolved.roots)),
                 files=files_of(session, resolved.recipe, resolved.base, resolved.skills),
+                policies=tuple(policy.told() for policy in policies),
             )
         plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
         yield Opened(sources, with_statistics(replace(plan, task=task), statistics), base.config)

@@ -56,6 +56,7 @@ class Sources:
     manifests: Mapping[str, Manifest]  # by skill digest
     lineage: Lineage
     files: Sequence[FileRow]  # companions that the result is published with
+    policies: Sequence[Mapping[str, str]] = ()  # that it was compared with
 
 
 @dataclass(frozen=True)

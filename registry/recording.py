@@ -37,7 +37,7 @@ def _record(context: Context, sources: Sources, published: Published, wish: Wish
     told = payload(made, resolved.recipe, document, card, published.merged, published.started)
     with writing(context.engine) as session:
         record_recipe(session, resolved, actor=context.actor)
-        record_materialization(session, made)
+        record_materialization(session, made, sources.policies)
         outbox.add(session, kind=KIND, key=made.id, payload=told)
     return made
 

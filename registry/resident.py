@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -19,6 +20,7 @@ from merging.residence import resident
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, resolve_target
 from registry.opening import open_base, open_skill, open_statistics, refuse_unready
+from registry.policies.enforcing import enforce, policies_of, without_thresholds
 from registry.records import events
 from registry.records.catalog import resolve
 from registry.records.contents import load_delta
@@ -67,6 +69,7 @@ class Resident:
         self.engine = held.memory.engine
         self.last: Loaded | None = None
         self._head: events.Head | None = None
+        self._policy: object = None  # as the file of the store's policy was when names were resolved
         self._resolved: dict[tuple[str, str], ResolvedMerge] = {}
         self._statistics: dict[str, StatisticsFile] = {}  # open and verified, by digest
 
@@ -153,9 +156,9 @@ class Resident:
         asked = (target, repr(choices))
         with reading(self._engine) as session:
             # Every change of the records is an event: while the last one is the same, names mean the same.
-            head = events.head(session)
-            if head is None or head != self._head:
-                self._head, self._resolved = head, {}
+            head, policy = events.head(session), _stamp(self._home.policy)
+            if head is None or head != self._head or policy != self._policy:
+                self._head, self._policy, self._resolved = head, policy, {}
             if asked not in self._resolved:
                 resident.make_room(self._resolved)
                 self._resolved[asked] = self._resolve_anew(session, target, choices)
@@ -166,6 +169,7 @@ class Resident:
         _refuse_unified(resolved)
         for version in resolved.inputs:
             refuse_unready(version)
+        enforce(session, without_thresholds(policies_of(self._home)), resolved)
         absent = [version.reference for version in resolved.inputs if version.digest not in self._references]
         if absent:
             raise UsageError(
@@ -187,6 +191,15 @@ class Resident:
         recipe: Recipe = resolved.recipe
         seconds = time.perf_counter() - clock
         return Loaded(resolved.expression, recipe.digest, recipe.to_dict(), self.device, self.engine, seconds)
+
+
+def _stamp(file: Path) -> object:
+    """What changes when a file does; None while there is none."""
+    try:
+        found = file.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def make_resident(

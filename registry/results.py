@@ -151,6 +151,7 @@ class Checked(Result):
     inputs: list[dict[str, Any]]
     needs: list[dict[str, Any]]
     licences: dict[str, Any]
+    policies: list[dict[str, str]]
     resources: dict[str, Any] | None
     interference: dict[str, Any] | None
     plot: str | None

@@ -13,6 +13,7 @@ from registry.directories import check_directory
 from registry.home import Home
 from registry.merges import stored_merge
 from registry.opening import open_base, open_skill, open_statistics
+from registry.policies.enforcing import policies_of
 from registry.records.catalog import resolve
 from registry.records.contents import FileRow, load_files, load_tensors
 from registry.records.database import reading
@@ -76,11 +77,19 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
     with reading(engine) as session:
         findings.problems += verify_records(session)
         findings.count("records", _count_records(session))
+        _check_policy(home, findings)
         versions = session.scalars(select(ModelVersion).order_by(ModelVersion.id)).all()
         _check_versions(session, home, versions, findings, progress)
         made = session.scalars(select(Materialization).order_by(Materialization.created_at)).all()
         _check_outputs(made, findings, progress)
     return findings.result()
+
+
+def _check_policy(home: Home, findings: _Findings) -> None:
+    try:
+        findings.count("policies", len(policies_of(home)))
+    except MergestoreError as error:
+        findings.add(error, str(home.policy))
 
 
 def _count_records(session: Session) -> int:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
 from merging.adapters.settings import Extraction
 from registry.home import Home
+
+Given = str | os.PathLike[str] | Mapping[str, Any]
+"""A policy: its file, or what stands in one."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Wish:
     threads: int | None = None
     wait: bool = True
     adapter: Extraction | None = None  # instead of the whole model
+    policy: Given | None = None  # beside the store's own
 
 
 @dataclass(frozen=True)

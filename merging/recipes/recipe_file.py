@@ -67,24 +67,31 @@ def read_file(path: Path) -> RecipeFile:
 def load_document(path: Path) -> Any:
     """The YAML or JSON document in a file; a key that stands twice is refused. Raises UsageError."""
     try:
-        import yaml
-    except ImportError as error:
-        raise EnvironmentFailure("reading recipe files needs PyYAML", hint="pip install pyyaml") from error
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), _loader(yaml))
+        content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="name a YAML or JSON file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(_unreadable(path, error)) from error
+    return parse_document(content, str(path))
 
 
-def _unreadable(path: Path, error: Exception) -> str:
+def parse_document(content: bytes, where: str) -> Any:
+    """The YAML or JSON document of these bytes, as ``load_document``; ``where`` is what it is called."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise EnvironmentFailure(f"reading {where} needs PyYAML", hint="pip install pyyaml") from error
+    try:
+        return yaml.load(content.decode("utf-8"), _loader(yaml))
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise UsageError(_unreadable(where, error)) from error
+
+
+def _unreadable(where: str, error: Exception) -> str:
     """What is wrong with a file that is neither YAML nor JSON, and where."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
     if isinstance(error, _Twice):
-        return f"{path}{place}: {problem}"
-    return f"{path}{place}: neither YAML nor JSON: {problem or error}"
+        return f"{where}{place}: {problem}"
+    return f"{where}{place}: neither YAML nor JSON: {problem or error}"
 
 
 def read_document(document: Any, where: str) -> RecipeFile:

@@ -29,6 +29,8 @@ from registry.licences.combined import combined
 from registry.merges import Choices, ResolvedMerge, Target, asked_for
 from registry.opening import open_base, open_skill, require_files
 from registry.outputs import refuse_output, require_space
+from registry.policies.enforcing import note_violations, policies_of
+from registry.policies.policy import Policy
 from registry.problems import Problems
 from registry.publishing import free_space
 from registry.records.contents import load_deltas, load_files
@@ -82,7 +84,10 @@ def check(context: Context, target: Target, choices: Choices, wish: Wish, depth:
     if output is not None:
         with problems.noted():
             refuse_output(context.home, output, force=wish.force)
-    with _looked_into(context, target, choices, wish.adapter, depth, problems) as found:
+    policies: tuple[Policy, ...] = ()
+    with problems.noted():
+        policies = policies_of(context.home, wish.policy)
+    with _looked_into(context, target, choices, wish.adapter, depth, policies, problems) as found:
         resources = _resources(context, found, wish, problems)
         interference = None
         if depth.plot is not None and found.plan is not None and found.plan.stack:
@@ -99,7 +104,7 @@ def check(context: Context, target: Target, choices: Choices, wish: Wish, depth:
     drawn = depth.plot if comparison is not None else None
     if drawn is not None and comparison is not None:
         write_file(drawn.absolute(), heat_map.png(comparison, found.survey.expression))
-    return _answer(found, problems, resources, interference, comparison, drawn)
+    return _answer(found, policies, problems, resources, interference, comparison, drawn)
 
 
 def _as_written(found: _Found) -> _Found:
@@ -135,6 +140,7 @@ def _looked_into(
     choices: Choices,
     adapter: Extraction | None,
     depth: Depth,
+    policies: Sequence[Policy],
     problems: Problems,
 ) -> Iterator[_Found]:
     """The target resolved as far as it goes, and what it is made of open."""
@@ -143,6 +149,7 @@ def _looked_into(
             found = Survey(target if isinstance(target, str) else "")
             with problems.noted():
                 found = survey(session, context.home, *asked_for(target, choices), problems, adapter)
+            note_violations(session, policies, found.roots, found.resolved, problems)
             lineage = ancestors(session, *(version.id for version in found.roots)).to_dict()
             deltas = load_deltas(session, (skill.id for skill in found.skills))
             bases = versions_by_id(session, (delta.base_version_id for delta in deltas.values()))
@@ -269,6 +276,7 @@ def _told(
 
 def _answer(
     found: _Found,
+    policies: Sequence[Policy],
     problems: Problems,
     resources: dict[str, Any] | None,
     interference: Interference | None,
@@ -287,6 +295,7 @@ def _answer(
         inputs=_inputs(found),
         needs=[each.to_dict() for each in found.needed],
         licences=found.licences,
+        policies=[policy.told() for policy in policies],
         resources=resources,
         interference=comparison,
         plot=str(drawn) if drawn is not None else None,

@@ -79,13 +79,6 @@ def combine(operator: str, expressions: Iterable[Expression]) -> Expression:
     return next(iter(parts.values())) if len(parts) == 1 else Compound(operator, tuple(parts.values()))
 
 
-def items(expression: Expression) -> list[str]:
-    """Every licence that stands in an expression, once."""
-    if isinstance(expression, str):
-        return [expression]
-    return list(dict.fromkeys(item for part in expression.parts for item in items(part)))
-
-
 def satisfied(expression: Expression, accepted: Callable[[str], bool]) -> bool:
     """Whether accepting these licences satisfies it: all parts of an AND, one of an OR."""
     if isinstance(expression, str):

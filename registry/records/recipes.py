@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from registry.records import events
-from registry.records.tables import Materialization, Recipe, RecipeInput
+from registry.records.tables import AuditEvent, Materialization, Recipe, RecipeInput
 from storage.digests import canonical_json, parse_json, sha256_digest
 from storage.errors import NotFound
+
+_RECORD = "materialization.record"
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,16 @@ def materialization_row(made: Materialization) -> dict[str, Any]:
     }
 
 
-def record_materialization(session: Session, made: Materialization) -> Materialization:
-    """Record that a recipe was computed; ``made.created_by`` is the actor, the recipe the event's subject."""
+def record_materialization(
+    session: Session, made: Materialization, policies: Sequence[Mapping[str, str]] = ()
+) -> Materialization:
+    """Record that a recipe was computed; ``made.created_by`` is the actor, the recipe the event's subject.
+
+    ``policies``: those that the merge was compared with, {policy, digest} each, which the event tells.
+    """
     session.add(made)
     session.flush()
-    details = {
+    details: dict[str, Any] = {
         "materialization": made.id,
         "output_digest": made.output_digest,
         "device": made.device,
@@ -99,14 +106,24 @@ def record_materialization(session: Session, made: Materialization) -> Materiali
         "path": made.path,
         "row": events.fingerprint([materialization_row(made)]),
     }
+    details |= {"policies": [dict(policy) for policy in policies]} if policies else {}
     events.append(
         session,
         actor=made.created_by,
-        action="materialization.record",
+        action=_RECORD,
         subject=made.recipe_digest,
         details=details,
     )
     return made
+
+
+def policies_kept(
+    session: Session, recipe_digests: Collection[str], limit: int | None = None
+) -> dict[str, list[dict[str, str]]]:
+    """The policies that the newest so many materializations of these recipes were compared with, by materialization."""
+    query = select(AuditEvent.details).where(AuditEvent.subject.in_(recipe_digests), AuditEvent.action == _RECORD)
+    told = map(parse_json, session.scalars(query.order_by(AuditEvent.sequence.desc()).limit(limit)))
+    return {details["materialization"]: details["policies"] for details in told if "policies" in details}
 
 
 def merge_recipes(session: Session, version_id: int, digest: str) -> list[str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from registry.merges import Target
     from registry.resident import Masks, Place, Resident
+    from registry.wish import Given
 
 
 class Combining(Registering):
@@ -61,16 +62,20 @@ class Combining(Registering):
         ``generation_config`` (``base`` or a skill's name) go with the tokenizer unless they are given.
         """
         from registry import merges, unified
+        from registry.policies.enforcing import with_notes
         from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         given = merges.Choices(method, parameters, head, dtype, semantics, None, statistics, beside)
         asked, choices = merges.asked_for(expression, given)
         if unified.keeps_vector(choices.method):
-            return unified.merge_unified(self.engine, self.home, name, asked, choices, self.actor, progress or Silent())
+            watcher = progress or Silent()
+            merged = unified.merge_unified(self.engine, self.home, name, asked, choices, self.actor, watcher)
+            return with_notes(self.engine, self.home, merged)
         with writing(self.engine) as session:
             resolved = merges.resolve_expression(session, self.home, asked, choices)
-            return merges.record_merge(session, name, resolved, actor=self.actor)
+            merged = merges.record_merge(session, name, resolved, actor=self.actor)
+        return with_notes(self.engine, self.home, merged)
 
     def merge_from_mergekit(
         self,
@@ -96,6 +101,7 @@ class Combining(Registering):
         from registry import merges
         from registry.imports import importing, stacking
         from registry.imports.models import telling
+        from registry.policies.enforcing import with_notes
         from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
@@ -107,7 +113,7 @@ class Combining(Registering):
             else:
                 resolved = merges.resolve_expression(session, self.home, found.expression, found.choices)
             merged = merges.record_merge(session, name, resolved, actor=self.actor)
-        return replace(merged, notes=[*found.notes, *merged.notes])
+        return with_notes(self.engine, self.home, replace(merged, notes=[*found.notes, *merged.notes]))
 
     def materialize(
         self,
@@ -131,13 +137,15 @@ class Combining(Registering):
         cache: bool = True,
         threads: int | None = None,
         wait: bool = True,
+        policy: Given | None = None,
         progress: Progress | None = None,
     ) -> Materialized:
         """Compute a merge (by reference), an expression or a recipe file into a model folder that transformers loads.
 
         Without ``output`` the folder lies in the store's cache and is reused. ``shard_size`` is in bytes. With
         ``wait`` False the provenance stays in the outbox for ``sync``. ``task`` names the skill whose model it is, of a
-        merge by ``emr``; its head comes along unless another is chosen.
+        merge by ``emr``; its head comes along unless another is chosen. ``policy``: a file, or what stands in one, to
+        hold beside the store's own; Conflict names every violation: docs/policy.md.
         """
         from registry import materializing, merges, wish
         from registry.tokens.vocabulary import Asked
@@ -157,6 +165,7 @@ class Combining(Registering):
                 cache=cache,
                 threads=threads,
                 wait=wait,
+                policy=policy,
             ),
             progress or Silent(),
         )
@@ -182,6 +191,7 @@ class Combining(Registering):
         cache: bool = True,
         threads: int | None = None,
         wait: bool = True,
+        policy: Given | None = None,
         progress: Progress | None = None,
     ) -> MaterializedAdapter:
         """Compute a merge in fp32, and extract a LoRA adapter of its delta: a folder that PEFT loads onto the base.
@@ -203,6 +213,7 @@ class Combining(Registering):
                 cache=cache,
                 threads=threads,
                 wait=wait,
+                policy=policy,
                 adapter=check_extraction(Extraction(rank, energy, rest, oversampling, iterations)),
             ),
             progress or Silent(),
@@ -229,6 +240,7 @@ class Combining(Registering):
         quick: bool = False,
         plot: str | Path | None = None,
         threads: int | None = None,
+        policy: Given | None = None,
         progress: Progress | None = None,
     ) -> Checked:
         """Look at what ``materialize`` would do, without doing it: problems, space and memory, licences, interference.
@@ -236,6 +248,7 @@ class Combining(Registering):
         All problems are in the answer, none is raised. ``adapter``: of ``materialize_adapter``, with its ``rank``,
         ``energy``, ``rest``, ``oversampling`` and ``iterations``. ``quick`` reads no deltas, and so tells nothing of
         how the skills lie to each other; ``plot`` is a PNG file to draw that into (needs the extra ``plot``).
+        ``policy`` as for ``materialize``; each violation is a problem.
         """
         from registry import merges, wish
         from registry.checks import checking
@@ -251,6 +264,7 @@ class Combining(Registering):
                 force=force,
                 threads=threads,
                 adapter=check_extraction(Extraction(**adapter)) if adapter is not None else None,
+                policy=policy,
             ),
             checking.Depth(quick, Path(plot) if plot is not None else None),
             progress or Silent(),
@@ -274,7 +288,7 @@ class Combining(Registering):
     ) -> dict[str, torch.Tensor]:
         """Compute a merge into torch tensors by name, on ``device``; writes and records nothing.
 
-        ``task`` as for ``materialize``.
+        ``task`` as for ``materialize``. The store's policy holds but for scores, so that a candidate can be evaluated.
         """
         from registry import materializing, merges, wish
         from registry.tokens.vocabulary import Asked
