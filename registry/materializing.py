@@ -31,9 +31,11 @@ from registry.publishing import Sources
 from registry.recording import record_or_retract
 from registry.records.contents import load_deltas
 from registry.records.database import reading
+from registry.records.evaluations import evaluations
 from registry.records.lineage import ancestors
 from registry.records.tables import Materialization
 from registry.results import Materialized, MaterializedAdapter
+from registry.scores import told
 from registry.tasks import require_task
 from registry.tokens.vocabulary import files_of
 from registry.unified import check_recipe, open_unified
@@ -205,6 +207,7 @@ def opened(
                 lineage=ancestors(session, *(version.id for version in resolved.roots)),
                 files=files_of(session, resolved.recipe, resolved.base, resolved.skills),
                 policies=tuple(policy.told() for policy in policies),
+                evaluations=told(session, evaluations(session, [], [resolved.recipe.digest])),
             )
         plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
         yield Opened(sources, with_statistics(replace(plan, task=task), statistics), base.config)

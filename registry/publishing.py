@@ -24,6 +24,7 @@ from registry.opening import place
 from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
+from registry.scores import model_index
 from registry.tokens.token_sources import language_part
 from registry.tokens.tokenizers import adapt_tokenizer, vocabulary_lines
 from storage.blobs import hash_file
@@ -57,6 +58,7 @@ class Sources:
     lineage: Lineage
     files: Sequence[FileRow]  # companions that the result is published with
     policies: Sequence[Mapping[str, str]] = ()  # that it was compared with
+    evaluations: Sequence[Mapping[str, Any]] = ()  # scores of the recipe, newest first
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,8 @@ def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
     front += [f"base_model_relation: {'adapter' if adapter else 'merge'}", "tags:", *(["- lora"] if adapter else [])]
     front += ["- merge", "- mergestore", f"- {resolved.recipe.method}"]
     front += [f"{key}: {_quoted(value)}" for key, value in hub_metadata(licences).items()]
+    if index := model_index(resolved.merge.name if resolved.merge else resolved.expression, sources.evaluations):
+        front.append(f"model-index: {json.dumps(index, ensure_ascii=False)}")
     return "\n".join([*front, "---", "", *_card_body(sources, document, licences)]) + "\n"
 
 
@@ -289,6 +293,8 @@ def _card_body(sources: Sources, document: Mapping[str, Any], licences: Mapping[
         lines.append(f"- licence not stated for: {', '.join(licences['unknown'])}")
     if licences["stated"]:
         lines.append(f"- licences of all that went in, together: `{licences['expression']}` ({licences['note']})")
+    for score in sources.evaluations:
+        lines.append(f"- {score['metric']} on {score['dataset']}: {score['value']:g}, by {score['created_by']}")
     lines += ["", "The whole recipe:", "", "```json", json.dumps(document["recipe"], indent=2, sort_keys=True), "```"]
     return lines
 

@@ -11,6 +11,7 @@ from sqlalchemy import JSON, ColumnElement, Select, exists, func, or_, select, t
 from sqlalchemy.orm import Session, aliased
 
 from registry.answers import materialization_facts, version_facts
+from registry.licences.spdx import understood
 from registry.records.catalog import resolve
 from registry.records.events import event_facts
 from registry.records.lineage import reached_from
@@ -150,7 +151,9 @@ def _versions(session: Session, filters: Filters, kind: str) -> Where:
     where += _when(ModelVersion.created_at, filters)
     where += [ModelVersion.created_by == filters.by] if filters.by else []
     where += [ModelVersion.state == filters.state] if filters.state else []
-    where += [func.lower(ModelVersion.licence) == filters.licence.lower()] if filters.licence else []
+    if filters.licence:  # as it is spelled now, or was in earlier records
+        spellings = {filters.licence.lower(), str(understood(filters.licence)).lower()}
+        where.append(func.lower(ModelVersion.licence).in_(sorted(spellings)))
     if filters.contains:
         inside = _version(session, filters.contains)
         where += [ModelVersion.id.in_(reached_from(inside)), ModelVersion.id != inside]

@@ -89,12 +89,18 @@ def satisfied(expression: Expression, accepted: Callable[[str], bool]) -> bool:
 
 @cache
 def known_ids() -> dict[str, tuple[str, bool]]:
-    """By the lower case of an SPDX id, or of one that it had before: how it is spelled, and if it is an exception."""
+    """By the lower case of an SPDX id, or of one that it had before: how it is spelled, and if it is an exception.
+
+    The library also lists references of a scanner's; a LicenseRef stays what it is.
+    """
     from license_expression import get_spdx_licensing  # reads its list, which takes a moment
 
     found: dict[str, tuple[str, bool]] = {}
     for symbol in get_spdx_licensing().known_symbols.values():
-        found |= {name.lower(): (symbol.key, symbol.is_exception) for name in (*symbol.aliases, symbol.key)}
+        if not symbol.key.startswith("LicenseRef-"):
+            names = [name.lower() for name in (*symbol.aliases, symbol.key)]
+            told = (symbol.key, symbol.is_exception)
+            found |= {name: told for name in names if not name.startswith("licenseref-")}
     return found
 
 
@@ -168,6 +174,8 @@ class _Reader:
 
     def _licence(self, word: str) -> str:
         known, plain = known_ids(), word.removesuffix("+")
+        if (hub := licence_of_hub_name(word)) is not None:
+            return hub
         if (found := known.get(word.lower())) is not None and not found[1]:
             return found[0]
         if (found := known.get(plain.lower())) is not None and not found[1]:
@@ -176,8 +184,6 @@ class _Reader:
             place = word.lower().index("licenseref-")
             document = "DocumentRef-" + word[len("DocumentRef-") : place] if place else ""
             return f"{document}LicenseRef-{word[place + len('LicenseRef-') :]}"
-        if (hub := licence_of_hub_name(word)) is not None:
-            return hub
         if word.upper() in (UNSTATED, "NONE"):
             raise self._fault(f"{word} states no licence", hint="leave the licence out where none is known", back=1)
         if not self._strict and _ID.fullmatch(plain):
@@ -203,7 +209,7 @@ class _Reader:
 def _meant(word: str, *, exceptions: bool) -> str:
     """What may have been meant, and what to write for a licence that SPDX does not list."""
     names = {name: id_ for name, (id_, is_exception) in known_ids().items() if is_exception == exceptions}
-    near = difflib.get_close_matches(word.lower(), (name for name in names if "licenseref" not in name), n=2)
+    near = difflib.get_close_matches(word.lower(), names, n=2)
     meant = f"did you mean {' or '.join(dict.fromkeys(names[name] for name in near))}? " if near else ""
     own = "ids are on https://spdx.org/licenses" + ("" if exceptions else f"; for another write {reference(word)}")
     return meant + own

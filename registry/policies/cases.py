@@ -92,7 +92,8 @@ def _aliases(session: Session, ids: Sequence[int]) -> dict[int, set[str]]:
 def _methods(session: Session, digests: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for batch in batches(digests):
-        found |= dict(session.execute(select(Recipe.digest, Recipe.method).where(Recipe.digest.in_(batch))).tuples())
+        rows = session.execute(select(Recipe.digest, Recipe.method).where(Recipe.digest.in_(batch)))
+        found |= {row.digest: row.method for row in rows}
     return found
 
 

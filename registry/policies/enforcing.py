@@ -60,7 +60,11 @@ def enforce(session: Session, policies: Sequence[Policy], resolved: ResolvedMerg
         target = resolved.merge.reference if resolved.merge is not None else resolved.expression
         count = "a rule of policy keeps" if len(found) == 1 else f"{len(found)} rules of policy keep"
         lines = "".join(f"\n  {violation}" for violation in found)
-        raise _refusal(f"{count} {target} from being made:{lines}", found)
+        raise Conflict(
+            f"{count} {target} from being made:{lines}",
+            hint="leave out or add what is named, or ask who keeps the policy",
+            details={"violations": [violation.to_dict() for violation in found]},
+        )
 
 
 def note_violations(
@@ -71,16 +75,8 @@ def note_violations(
     problems: Problems,
 ) -> None:
     """Take each violation down as a problem of its own."""
-    for violation in found_violations(session, policies, roots, resolved):
-        problems.add(_refusal(str(violation), [violation]))
-
-
-def _refusal(message: str, found: Sequence[Violation]) -> Conflict:
-    return Conflict(
-        message,
-        hint="leave out or add what it names, or ask who keeps the policy",
-        details={"violations": [violation.to_dict() for violation in found]},
-    )
+    for each in found_violations(session, policies, roots, resolved):
+        problems.add(Conflict(str(each), details={"violations": [each.to_dict()]}))
 
 
 def with_notes(engine: Engine, home: Home, merged: Merged) -> Merged:
@@ -88,7 +84,8 @@ def with_notes(engine: Engine, home: Home, merged: Merged) -> Merged:
     try:
         policies = policies_of(home)
     except MergestoreError as error:
-        return replace(merged, notes=[*merged.notes, f"nothing can be materialized: {error.message}"])
+        why = error.message.splitlines()[0].rstrip(":")
+        return replace(merged, notes=[*merged.notes, f"nothing can be materialized: {why}; `mergestore doctor` tells"])
     if not policies:
         return merged
     with reading(engine) as session:
