@@ -275,6 +275,22 @@ def test_scores_have_to_be_on_record_and_the_newest_counts(shell, tmp_path):
     assert "above 0.5" in shell.refused(4, *asked, "--force")["message"]
 
 
+def test_a_task_of_a_merge_is_as_the_merge_scored_unless_it_was_scored_itself(shell, made):
+    for name in ("math", "safety"):
+        shell.text("register", "skill", f"{name}-exact", made / name, "--base", "tiny", "--encoding", "exact")
+    shell.text("merge", "each", "tiny + math-exact + safety-exact", "--method", "emr")
+    task = ("materialize", "each", "--task", "math-exact", "--no-wait")
+    output = shell.json(*task)["output_digest"]
+    keep(shell, evaluations=[{"metric": "recall", "dataset": "gsm8k", "at_least": 0.8}])
+    score = ("--metric", "recall", "--dataset", "gsm8k", "--value")
+    shell.refused(4, *task)
+    shell.text("evaluations", "add", "each", *score, 0.9)
+    shell.text(*task)
+    assert shell.json("evaluations", "add", output, *score, 0.1)["of"] != "each@1"
+    assert "is 0.1, below 0.8" in shell.refused(4, *task)["message"]
+    shell.text("materialize", "each", "--task", "safety-exact", "--no-wait")
+
+
 def test_the_same_content_under_another_name_is_the_same(shell, made):
     words = ("--base", "tiny", "--licence", "MIT")
     shell.text("register", "skill", "harmless", made / "toxic", *words)
@@ -285,7 +301,7 @@ def test_the_same_content_under_another_name_is_the_same(shell, made):
     assert f"safety@1 is forbidden as {digest[:20]}" in shell.refused(4, "materialize", "plain")["message"]
 
 
-def test_a_head_alone_or_a_weight_of_nothing_is_no_skill_in_it(shell):
+def test_a_weight_of_nothing_is_no_skill_in_it(shell):
     keep(shell, skills={"required": ["safety"]})
     for weight in ("0*", "-"):
         expression = "tiny + math - 0.2*safety" if weight == "-" else "tiny + math + 0*safety"

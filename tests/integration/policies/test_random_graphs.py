@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
@@ -101,3 +102,23 @@ def test_the_licence_of_the_whole_is_that_of_all_its_parts(engine: Engine, seed:
             assert by_licence == {
                 name: str(parse(licences[name] or "")) for name in below if licences[name] is not None
             }
+
+
+def test_a_head_is_not_the_skill_itself(engine: Engine) -> None:
+    with writing(engine) as session:
+        base = make(session, "llama", "base")
+        math, safety = make(session, "math"), make(session, "safety")
+        for role in ("head", "skill"):
+            merged = make(session, f"with-{role}")
+            lineage.add_lineage(session, merged, [(base, "base"), (math, "skill"), (safety, role)], actor=ME)
+        policy = read_policy({"policy": 1, "skills": {"required": ["safety"], "forbidden": ["safety"]}}, "p")
+        found = {
+            role: [
+                violation.rule
+                for violation in violations(
+                    policy, replace(case_of(session, [catalog.resolve(session, f"with-{role}")], None), whole=True)
+                )
+            ]
+            for role in ("head", "skill")
+        }
+    assert found == {"head": ["skills.forbidden", "skills.required"], "skill": ["skills.forbidden"]}

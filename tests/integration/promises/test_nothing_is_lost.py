@@ -28,6 +28,7 @@ def sound(surroundings, tmp_path_factory):
         store.register_skill("lora", adapter, base="base")
         store.merge("merge", "base + 0.5*exact + 0.4*dare + 0.3*lora")
         store.alias("merge", "prod")
+        store.add_evaluation("merge", metric="recall", value=0.5, dataset="test")
         store.materialize("merge", output=folder / "out", shard_size=3000, wait=False)
     return folder
 
@@ -112,6 +113,8 @@ ROWS = {
     "an alias": "update alias set version_id = 1",
     "an output's digest": "update materialization set output_digest = 'blake3:' || hex(zeroblob(32))",
     "a materialization": "delete from materialization",
+    "a score": "update evaluation set value = 0.6",
+    "a score that is gone": "delete from evaluation",
     "a name": "update model set name = 'exakt' where name = 'exact'",
     "a state": "update model_version set state = 'yanked', reason = 'x' where id = 2",
     "an event": "update audit_event set actor = 'somebody' where sequence = 4",
