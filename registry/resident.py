@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -194,11 +195,11 @@ class Resident:
 
 
 def _stamp(file: Path) -> object:
-    """What changes when a file does; None while there is none."""
+    """What changes when a file does, or what a link leads to; None while there is none."""
     try:
-        found = file.lstat()
-    except FileNotFoundError:
-        return None
+        found = file.stat()
+    except OSError:
+        return os.path.lexists(file) or None
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 

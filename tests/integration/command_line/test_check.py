@@ -6,7 +6,7 @@ from tests.integration.command_line.models import SHAPES
 
 KEYS = {
     "ok", "exit_code", "expression", "method", "recipe_digest", "problems", "warnings", "inputs", "needs", "licences",
-    "resources", "interference", "plot",
+    "policies", "resources", "interference", "plot",
 }  # fmt: skip
 
 
