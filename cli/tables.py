@@ -25,7 +25,10 @@ _FOUND = {
     "events": ("at", "actor", "action", "subject"),
 }
 SCORE = ("of", "metric", "value", "dataset", "created_at", "created_by")
-_MADE = ("created_at", "created_by", "task", "device", "engine", "seconds", "bytes", "output_digest", "path", "policies")
+_MADE = (
+    *("created_at", "created_by", "task", "device", "engine", "seconds", "bytes", "output_digest", "path"),
+    "policies",
+)
 
 
 def listing(answer: Listing) -> None:
