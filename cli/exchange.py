@@ -49,10 +49,15 @@ def import_(
     namespace: Annotated[
         str | None, typer.Option("--namespace", metavar="NAME", help="Put all of it there: NAME/math, NAME/code …")
     ] = None,
+    expect: Annotated[
+        str | None, typer.Option("--expect", metavar="DIGEST", help="Refuse a file of another digest than this.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
 ) -> None:
     """Take in what a bundle holds, every digest checked."""
     load_compiler()
     with invocation.open() as store:
-        imported = store.import_bundle(path, namespace=namespace, dry_run=dry_run, progress=invocation.progress())
+        imported = store.import_bundle(
+            path, namespace=namespace, expected=expect, dry_run=dry_run, progress=invocation.progress()
+        )
     invocation.answer(imported, report.imported)

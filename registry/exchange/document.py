@@ -9,7 +9,7 @@ from typing import Any
 from registry.records.names import validate_name
 from registry.records.tables import FILE_KINDS, KINDS, LINEAGE_ROLES, STATISTICS_KINDS
 from storage.deltas.fields import Fields
-from storage.digests import canonical_json, is_digest, parse_json
+from storage.digests import canonical_json, is_digest, json_digest, parse_json
 from storage.errors import InputRefused, IntegrityFailure, UsageError
 
 FORMAT = 1
@@ -125,14 +125,13 @@ class Bundle:
     blobs: Mapping[str, Content]
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return canonical_json(
-            {
-                "format": FORMAT,
-                "versions": [_part(part) for part in self.parts],
-                "blobs": {digest: dict(vars(blob)) for digest, blob in self.blobs.items()},
-            }
-        )
+        """Canonical JSON, which names its own digest."""
+        document: dict[str, Any] = {
+            "format": FORMAT,
+            "versions": [_part(part) for part in self.parts],
+            "blobs": {digest: dict(vars(blob)) for digest, blob in self.blobs.items()},
+        }
+        return canonical_json(document | {"digest": json_digest(document)})
 
     @property
     def members(self) -> list[tuple[str, str, int]]:
@@ -175,9 +174,11 @@ def read_document(data: bytes, where: str) -> Bundle:
         )
     if not canonical:
         raise IntegrityFailure(f"{where}: {NAME} is no canonical JSON")
-    found.only("format", "versions", "blobs")
+    found.only("format", "versions", "blobs", "digest")
+    if json_digest({key: value for key, value in document.items() if key != "digest"}) != document.get("digest"):
+        raise IntegrityFailure(f"{where}: {NAME} does not hash to its own digest", hint="copy the bundle again")
     blobs = {digest: _read_content(found, digest) for digest in found.mapping("blobs")}
-    versions = document["versions"]
+    versions = document.get("versions")
     if not isinstance(versions, list) or not versions:
         raise found.fail("versions", "a list of versions")
     parts = tuple(_read_part(each, f"{where}: version {place}", place) for place, each in enumerate(versions))
@@ -253,7 +254,10 @@ def _read_file(document: Any, where: str) -> File:
     odd = not path.isprintable() or "\\" in path or len(path) > _LONGEST_PATH
     if odd or any(name in ("", ".", "..") for name in names):
         raise found.fail("path", "a path within the model")
-    return File(path, found.choice("kind", FILE_KINDS), found.integer("size", 0, _LARGEST_SIZE), found.digest("blob"))
+    kind = found.choice("kind", FILE_KINDS)
+    if kind != "companion" and not path.endswith(".safetensors"):
+        raise found.fail("path", "a safetensors file")
+    return File(path, kind, found.integer("size", 0, _LARGEST_SIZE), found.digest("blob"))
 
 
 def _read_statistics(document: Any, where: str) -> Collected:

@@ -33,6 +33,7 @@ from registry.records.contents import (
     add_delta,
     add_files,
     add_tensors,
+    load_files,
     load_tensors,
     record_blobs,
 )
@@ -44,13 +45,15 @@ from registry.records.tables import ModelVersion
 from registry.registering.skill_rows import delta_row, skill_tensors
 from registry.results import Imported
 from registry.tokens.companion_files import blob_rows
+from registry.tokens.vocabulary import added_tokens
 from storage import archives
-from storage.checkpoints.tensors import listed
+from storage.digests import is_digest
 from storage.errors import EnvironmentFailure, IntegrityFailure, NotFound, UsageError
 from storage.files import disk_errors
 from storage.progress import Progress
 
 ACTION = "bundle.import"
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,32 @@ class _Read:
 
 
 def import_bundle(
-    engine: Engine, home: Home, path: Path, actor: str, *, namespace: str | None, dry_run: bool, progress: Progress
+    engine: Engine,
+    home: Home,
+    path: Path,
+    actor: str,
+    *,
+    namespace: str | None,
+    expected: str | None,
+    dry_run: bool,
+    progress: Progress,
 ) -> Imported:
     """Take the versions of a bundle into the store, or only try to.
 
     Raises IntegrityFailure or InputRefused for a bundle that is not sound, NotFound for versions that it was made from
-    and that this store lacks, Conflict for a name that is taken by another kind of thing.
+    and that this store lacks, Conflict for a name that is taken by another kind of thing. ``expected``: the SHA-256
+    digest that the file must have.
     """
+    if expected is not None and not (is_digest(expected) and expected.startswith("sha256:")):
+        raise UsageError(f"{expected!r} is no digest of a bundle", hint="it is sha256: and 64 digits, as export tells")
     if namespace is not None:
         validate_name(f"{namespace}/x")
     if not path.is_file():
         raise UsageError(f"there is no bundle {path}", hint="a bundle is the file that `mergestore export` wrote")
     with ExitStack() as stack:
         read = _read(home, path, namespace, stack, progress)
+        if expected not in (None, read.digest):
+            raise IntegrityFailure(f"{path} is {read.digest}, and {expected} is expected", hint="ask who exported it")
         with reading(engine) as session:
             plan = _Plan.of(session, read.bundle)
             bases = _base_tensors(session, read.bundle, plan)
@@ -88,7 +104,7 @@ def import_bundle(
             return Imported(read.digest, told, [], done=False)
         _adopt(home, read)
         with writing(engine) as session:
-            return _record(session, read, checked, actor)
+            return _record(session, home, read, checked, actor)
 
 
 def _read(home: Home, path: Path, namespace: str | None, stack: ExitStack, progress: Progress) -> _Read:
@@ -182,7 +198,7 @@ class _Plan:
         missing = [f"{each.kind} {each.reference} ({each.digest})" for each, here in outside.items() if here is None]
         if missing:
             raise NotFound(
-                f"this store lacks what the bundle was made from: {listed(missing, 5)}",
+                f"this store lacks what the bundle was made from: {', '.join(missing[:_SHOWN])}",
                 hint="import or register that first, or ask for a bundle with --lineage",
             )
         return cls(known, {each: here for each, here in outside.items() if here is not None})
@@ -261,11 +277,21 @@ def _adopt(home: Home, read: _Read) -> None:
         home.blobs.adopt(path, Blob(digest, read.bundle.blobs[digest].size))
 
 
-def _record(session: Session, read: _Read, checked: Mapping[int, Checked], actor: str) -> Imported:
+def _check_tokens(session: Session, home: Home, part: Part, base: ModelVersion) -> None:
+    """How many tokens a skill's tokenizer has more than its base's is found out of both, not believed."""
+    tokens, _ = added_tokens(home, load_files(session, base.id), files_of(part))
+    if part.attributes.get("tokens", 0) != len(tokens):
+        raise IntegrityFailure(
+            f"{part.reference} in the bundle: its tokenizer adds {len(tokens)} tokens, and "
+            f"{part.attributes.get('tokens', 0)} are said"
+        )
+
+
+def _record(session: Session, home: Home, read: _Read, checked: Mapping[int, Checked], actor: str) -> Imported:
     """All of it in the caller's transaction, parents first."""
     plan = _Plan.of(session, read.bundle)
     here: dict[int, ModelVersion] = {}
-    notes = []
+    notes: list[str] = []
     for place, part in enumerate(read.bundle.parts):
         known = plan.known.get(place)
         if known is not None:
@@ -274,6 +300,8 @@ def _record(session: Session, read: _Read, checked: Mapping[int, Checked], actor
                 notes.append(f"{known.reference} was taken out of use where it comes from: {part.yanked}")
         else:
             parents = [(_parent(each, here, plan), each.role) for each in part.parents]
+            if part.base is not None:
+                _check_tokens(session, home, part, parents[part.base][0])
             here[place] = _create(session, part, checked[place], parents, read, actor)
         _add_statistics(session, part, here[place], read, actor)
     told = [_told(part, here[place], created=place not in plan.known) for place, part in enumerate(read.bundle.parts)]

@@ -41,13 +41,14 @@ class Exchanging(Opened):
         path: str | Path,
         *,
         namespace: str | None = None,
+        expected: str | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> Imported:
         """Take in what a bundle holds, after every digest was checked. What is here already is recognised.
 
-        Versions keep their names and are numbered anew; ``namespace`` puts all of them there. ``dry_run`` checks
-        everything and changes nothing.
+        Versions keep their names and are numbered anew; ``namespace`` puts all of them there. ``expected``: the
+        file's digest, as ``export`` told it. ``dry_run`` checks everything and changes nothing.
         """
         from registry.exchange.importing import import_bundle
 
@@ -57,6 +58,7 @@ class Exchanging(Opened):
             Path(path),
             self.actor,
             namespace=namespace,
+            expected=expected,
             dry_run=dry_run,
             progress=progress or Silent(),
         )
