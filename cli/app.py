@@ -14,6 +14,7 @@ from cli import (
     describe,
     evaluations,
     examine,
+    exchange,
     housekeeping,
     preflight,
     register,
@@ -24,7 +25,7 @@ from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
-    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "sync",
+    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "export", "import", "sync",
 )  # fmt: skip
 
 
@@ -101,6 +102,8 @@ for _app, _name, _function in (
     (app, "alias", curate.alias),
     (app, "yank", curate.yank),
     (app, "pin", curate.pin),
+    (app, "export", exchange.export),
+    (app, "import", exchange.import_),
     (app, "sync", housekeeping.sync),
 ):
     _app.command(_name, cls=QuickCommand)(_function)

@@ -220,6 +220,9 @@ class _Lineage:
             yield f"{key} {value}"
         if node.get("created_by"):
             yield f"by {node['created_by']}"
+        if node.get("imported"):
+            made = node["imported"]["made"]
+            yield f"from a bundle, made as {made['name']}@{made['version']} by {made['by']}"
         if node.get("pinned"):
             yield f"pinned: {node['pinned']['reason']}"
         if node["state"] != "ready":

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import remark, say
 from cli.grid import Column, print_grid
-from cli.units import count_text, seconds_text, size_text
+from cli.units import count_text, digest_text, seconds_text, size_text
 
 if TYPE_CHECKING:
     from mergestore import (
         Difference,
+        Exported,
+        Imported,
         Materialized,
         MaterializedAdapter,
         Merged,
@@ -192,6 +194,26 @@ def pinned(answer: Mapping[str, Any]) -> None:
 def unpinned(answer: Mapping[str, Any]) -> None:
     """The version whose pin is gone."""
     say(f"{answer['name']}@{answer['version']} is not pinned any more")
+
+
+def exported(answer: Exported) -> None:
+    """What is in the bundle, and what is not."""
+    for each in answer.versions:
+        say(f"{each['kind']} {each['name']}@{each['version']} ({digest_text(each['digest'])})")
+    if answer.outside:
+        say(f"not in it, and needed by whoever takes it in: {', '.join(answer.outside)}")
+    say(f"{answer.path}: {size_text(answer.bytes)}, {answer.digest}")
+
+
+def imported(answer: Imported) -> None:
+    """What each version is here now."""
+    for each in answer.versions:
+        here = each["reference"] or each["name"]
+        was = "" if here == each["origin"] else f", made as {each['origin']}"
+        news = ("new" if answer.done else "would be new") if each["created"] else "here already"
+        say(f"{each['kind']} {here} ({digest_text(each['digest'])}): {news}{was}")
+    _notes(answer.notes)
+    say(f"bundle {answer.digest}{'' if answer.done else ': sound; nothing was changed'}")
 
 
 def _registered(answer: RegisteredBase | RegisteredSkill) -> None:

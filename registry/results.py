@@ -297,6 +297,32 @@ class Rebuilt(Result):
 
 
 @dataclass(frozen=True)
+class Exported(Result):
+    """Answer of ``export``. ``digest``: SHA-256 of the file. ``versions``: {name, version, kind, digest} that it holds.
+    ``outside``: versions that it was made from and does not hold; whoever takes it in must have them.
+    """
+
+    path: str
+    digest: str
+    bytes: int
+    versions: list[dict[str, Any]]
+    outside: list[str]
+
+
+@dataclass(frozen=True)
+class Imported(Result):
+    """Answer of ``import``. ``digest``: SHA-256 of the file. ``versions``: {kind, name, reference, origin, digest,
+    created}, ``origin`` being what it was called in the store where it was made; ``reference`` is None of one that is
+    new, where it was only tried: ``done`` is False then.
+    """
+
+    digest: str
+    versions: list[dict[str, Any]]
+    notes: list[str]
+    done: bool
+
+
+@dataclass(frozen=True)
 class Verification(Result):
     """Answer of ``verify``: ``problems`` each name what, where and what to do; ``checked`` counts by kind."""
 

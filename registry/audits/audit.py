@@ -202,6 +202,7 @@ def _node(
         "source": version.source,
         "reason": version.reason,
         "training": version.attributes.get("training", {}),
+        "imported": version.attributes.get("imported"),
     }
     if version.id in deltas:
         more |= delta_facts(deltas[version.id]) | {"collected": collected.get(version.id, [])}

@@ -87,7 +87,7 @@ def register_base(
             )
             record_blobs(session, blob_rows(files))
             add_files(session, version, files, actor=who.actor)
-            tensors = [_tensor_row(entry, digests) for entry in staged.tensors.values()]
+            tensors = [tensor_row(entry, digests) for entry in staged.tensors.values()]
             add_tensors(session, version, tensors, actor=who.actor)
             link_merge(session, version, checkpoint.root, digest, actor=who.actor)
         refuse_unready(version)
@@ -107,7 +107,7 @@ def register_base(
 
 
 def _is_known(version: ModelVersion, digest: str, attributes: Mapping[str, Any]) -> bool:
-    own = {key: value for key, value in version.attributes.items() if key != "training"}
+    own = {key: value for key, value in version.attributes.items() if key not in ("training", "imported")}
     return (version.digest, own) == (digest, attributes)
 
 
@@ -229,7 +229,8 @@ def _hashed(
     return _Staged((*companions, *weights), tensors, digests)
 
 
-def _tensor_row(entry: TensorEntry, digests: Mapping[str, str]) -> TensorRow:
+def tensor_row(entry: TensorEntry, digests: Mapping[str, str]) -> TensorRow:
+    """What is recorded of a tensor of a base."""
     return TensorRow(
         entry.name, entry.dtype, entry.shape, digests[entry.name], entry.nbytes, file=entry.file, offset=entry.offset
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,7 @@ from mergestore import EnvironmentFailure, Store
 from registry.records import outbox
 from registry.records.database import migrating, reading, sqlite_url
 from registry.records.identity import store_id
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-STORES = {"store2": "0002"}
-"""Folders of golden stores, and the schema that wrote them: tests/golden/make_store.py."""
+from tests.integration.golden_stores import GOLDEN, SCHEMAS, copy_objects, load_postgresql, load_sqlite
 
 Connect = Callable[[str], Engine]
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -28,7 +23,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 pytestmark = pytest.mark.usefixtures("surroundings")
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=SCHEMAS)
 def golden(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -36,22 +31,16 @@ def golden(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def home(golden: str, tmp_path: Path) -> Path:
     """A copy of the store's objects; its database is elsewhere."""
-    shutil.copytree(GOLDEN / golden / "objects", tmp_path / "store" / "objects")
-    return tmp_path / "store"
+    return copy_objects(golden, tmp_path / "store")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
 def url(request: pytest.FixtureRequest, golden: str, tmp_path: Path, connect: Connect) -> str:
     """A database with what that schema wrote, loaded from its dump."""
     if request.param == "sqlite":
-        with sqlite3.connect(tmp_path / "registry.db") as connection:
-            connection.executescript((GOLDEN / golden / "sqlite.sql").read_text())
-        connection.close()
-        return sqlite_url(tmp_path / "registry.db").render_as_string()
+        return sqlite_url(load_sqlite(golden, tmp_path / "registry.db")).render_as_string()
     found = str(request.getfixturevalue("postgres_url"))
-    with connect(found).connect() as raw:
-        raw.connection.dbapi_connection.execute((GOLDEN / golden / "postgresql.sql").read_text())  # type: ignore[union-attr]
-        raw.connection.commit()
+    load_postgresql(golden, connect(found))
     return found
 
 
@@ -87,13 +76,13 @@ def columns(connection: Connection) -> dict[str, list[str]]:
 
 
 def test_it_is_refused_until_it_is_upgraded(golden: str, home: Path, url: str) -> None:
-    with pytest.raises(EnvironmentFailure, match=f"has schema {STORES[golden]}.*needs {migrations.head()}"):
+    with pytest.raises(EnvironmentFailure, match=f"has schema {SCHEMAS[golden]}.*needs {migrations.head()}"):
         mergestore.open(home, database=url, create=False)
 
 
 def test_no_row_changes(golden: str, database: Engine) -> None:
     with reading(database) as session:
-        assert migrations.current(database) == STORES[golden]
+        assert migrations.current(database) == SCHEMAS[golden]
         before, known = rows(session.connection()), columns(session.connection())
     assert migrations.upgrade(database)
     with reading(database) as session:
@@ -112,7 +101,7 @@ def test_it_can_go_back(golden: str, database: Engine) -> None:
         before = rows(session.connection())
     migrations.upgrade(database)
     with migrating(database) as connection:
-        command.downgrade(migrations.config(connection), STORES[golden])
+        command.downgrade(migrations.config(connection), SCHEMAS[golden])
     with reading(database) as session:
         assert rows(session.connection()) == before
 
