@@ -1,4 +1,4 @@
-"""Verbs that only look: list, show, audit, verify."""
+"""Verbs that only look: list, show, audit, impact, find, diff."""
 
 from __future__ import annotations
 
@@ -218,21 +218,3 @@ def diff(
     with invocation.open() as store:
         found = store.diff(one, other, threads=threads, progress=invocation.progress())
     invocation.answer(found, lambda answer: report.difference(answer, None if all_ else NEWEST))
-
-
-@verb
-def verify(
-    invocation: Invocation,
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME|DIR", help="A name, or a materialized folder; else the whole store.", show_default=False
-        ),
-    ] = None,
-) -> None:
-    """Check bytes, records and the audit chain for damage."""
-    with invocation.open() as store:
-        verification = store.verify(target, progress=invocation.progress())
-    invocation.answer(verification, report.verification)
-    if not verification.ok:
-        raise typer.Exit(IntegrityFailure.exit_code)

@@ -306,6 +306,38 @@ class Verification(Result):
 
 
 @dataclass(frozen=True)
+class Attested(Result):
+    """Answer of ``attest``: the in-toto ``statement`` about a published folder, and the DSSE ``envelope`` around it.
+
+    ``subjects``: how many it is about. ``created`` is False where the same was attested before, or nothing was signed.
+    ``output``: the file that it was written to. ``notes`` are findings a person should read.
+    """
+
+    path: str
+    output_digest: str
+    recipe_digest: str
+    materialization_id: str
+    key_id: str | None
+    subjects: int
+    created: bool
+    notes: list[str]
+    statement: dict[str, Any]
+    envelope: dict[str, Any] | None
+    output: str | None
+
+
+@dataclass(frozen=True)
+class Anchored(Result):
+    """Answer of ``anchor``: the last event of the audit chain, and the DSSE ``envelope`` if it was signed."""
+
+    anchor: dict[str, Any]
+    key_id: str | None
+    notes: list[str]
+    envelope: dict[str, Any] | None
+    output: str | None
+
+
+@dataclass(frozen=True)
 class Listing(Result):
     """Answer of ``list``: arrays of {name, version, digest, state, created_at, …}, newest versions only."""
 
