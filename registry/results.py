@@ -189,8 +189,8 @@ class Audit(Result):
     ``name`` and ``version`` are None of a recipe that no merge names, ``kind`` is then "result". ``descendants`` are
     versions made from it, newest first. ``licences``: of all that went in, {expression, stated, unknown, paths, note}.
     ``counts`` of materializations, evaluations, descendants by kind, and events say how many there are, where only the
-    newest were asked for. ``checks``: of a folder, {what, ok, detail} each; ``recorded``:
-    whether the store knows it, or a manifest alone is what is told.
+    newest were asked for. ``attestations``: what is signed of its outputs. ``checks``: of a folder, {what, ok, detail}
+    each; ``recorded``: whether the store knows it, or a manifest alone is what is told.
     """
 
     name: str | None
@@ -206,6 +206,7 @@ class Audit(Result):
     counts: dict[str, Any]  # {"materializations": int, "evaluations": int, "descendants": {kind: int}, "events": int}
     materializations: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
+    attestations: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
     recorded: bool = True

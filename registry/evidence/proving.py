@@ -56,7 +56,8 @@ def prove(
     attached = folder / ATTACHED
     if given is not None or attached.is_file():
         path = given or attached
-        found += [(str(path), envelope) for envelope in read_envelopes(path)]
+        known = [envelope for _, envelope in found]
+        found += [(str(path), envelope) for envelope in read_envelopes(path) if envelope not in known]
     checked["attestations"] = len(found)
     problems += _unproven(folder, document, key, found, progress)
     return Verification(not problems, checked, problems)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from registry.records import events
 from registry.records.columns import batches
 from registry.records.tables import Attestation
-from storage.digests import sha256_digest
+from storage.digests import parse_json, sha256_digest
+from storage.errors import IntegrityFailure
 
 
 def add_attestation(
@@ -52,6 +53,25 @@ def attestations(session: Session, subject_digests: Collection[str]) -> list[Att
     for batch in batches(sorted(set(subject_digests))):
         found += session.scalars(select(Attestation).where(Attestation.subject_digest.in_(batch)))
     return sorted(found, key=lambda row: row.id)
+
+
+def attestation_facts(row: Attestation) -> dict[str, Any]:
+    """An attestation as JSON-ready values: what is signed of which output, with which keys, and the envelope itself."""
+    try:
+        envelope = parse_json(row.document)
+        keys = [each["keyid"] for each in envelope["signatures"] if "keyid" in each]
+    except (ValueError, TypeError, KeyError) as error:
+        raise IntegrityFailure(
+            f"attestation {row.id} is damaged: {error!r:.80}", hint="run `mergestore verify`"
+        ) from error
+    return {
+        "keys": keys,
+        "output_digest": row.subject_digest,
+        "predicate_type": row.predicate_type,
+        "envelope": envelope,
+        "created_at": row.created_at.isoformat(),
+        "created_by": row.created_by,
+    }
 
 
 def attestation_row(row: Attestation) -> dict[str, Any]:

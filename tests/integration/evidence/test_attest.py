@@ -111,6 +111,15 @@ def test_the_same_is_stated_again_to_the_byte_and_recorded_once(filled, keys, en
     assert store.verify().ok
 
 
+def test_an_audit_tells_what_is_signed(filled, shell, envelope, tmp_path):
+    (told,) = filled[0].audit("outer").attestations
+    assert told["envelope"] == envelope
+    assert told["keys"] == [envelope["signatures"][0]["keyid"]]
+    assert told["keys"][0] in shell.text("audit", "outer")
+    shell.text("audit", "outer", "--html", tmp_path / "page.html")
+    assert told["keys"][0] in (tmp_path / "page.html").read_text()
+
+
 def test_a_statement_alone_is_made_for_others_to_sign_and_is_not_recorded(filled, shell, envelope):
     before = shell.state()
     told = json.loads(shell.text("attest", "outer", "--unsigned"))
