@@ -19,6 +19,7 @@ from merging.plans.plan import OutputTensor, Plan
 from merging.streaming.sinks import WrittenFile
 from registry import publishing
 from registry.computing import compute, put_in_place
+from registry.hub import hub_place
 from registry.merges import ResolvedMerge
 from registry.outputs import require_space
 from registry.publishing import ADAPTER_FORMAT, Published, Sources
@@ -106,7 +107,7 @@ def adapter_config(extracted: Extracted, sources: Sources, config: Config | None
     ranks = {layer.module: layer.rank for layer in extracted.layers}
     most = max(ranks.values())
     own = {_pattern(module): rank for module, rank in ranks.items() if rank != most}
-    hub = publishing.hub_source(sources.resolved.base)
+    hub = hub_place(sources.resolved.base.source)
     return {
         "peft_type": "LORA",
         "task_type": _task(config),

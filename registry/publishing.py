@@ -17,6 +17,7 @@ from merging.setting_text import spelled
 from merging.settings import Setting
 from registry.adapter_card import adapter_lines
 from registry.home import Home
+from registry.hub import hub_place
 from registry.imports.stacking import set_layers
 from registry.licences.combined import combined, hub_metadata
 from registry.merges import ResolvedMerge
@@ -299,17 +300,8 @@ def _card_body(sources: Sources, document: Mapping[str, Any], licences: Mapping[
     return lines
 
 
-def hub_source(version: ModelVersion) -> tuple[str, str | None] | None:
-    """Repository and revision on the Hub that a version came from, if it did."""
-    public = _public(version.source)
-    if public is None:
-        return None
-    name, _, revision = public.removeprefix("hf:").partition("@")
-    return name, revision or None
-
-
 def _hub_name(version: ModelVersion) -> str:
-    hub = hub_source(version)
+    hub = hub_place(version.source)
     return hub[0] if hub else version.name
 
 

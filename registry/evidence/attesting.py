@@ -15,8 +15,9 @@ from registry.evidence.envelope import Envelope, sign
 from registry.evidence.files import put, refuse_place
 from registry.evidence.keys import Signer
 from registry.evidence.outputs import Output, find_output
-from registry.evidence.statement import PAYLOAD_TYPE, PREDICATE_TYPE, make_statement, package_url
-from registry.publishing import hub_source, published_files
+from registry.evidence.statement import PAYLOAD_TYPE, PREDICATE_TYPE, make_statement
+from registry.hub import hub_place, package_url
+from registry.publishing import published_files
 from registry.records.attestations import add_attestation
 from registry.records.database import reading, writing
 from registry.records.identity import store_id
@@ -81,7 +82,7 @@ def _known(session: Session, document: Mapping[str, Any]) -> tuple[dict[str, str
     for version in find_versions(session, nodes).values():
         if version.state != "ready":
             notes.append(f"{version.reference} is {version.state}: {version.reason}")
-        if (hub := hub_source(version)) is not None:
+        if (hub := hub_place(version.source)) is not None:
             sources[version.reference] = package_url(*hub)
     return sources, sorted(notes)
 

@@ -41,7 +41,7 @@ def find_output(session: Session, target: str | Path) -> Output:
         if not Path(target).is_dir():
             raise
         return _of_folder(session, Path(target))
-    found = next(_there(recorded), None)
+    found = next(still_there(recorded), None)
     if found is None:
         what = "was never materialized" if not recorded else "lies nowhere any more that this store has put it"
         raise NotFound(f"{target} {what}", hint=f"evidence is of files: mergestore materialize {target} -o DIR")
@@ -79,7 +79,8 @@ def _recorded(session: Session, target: str) -> list[Materialization]:
     return materializations(session, merge_recipes(session, version.id, version.digest))
 
 
-def _there(recorded: list[Materialization]) -> Iterator[Output]:
+def still_there(recorded: list[Materialization]) -> Iterator[Output]:
+    """Those whose folders are where they were put, and are of them by their manifests."""
     for made in recorded:
         try:
             document = read_manifest(Path(made.path or "")) if made.path else {}

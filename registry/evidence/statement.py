@@ -104,10 +104,5 @@ def digest_set(digest: str) -> dict[str, str]:
     return {algorithm: digits}
 
 
-def package_url(repository: str, revision: str | None) -> str:
-    """Where a model of the Hub is had: https://github.com/package-url/purl-spec, type huggingface."""
-    return f"pkg:huggingface/{repository}" + (f"@{revision}" if revision else "")
-
-
 def _moment(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -40,6 +40,13 @@ class Examining(Opened):
 
             return audit_folder(Path(target), session, newest)
 
+    def bom(self, target: str | Path) -> dict[str, Any]:
+        """What is in a model as a bill of materials, CycloneDX 1.6 in JSON; ``target`` as for ``audit``."""
+        from registry.evidence.bom import bill_of
+
+        with reading(self.engine) as session:
+            return bill_of(session, self.home, target)
+
     def diff(
         self, one: str | Path, other: str | Path, *, threads: int | None = None, progress: Progress | None = None
     ) -> Difference:
