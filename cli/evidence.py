@@ -70,14 +70,15 @@ def _verified(
 ) -> Verification:
     """A folder is checked without any store, too."""
     try:
-        with invocation.open() as store:
-            return store.verify(target, invocation.progress(), key=key, attestation=attestation, anchor=anchor)
+        opened = invocation.open()
     except EnvironmentFailure:
         if anchor is not None or target is None or not (Path(target) / "mergestore.json").is_file():
             raise
-    from registry.evidence.verifying import verify_folder
+        from registry.evidence.verifying import verify_folder
 
-    return verify_folder(Path(target), key, attestation, invocation.progress())
+        return verify_folder(Path(target), key, attestation, invocation.progress())
+    with opened as store:
+        return store.verify(target, invocation.progress(), key=key, attestation=attestation, anchor=anchor)
 
 
 @verb

@@ -164,15 +164,17 @@ def _audited(invocation: Invocation, target: str, newest: int | None) -> Audit:
 
 
 def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
+    """A folder has one without any store, too."""
     try:
-        with invocation.open() as store:
-            return store.bom(target)
+        opened = invocation.open()
     except EnvironmentFailure:
         if not (Path(target) / "mergestore.json").is_file():
             raise
-    from registry.evidence.bom import bill_of_folder
+        from registry.evidence.bom import bill_of_folder
 
-    return bill_of_folder(Path(target))
+        return bill_of_folder(Path(target))
+    with opened as store:
+        return store.bom(target)
 
 
 @verb
