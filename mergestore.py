@@ -42,6 +42,8 @@ def _shadow_message(name: str, here: Path, found: str | None) -> str:
 _refuse_shadows()
 
 from registry.results import (  # noqa: E402  (only after the check that these are ours)
+    Anchored,
+    Attested,
     Audit,
     Checked,
     CollectedStatistics,
@@ -89,6 +91,8 @@ _METHOD_CONTRACT = (
 """What a package needs that adds a merge method."""
 
 __all__ = [
+    "Anchored",
+    "Attested",
     "Audit",
     "Checked",
     "Coefficients",

@@ -13,6 +13,7 @@ from cli import (
     curate,
     describe,
     evaluations,
+    evidence,
     examine,
     exchange,
     housekeeping,
@@ -25,7 +26,8 @@ from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
-    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "export", "import", "sync",
+    "audit", "impact", "find", "diff", "verify", "attest", "anchor",
+    "list", "show", "alias", "yank", "pin", "export", "import", "sync",
 )  # fmt: skip
 
 
@@ -96,7 +98,9 @@ for _app, _name, _function in (
     (app, "impact", examine.impact),
     (app, "find", examine.find),
     (app, "diff", examine.diff),
-    (app, "verify", examine.verify),
+    (app, "verify", evidence.verify),
+    (app, "attest", evidence.attest),
+    (app, "anchor", evidence.anchor),
     (app, "list", examine.list_),
     (app, "show", examine.show),
     (app, "alias", curate.alias),

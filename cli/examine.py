@@ -1,16 +1,16 @@
-"""Verbs that only look: list, show, audit, verify."""
+"""Verbs that only look: list, show, audit, impact, find, diff."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli import lineage, report, tables
 from cli.compiled import load_compiler
-from cli.console import say
+from cli.console import print_document, say
 from cli.options import MetaOption, parse_meta
 from cli.verb import Invocation, verb
 from mergestore import Audit, EnvironmentFailure, IntegrityFailure, UsageError
@@ -65,6 +65,9 @@ def audit(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write all of it into one page that opens offline.")
     ] = None,
+    bom: Annotated[
+        bool, typer.Option("--bom", help="Print it as a bill of materials: CycloneDX 1.6, JSON, with a model card.")
+    ] = False,
     tensor: Annotated[
         str | None,
         typer.Option(
@@ -93,6 +96,7 @@ def audit(
                 "--mermaid": mermaid,
                 "--dot": dot,
                 "--html": html is not None,
+                "--bom": bom,
                 "--tensor": tensor is not None,
             },
         )
@@ -100,15 +104,25 @@ def audit(
     if device is not None or threads is not None:
         raise UsageError("--device and --threads go with --rebuild", hint="An audit computes nothing.")
     if tensor is not None:
-        if tree or mermaid or dot or html is not None:
+        if tree or mermaid or dot or bom or html is not None:
             raise UsageError("--tensor is a face of its own", hint="Leave the other one out.")
         with invocation.open() as store:
             invocation.answer(store.influence(target, tensor), lineage.influence)
         return
-    faces = {"--tree": tree, "--json": invocation.json, "--mermaid": mermaid, "--dot": dot, "--html": html is not None}
+    faces = {
+        "--tree": tree,
+        "--json": invocation.json and not bom,
+        "--mermaid": mermaid,
+        "--dot": dot,
+        "--html": html is not None,
+    }
+    faces["--bom"] = bom  # which is JSON itself
     chosen = [face for face, asked in faces.items() if asked]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", hint="Choose one face.")
+    if bom:
+        print_document(_bill(invocation, target))
+        return
     found = _audited(invocation, target, None if chosen else NEWEST)
     if mermaid or dot:
         from registry.audits import drawing
@@ -147,6 +161,20 @@ def _audited(invocation: Invocation, target: str, newest: int | None) -> Audit:
     from registry.audits.folder import audit_folder
 
     return audit_folder(Path(target), newest=newest)
+
+
+def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
+    """A folder has one without any store, too."""
+    try:
+        opened = invocation.open()
+    except EnvironmentFailure:
+        if not (Path(target) / "mergestore.json").is_file():
+            raise
+        from registry.evidence.bom import bill_of_folder
+
+        return bill_of_folder(Path(target))
+    with opened as store:
+        return store.bom(target)
 
 
 @verb
@@ -218,21 +246,3 @@ def diff(
     with invocation.open() as store:
         found = store.diff(one, other, threads=threads, progress=invocation.progress())
     invocation.answer(found, lambda answer: report.difference(answer, None if all_ else NEWEST))
-
-
-@verb
-def verify(
-    invocation: Invocation,
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME|DIR", help="A name, or a materialized folder; else the whole store.", show_default=False
-        ),
-    ] = None,
-) -> None:
-    """Check bytes, records and the audit chain for damage."""
-    with invocation.open() as store:
-        verification = store.verify(target, progress=invocation.progress())
-    invocation.answer(verification, report.verification)
-    if not verification.ok:
-        raise typer.Exit(IntegrityFailure.exit_code)

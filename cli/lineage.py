@@ -41,6 +41,7 @@ def audit(answer: Audit) -> None:
     say()
     newest("evaluations", answer.evaluations, SCORE, answer.counts["evaluations"])
     materializations(answer.materializations, answer.counts["materializations"])
+    newest("attestations", answer.attestations, ("created_at", "created_by", "output_digest", "keys"))
     _descendants(answer)
     newest("events", answer.events, ("at", "actor", "action", "subject"), answer.counts["events"])
 

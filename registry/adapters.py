@@ -19,7 +19,9 @@ from merging.plans.plan import OutputTensor, Plan
 from merging.streaming.sinks import WrittenFile
 from registry import publishing
 from registry.computing import compute, put_in_place
+from registry.hub import hub_place
 from registry.merges import ResolvedMerge
+from registry.model_card import model_card
 from registry.outputs import require_space
 from registry.publishing import ADAPTER_FORMAT, Published, Sources
 from registry.software import package_version
@@ -76,7 +78,7 @@ def publish_adapter(
         write_file(staging / CONFIG, text)
         files = [WrittenFile(WEIGHTS, writer.size, writer.sha256), WrittenFile(CONFIG, len(text), sha256_digest(text))]
         document = _manifest(sources, staging, files, extracted)
-        publishing.write_papers(staging, document, publishing.model_card(sources, document))
+        publishing.write_papers(staging, document, model_card(sources, document))
         put_in_place(staging, target, document, replace=wish.force or replaces)
     return Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
 
@@ -106,7 +108,7 @@ def adapter_config(extracted: Extracted, sources: Sources, config: Config | None
     ranks = {layer.module: layer.rank for layer in extracted.layers}
     most = max(ranks.values())
     own = {_pattern(module): rank for module, rank in ranks.items() if rank != most}
-    hub = publishing.hub_source(sources.resolved.base)
+    hub = hub_place(sources.resolved.base.source)
     return {
         "peft_type": "LORA",
         "task_type": _task(config),

@@ -11,6 +11,7 @@ from registry import publishing
 from registry.directories import check_directory, read_manifest
 from registry.home import Home
 from registry.merges import ResolvedMerge
+from registry.model_card import model_card
 from registry.publishing import Published, Sources
 from registry.records.database import reading
 from registry.records.recipes import cached_materialization
@@ -72,6 +73,6 @@ def publish_copy(sources: Sources, cached: Path, target: Path, wish: Wish) -> Pu
                 with disk_errors(f"cannot write {place}"):
                     place.parent.mkdir(parents=True, exist_ok=True)
                     copy_file(cached / name, place)
-            publishing.write_papers(staging, document, publishing.model_card(sources, document))
+            publishing.write_papers(staging, document, model_card(sources, document))
             publish_directory(staging, target, replace=wish.force)
     return Published(target, document, (), "cache", time.perf_counter() - clock, started)

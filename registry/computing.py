@@ -17,6 +17,7 @@ from merging.streaming.sinks import ShardSink
 from registry import publishing
 from registry.directories import read_manifest
 from registry.home import Home
+from registry.model_card import model_card
 from registry.outputs import require_space
 from registry.publishing import Published, Sources
 from registry.software import package_version
@@ -55,7 +56,7 @@ def publish_computed(
             engine, merged = compute(plan, sink, wish.device, wish.threads, progress)
         files = [*sink.files, *publishing.copy_companions(home, sources, staging, plan)]
         document = publishing.manifest(sources, merged, files, package_version("mergestore") or "unknown")
-        publishing.write_papers(staging, document, publishing.model_card(sources, document))
+        publishing.write_papers(staging, document, model_card(sources, document))
         put_in_place(staging, target, document, replace=wish.force or replaces)
     return Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
 

@@ -75,7 +75,7 @@ def _file_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
     for name, recorded in sorted(document["files"].items()):
         path = folder / name
         try:
-            sound = _inside(folder, path) and _as_published(path, recorded)
+            sound = is_inside(folder, path) and _as_published(path, recorded)
         except (OSError, ValueError):
             sound = False
         if not sound:
@@ -86,7 +86,7 @@ def _file_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _inside(folder: Path, path: Path) -> bool:
+def is_inside(folder: Path, path: Path) -> bool:
     """Whether a name in a manifest, which anybody may have written, leads to a plain file of the folder."""
     return path.is_file() and path.resolve().is_relative_to(folder.resolve())
 

@@ -9,6 +9,19 @@ from storage.errors import EnvironmentFailure, InputRefused, UsageError
 _PATTERNS = ["*.safetensors", "*.bin", "*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "README.md"]
 
 
+def hub_place(source: str | None) -> tuple[str, str | None] | None:
+    """Repository and revision on the Hub that a recorded source names; None for any other."""
+    if not source or not source.startswith("hf:"):
+        return None
+    name, _, revision = source.removeprefix("hf:").partition("@")
+    return name, revision or None
+
+
+def package_url(repository: str, revision: str | None) -> str:
+    """Where a model of the Hub is had: https://github.com/package-url/purl-spec, type huggingface."""
+    return f"pkg:huggingface/{repository}" + (f"@{revision}" if revision else "")
+
+
 def snapshot(source: str) -> tuple[Path, str]:
     """(folder, ``hf:repo@commit``) of a model on the Hugging Face Hub, or in its local cache when offline.
 

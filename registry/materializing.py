@@ -33,6 +33,8 @@ from registry.records.contents import load_deltas
 from registry.records.database import reading
 from registry.records.evaluations import evaluations
 from registry.records.lineage import ancestors
+from registry.records.lookup import find_versions
+from registry.records.names import parse_reference
 from registry.records.tables import Materialization
 from registry.results import Materialized, MaterializedAdapter
 from registry.scores import told
@@ -200,14 +202,17 @@ def opened(
                 skill: stack.enter_context(open_statistics(session, context.home, digest))
                 for skill, digest in resolved.recipe.statistics.items()
             }
+            lineage = ancestors(session, *(version.id for version in resolved.roots))
+            versions = find_versions(session, (parse_reference(node.id) for node in lineage.nodes)).values()
             sources = Sources(
                 resolved=resolved,
                 deltas={skill.digest: records[skill.id] for skill in resolved.deltas},
                 manifests={digest: delta.manifest for digest, delta in deltas.items()},
-                lineage=ancestors(session, *(version.id for version in resolved.roots)),
+                lineage=lineage,
                 files=files_of(session, resolved.recipe, resolved.base, resolved.skills),
                 policies=tuple(policy.told() for policy in policies),
                 evaluations=told(session, evaluations(session, [], [resolved.recipe.digest])),
+                training={version.reference: version.attributes.get("training", {}) for version in versions},
             )
         plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
         yield Opened(sources, with_statistics(replace(plan, task=task), statistics), base.config)

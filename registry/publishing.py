@@ -6,27 +6,22 @@ import copy
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from merging.mergekit import VERSION
-from merging.recipes.semantics import PAPER
-from merging.setting_text import spelled
 from merging.settings import Setting
-from registry.adapter_card import adapter_lines
 from registry.home import Home
 from registry.imports.stacking import set_layers
-from registry.licences.combined import combined, hub_metadata
+from registry.inherited import Training
 from registry.merges import ResolvedMerge
 from registry.opening import place
 from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
-from registry.scores import model_index
 from registry.tokens.token_sources import language_part
-from registry.tokens.tokenizers import adapt_tokenizer, vocabulary_lines
+from registry.tokens.tokenizers import adapt_tokenizer
 from storage.blobs import hash_file
 from storage.checkpoints.shards import INDEX
 from storage.digests import canonical_json, json_digest, model_digest, sha256_digest
@@ -59,6 +54,7 @@ class Sources:
     files: Sequence[FileRow]  # companions that the result is published with
     policies: Sequence[Mapping[str, str]] = ()  # that it was compared with
     evaluations: Sequence[Mapping[str, Any]] = ()  # scores of the recipe, newest first
+    training: Mapping[str, Training] = field(default_factory=dict)  # of everything in the lineage, by reference
 
 
 @dataclass(frozen=True)
@@ -228,100 +224,11 @@ def _skill(sources: Sources, skill: ModelVersion, weight: Setting | None) -> dic
     } | ({"added_rows": content.grown[1]} if content.grown else {})
 
 
-def model_card(sources: Sources, document: Mapping[str, Any]) -> str:
-    """README.md in the Hub's conventions: metadata a machine reads, then what a person wants to know."""
-    resolved = sources.resolved
-    licences = combined(sources.lineage.to_dict(), [version.reference for version in resolved.roots])
-    adapter = "adapter" in document
-    front = ["---", f"library_name: {'peft' if adapter else 'transformers'}", "base_model:"]
-    bases = (resolved.base,) if adapter else resolved.inputs
-    front += [f"- {_quoted(_hub_name(version))}" for version in bases]
-    front += [f"base_model_relation: {'adapter' if adapter else 'merge'}", "tags:", *(["- lora"] if adapter else [])]
-    front += ["- merge", "- mergestore", f"- {resolved.recipe.method}"]
-    front += [f"{key}: {_quoted(value)}" for key, value in hub_metadata(licences).items()]
-    if index := model_index(resolved.merge.name if resolved.merge else resolved.expression, sources.evaluations):
-        front.append(f"model-index: {json.dumps(index, ensure_ascii=False)}")
-    return "\n".join([*front, "---", "", *_card_body(sources, document, licences)]) + "\n"
-
-
-def _parameters(resolved: ResolvedMerge) -> list[str]:
-    """The parameters of the recipe, and after them those that one model has for itself."""
-    names = {version.digest: version.reference for version in resolved.inputs}
-    own = [(f"{names[model.skill]}: ", model.parameters) for model in resolved.recipe.models]
-    levels = [("", resolved.recipe.parameters), *own]
-    return [f"`{of}{name}={spelled(value)}`" for of, level in levels for name, value in level.items()]
-
-
-def _card_body(sources: Sources, document: Mapping[str, Any], licences: Mapping[str, Any]) -> list[str]:
-    resolved = sources.resolved
-    method = resolved.recipe.definition
-    title = resolved.merge.name if resolved.merge else resolved.expression
-    lines = [f"# {title}, task {resolved.task.name}" if resolved.task else f"# {title}", ""]
-    count = len(resolved.skills)
-    skills = "one skill" if count == 1 else f"{count} skills"
-    what = "A LoRA adapter of a merge" if "adapter" in document else "A merge"
-    lines += [f"{what} of {skills} of `{resolved.base.reference}`, made by mergestore:", ""]
-    lines += [f"    {resolved.expression}", ""]
-    lines += [f"Method: `{method.name}`, {method.summary}: {method.formula} ({method.source})", ""]
-    if resolved.recipe.semantics != PAPER:
-        lines += [f"Semantics: `{resolved.recipe.semantics}`, the arithmetic of mergekit {VERSION}", ""]
-    if parameters := _parameters(resolved):
-        lines += ["Parameters: " + ", ".join(parameters), ""]
-    lines += ["| input | weight | encoding | drop rate | seed | licence | digest |", "|---|---|---|---|---|---|---|"]
-    base = resolved.base
-    base_term = resolved.recipe.base_term
-    own_weight = "" if base_term is None else f" {spelled(base_term.weight)}"
-    lines.append(f"| base `{base.reference}` |{own_weight} | | | | {base.licence or 'not stated'} | `{base.digest}` |")
-    for skill in document["skills"]:
-        rate = "" if skill["drop_rate"] is None else f"{skill['drop_rate']:.4g}"
-        seed = "" if skill["seed"] is None else skill["seed"]
-        weight = "by slice" if skill["weight"] is None else spelled(skill["weight"])
-        density = "" if skill["density"] is None else f", density {skill['density']:g}"
-        lines.append(
-            f"| skill `{skill['name']}@{skill['version']}` | {weight} | {skill['encoding']}{density} "
-            f"| {rate} | {seed} | {skill['licence'] or 'not stated'} | `{skill['digest']}` |"
-        )
-    lines += ["", f"- recipe digest: `{document['recipe_digest']}`", f"- output digest: `{document['output_digest']}`"]
-    if "adapter" in document:
-        lines += adapter_lines(document["adapter"])
-    if resolved.head:
-        lines.append(f"- head (tensors that the base lacks): from `{resolved.head.reference}`")
-    if resolved.task:
-        lines.append(f"- task (the skill whose model it is): `{resolved.task.reference}`")
-    lines += vocabulary_lines(resolved.recipe, resolved.base, resolved.skills)
-    if licences["unknown"]:
-        lines.append(f"- licence not stated for: {', '.join(licences['unknown'])}")
-    if licences["stated"]:
-        lines.append(f"- licences of all that went in, together: `{licences['expression']}` ({licences['note']})")
-    for score in sources.evaluations:
-        lines.append(f"- {score['metric']} on {score['dataset']}: {score['value']:g}, by {score['created_by']}")
-    lines += ["", "The whole recipe:", "", "```json", json.dumps(document["recipe"], indent=2, sort_keys=True), "```"]
-    return lines
-
-
-def hub_source(version: ModelVersion) -> tuple[str, str | None] | None:
-    """Repository and revision on the Hub that a version came from, if it did."""
-    public = public_source(version.source)
-    if public is None:
-        return None
-    name, _, revision = public.removeprefix("hf:").partition("@")
-    return name, revision or None
-
-
-def _hub_name(version: ModelVersion) -> str:
-    hub = hub_source(version)
-    return hub[0] if hub else version.name
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
 def write_papers(folder: Path, document: Mapping[str, Any], card: str) -> None:
     """Write the manifest and the model card."""
     with disk_errors(f"cannot write in {folder}"):
         (folder / MANIFEST).write_bytes(canonical_json(dict(document)) + b"\n")
-        (folder / CARD).write_text(card)
+        (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def published_files(document: Mapping[str, Any]) -> set[str]:

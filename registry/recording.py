@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 from registry.merges import record as record_recipe
+from registry.model_card import model_card
 from registry.provenance.delivery import KIND
 from registry.provenance.payload import payload
-from registry.publishing import Published, Sources, folder_size, model_card
+from registry.publishing import Published, Sources, folder_size
 from registry.records import outbox
 from registry.records.database import writing
 from registry.records.recipes import record_materialization

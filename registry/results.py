@@ -189,8 +189,8 @@ class Audit(Result):
     ``name`` and ``version`` are None of a recipe that no merge names, ``kind`` is then "result". ``descendants`` are
     versions made from it, newest first. ``licences``: of all that went in, {expression, stated, unknown, paths, note}.
     ``counts`` of materializations, evaluations, descendants by kind, and events say how many there are, where only the
-    newest were asked for. ``checks``: of a folder, {what, ok, detail} each; ``recorded``:
-    whether the store knows it, or a manifest alone is what is told.
+    newest were asked for. ``attestations``: what is signed of its outputs. ``checks``: of a folder, {what, ok, detail}
+    each; ``recorded``: whether the store knows it, or a manifest alone is what is told.
     """
 
     name: str | None
@@ -206,6 +206,7 @@ class Audit(Result):
     counts: dict[str, Any]  # {"materializations": int, "evaluations": int, "descendants": {kind: int}, "events": int}
     materializations: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
+    attestations: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
     recorded: bool = True
@@ -329,6 +330,38 @@ class Verification(Result):
     ok: bool
     checked: dict[str, int]
     problems: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Attested(Result):
+    """Answer of ``attest``: the in-toto ``statement`` about a published folder, and the DSSE ``envelope`` around it.
+
+    ``subjects``: how many it is about. ``created`` is False where the same was attested before, or nothing was signed.
+    ``output``: the file that it was written to. ``notes`` are findings a person should read.
+    """
+
+    path: str
+    output_digest: str
+    recipe_digest: str
+    materialization_id: str
+    key_id: str | None
+    subjects: int
+    created: bool
+    notes: list[str]
+    statement: dict[str, Any]
+    envelope: dict[str, Any] | None
+    output: str | None
+
+
+@dataclass(frozen=True)
+class Anchored(Result):
+    """Answer of ``anchor``: the last event of the audit chain, and the DSSE ``envelope`` if it was signed."""
+
+    anchor: dict[str, Any]
+    key_id: str | None
+    notes: list[str]
+    envelope: dict[str, Any] | None
+    output: str | None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ _SQLITE_TRIGGERS = (
     # REPLACE deletes without asking the triggers of DELETE.
     "CREATE TRIGGER audit_event_follows BEFORE INSERT ON audit_event "
     "WHEN NEW.sequence <> (SELECT coalesce(max(sequence), 0) + 1 FROM audit_event) "
+    "OR EXISTS (SELECT 1 FROM audit_event WHERE hash = NEW.hash) "
     "BEGIN SELECT RAISE(ABORT, 'audit events are append-only'); END",
     "CREATE TRIGGER model_version_replaces_none BEFORE INSERT ON model_version "
     "WHEN EXISTS (SELECT 1 FROM model_version WHERE id = NEW.id) "

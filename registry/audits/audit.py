@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from registry.answers import delta_facts, made_of
 from registry.licences.combined import combined
 from registry.records import events
+from registry.records.attestations import attestation_facts, attestations
 from registry.records.catalog import resolve
 from registry.records.contents import load_deltas
 from registry.records.evaluations import count_evaluations, evaluations
@@ -24,6 +25,7 @@ from registry.records.recipes import (
     count_materializations,
     load_recipe,
     merge_recipes,
+    output_digests,
     recipe_inputs,
 )
 from registry.records.statistics import load_statistics
@@ -171,6 +173,7 @@ def _with_history(session: Session, found: Audit, versions: list[int], recipes: 
         found,
         materializations=made_of(session, recipes, newest),
         evaluations=told(session, evaluations(session, versions, recipes, newest)),
+        attestations=[attestation_facts(row) for row in attestations(session, output_digests(session, recipes))],
         events=events.of(session, subjects, newest),
         counts=found.counts | counts,
     )

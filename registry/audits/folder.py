@@ -31,7 +31,7 @@ def audit_folder(folder: Path, session: Session | None = None, newest: int | Non
     IntegrityFailure where there is no manifest, or none that can be read.
     """
     document = read_manifest(folder)
-    _check_told(folder, document)
+    check_told(folder, document)
     checks = _checks(folder, document)
     made = made_here(session, document) if session is not None else None
     if made is None or session is None:
@@ -60,7 +60,7 @@ def _checks(folder: Path, document: dict[str, Any]) -> list[dict[str, Any]]:
     return [told, lineage, weights]
 
 
-def _check_told(folder: Path, document: Mapping[str, Any]) -> None:
+def check_told(folder: Path, document: Mapping[str, Any]) -> None:
     """Refuse a manifest whose parts are not what they are in one that was published: anybody may have written it."""
     try:
         read_recipe(document["recipe"])

@@ -145,6 +145,12 @@ def count_materializations(session: Session, recipe_digests: Collection[str]) ->
     return session.scalar(query) or 0
 
 
+def output_digests(session: Session, recipe_digests: Collection[str]) -> list[str]:
+    """What ever came out of these recipes."""
+    query = select(Materialization.output_digest).where(Materialization.recipe_digest.in_(recipe_digests))
+    return sorted(session.scalars(query.distinct()))
+
+
 def cached_materialization(
     session: Session, recipe_digest: str, merge_version_id: int | None = None
 ) -> Materialization | None:

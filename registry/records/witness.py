@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from registry.records.attestations import attestation_row
 from registry.records.evaluations import evaluation_row
 from registry.records.events import fingerprint
 from registry.records.parts import Rows, each_delta, each_files, each_inputs, each_statistics, each_tensors
@@ -20,6 +21,7 @@ from registry.records.pins import pin_row, pins
 from registry.records.recipes import materialization_row
 from registry.records.tables import (
     Alias,
+    Attestation,
     AuditEvent,
     Evaluation,
     LineageEdge,
@@ -47,6 +49,7 @@ def contradictions(session: Session) -> Iterator[Finding]:
     yield from _changed_recipes(session, told)
     yield from _changed_materializations(session, told)
     yield from _changed_evaluations(session, told)
+    yield from _changed_attestations(session, told)
 
 
 class _Event(NamedTuple):
@@ -189,3 +192,14 @@ def _changed_evaluations(session: Session, told: _Told) -> Iterator[Finding]:
             yield f"evaluation {id_} of {where} was recorded, but has no record any more", where
         elif event is None or found[id_] != event.details.get("row"):
             yield f"the record of evaluation {id_} was changed", where
+
+
+def _changed_attestations(session: Session, told: _Told) -> Iterator[Finding]:
+    found = {row.id: fingerprint([attestation_row(row)]) for row in session.scalars(select(Attestation))}
+    events = {event.details.get("attestation"): event for event in told.all("attestation.add")}
+    seen = {id_: event for id_, event in events.items() if isinstance(id_, int)}
+    for id_ in sorted(found.keys() | seen.keys()):
+        if id_ not in found:
+            yield f"attestation {id_} was recorded, but has no record any more", seen[id_].subject
+        elif id_ not in seen or found[id_] != seen[id_].details.get("row"):
+            yield f"the record of attestation {id_} was changed", f"attestation {id_}"

@@ -20,6 +20,7 @@ Facts = dict[str, Any]
 LARGEST_FILE = 16 << 20
 _LONGEST, _MOST = 1000, 50  # characters of a text, entries of a list or table
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
+_MATTER = re.compile(r"\s*^---[ \t]*\n(.*?)^---[ \t]*$", re.MULTILINE | re.DOTALL)
 _CARD = (
     *("base_model", "base_model_relation", "datasets", "language", "licence", "license"),
     *("license_link", "license_name"),
@@ -84,11 +85,11 @@ def _read(path: Path, parse: Callable[[str], Any], keys: tuple[str, ...] | None,
 def _front_matter(text: str) -> Any:
     import yaml
 
-    parts = text.split("---", 2)
-    if len(parts) != 3 or parts[0].strip():
+    found = _MATTER.match(text)
+    if found is None:
         return {}
     try:
-        return yaml.safe_load(parts[1])
+        return yaml.safe_load(found[1])
     except yaml.YAMLError as error:
         raise ValueError(f"its front matter is no YAML: {getattr(error, 'problem', error)}") from error
 

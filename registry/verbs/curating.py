@@ -1,15 +1,22 @@
-"""Verbs that say what versions are for, and keep the house: aliases, recalls, delivery, the doctor."""
+"""Verbs that say what versions are for, and keep the house: aliases, recalls, evidence, delivery, the doctor."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from registry.evidence.keys import signer
 from registry.records import aliases as alias_records
 from registry.records import catalog
 from registry.records import pins as pin_records
 from registry.records.database import writing
 from registry.records.names import parse_reference
+from registry.results import Attested
 from registry.verbs.opened import Opened
+from storage.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from registry.evidence.keys import Password
 
 
 class Curating(Opened):
@@ -49,6 +56,26 @@ class Curating(Opened):
             version = catalog.resolve(session, parse_reference(reference))
             pin_records.remove_pin(session, version, actor=self.actor)
             return {"name": version.name, "version": version.version, "pinned": None}
+
+    def attest(
+        self,
+        target: str | Path,
+        *,
+        key: str | Path | None,
+        password: Password | None = None,
+        output: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Attested:
+        """State what a published folder holds and came from (in-toto, SLSA provenance), sign it, and put it on record.
+
+        ``target``: a folder that this store made, or as for ``audit`` what was made of it last and is still there.
+        ``key``: a private Ed25519 key in PEM, ``password`` is asked for one that is encrypted; with None the statement
+        alone is made, to be signed elsewhere. It is written to ``output``, if given.
+        """
+        from registry.evidence.attesting import attest
+
+        place = Path(output) if output is not None else None
+        return attest(self.engine, target, signer(key, password), place, self.actor, progress or Silent())
 
     def sync(self) -> dict[str, Any]:
         """Deliver the provenance that waits in the outbox to MLflow."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry import answers
+from registry.evidence.keys import signer
 from registry.records.database import reading
-from registry.results import Audit, Difference, Found, Impact, Influence, Listing, Rebuilt, Verification
+from registry.results import Anchored, Audit, Difference, Found, Impact, Influence, Listing, Rebuilt, Verification
 from registry.verbs.opened import Opened
 from storage.errors import NotFound, UsageError
 from storage.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from registry.evidence.keys import Password
 
 
 class Examining(Opened):
@@ -35,6 +39,13 @@ class Examining(Opened):
             from registry.audits.folder import audit_folder
 
             return audit_folder(Path(target), session, newest)
+
+    def bom(self, target: str | Path) -> dict[str, Any]:
+        """What is in a model as a bill of materials, CycloneDX 1.6 in JSON; ``target`` as for ``audit``."""
+        from registry.evidence.bom import bill_of
+
+        with reading(self.engine) as session:
+            return bill_of(session, self.home, target)
 
     def diff(
         self, one: str | Path, other: str | Path, *, threads: int | None = None, progress: Progress | None = None
@@ -90,13 +101,32 @@ class Examining(Opened):
         context = wish.Context(self.engine, self.home, self.tracking_uri, self.actor)
         return rebuild(context, target, wish.Wish(device=device, threads=threads), progress or Silent())
 
-    def verify(self, target: str | Path | None = None, progress: Progress | None = None) -> Verification:
-        """Check a version with all it came from, a published folder, or (nothing named) the whole store."""
+    def verify(
+        self,
+        target: str | Path | None = None,
+        progress: Progress | None = None,
+        *,
+        key: str | Path | None = None,
+        attestation: str | Path | None = None,
+        anchor: str | Path | None = None,
+    ) -> Verification:
+        """Check a version with all it came from, a published folder, or (nothing named) the whole store.
+
+        ``key``: a public key in PEM; the folder, or the newest one of the version, must also be what a statement says
+        that is signed with it: that in the file ``attestation``, or one in the store or the folder. ``anchor``: a file
+        that ``anchor`` wrote, signed with the key if there is one; the store's audit chain must still pass through it.
+        """
         from registry import verifying
+        from registry.evidence.verifying import check_words, verify_anchored, verify_attested
 
         watcher = progress or Silent()
+        check_words(target, key, attestation, anchor)
+        if anchor is not None:
+            return verify_anchored(self.engine, self.home, Path(anchor), key, watcher)
         if target is None:
             return verifying.verify_store(self.engine, self.home, watcher)
+        if key is not None:
+            return verify_attested(self.engine, target, Path(key), attestation, watcher)
         if isinstance(target, Path):
             return verifying.verify_directory(target, watcher)
         try:
@@ -105,6 +135,19 @@ class Examining(Opened):
             if not Path(target).is_dir():
                 raise
             return verifying.verify_directory(Path(target), watcher)
+
+    def anchor(
+        self, *, key: str | Path | None = None, password: Password | None = None, output: str | Path | None = None
+    ) -> Anchored:
+        """The last event of the audit chain, to be kept elsewhere: what it says can then not be rewritten unseen.
+
+        Signed with the private ``key`` (a PEM file; ``password`` is asked for one that is encrypted), and written to
+        ``output``, if given. Nothing is recorded.
+        """
+        from registry.evidence.anchor import anchor
+
+        place = Path(output) if output is not None else None
+        return anchor(self.engine, signer(key, password), place)
 
     def statistics(self, skill: str | None = None) -> list[dict[str, Any]]:
         """What was collected of one skill, or of all, oldest first."""

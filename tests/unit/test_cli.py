@@ -24,7 +24,8 @@ from mergestore import UsageError
 ROOT = Path(__file__).parents[2]
 ISSUE_VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
-    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "export", "import", "sync",
+    "audit", "impact", "find", "diff", "verify", "attest", "anchor",
+    "list", "show", "alias", "yank", "pin", "export", "import", "sync",
 )  # fmt: skip
 
 

@@ -86,3 +86,11 @@ def test_what_is_no_metadata_is_refused(meta):
     with pytest.raises(UsageError, match="metadata"):
         check_meta(meta)
     assert check_meta({"run-id": "1", "data/set": "gsm8k"}) == {"data/set": "gsm8k", "run-id": "1"}
+
+
+def test_the_front_matter_ends_at_a_line_of_its_own(tmp_path):
+    (tmp_path / "README.md").write_text('\n--- \ndatasets: ["a --- b"]\ntags: [c---d]\n---\nlicense: mit\n\n---\n')
+    assert read_training(tmp_path, {})[0] == {"card": {"datasets": ["a --- b"], "tags": ["c---d"]}}
+    for text in ("license: mit\n", "---license: mit\n---\n", "# Card\n---\nlicense: mit\n---\n", "---\nlicense: mit\n"):
+        (tmp_path / "README.md").write_text(text)
+        assert read_training(tmp_path, {})[0] == {}
