@@ -17,6 +17,8 @@ from storage.digests import canonical_json
 
 MATERIALIZATION = "mergestore.materialization_id"  # the tag that makes delivering idempotent
 KIND, DIGEST, NAME, VERSION = (f"mergestore.{word}" for word in ("kind", "digest", "name", "version"))
+STORE, RECIPE, OUTPUT = (f"mergestore.{word}" for word in ("store", "recipe_digest", "output_digest"))
+MERGE_NAME, MERGE_VERSION = "mergestore.merge.name", "mergestore.merge.version"
 
 PARAM_LENGTH = 500  # MLflow 3 takes 6000; hosted servers took 500 for long, and a table cell shows less
 TAG_LENGTH = 5000  # MLflow 3 takes 8000, hosted servers 5000
@@ -35,12 +37,16 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class RegisteredFacts:
-    """The registered model and the version that a named merge gets."""
+    """The registered model and the version that a named merge gets.
+
+    ``source``: where MLflow finds the files, by a scheme of ours; None of records that older versions left behind.
+    """
 
     name: str
     description: str
     model_tags: Mapping[str, str]
     tags: Mapping[str, str]
+    source: str | None
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,8 @@ class Record:
     registered: RegisteredFacts | None
 
 
-def describe(payload: Mapping[str, Any]) -> Record:
-    """The record of one outbox payload of kind ``materialization``."""
+def describe(payload: Mapping[str, Any], page: str | None = None) -> Record:
+    """The record of one outbox payload of kind ``materialization``; ``page`` is its audit, as HTML."""
     params = _params(payload)
     return Record(
         materialization_id=payload["materialization_id"],
@@ -71,7 +77,7 @@ def describe(payload: Mapping[str, Any]) -> Record:
         params={name: _param(value) for name, value in params.items()},
         metrics={name: float(value) for name, value in payload["metrics"].items() if value is not None},
         tags=_run_tags(payload),
-        files=_files(payload, params),
+        files=_files(payload, params) | ({"audit.html": page} if page else {}),
         inputs=_inputs(payload),
         output=_output(payload),
         registered=_registered(payload),
@@ -165,15 +171,15 @@ def _run_tags(payload: Mapping[str, Any]) -> dict[str, str]:
 def _digests(payload: Mapping[str, Any]) -> dict[str, str]:
     """The tags by which a record is found again, the same on run, output model and registered version."""
     return {
-        "mergestore.recipe_digest": payload["recipe_digest"],
-        "mergestore.output_digest": payload["output_digest"],
+        RECIPE: payload["recipe_digest"],
+        OUTPUT: payload["output_digest"],
         "mergestore.base_digest": payload["base"]["digest"],
-    }
+    } | ({STORE: payload["store"]} if "store" in payload else {})
 
 
 def _merge_tags(payload: Mapping[str, Any]) -> dict[str, Any]:
     merge = payload["merge"] or {}
-    return {"mergestore.merge.name": merge.get("name"), "mergestore.merge.version": merge.get("version")}
+    return {MERGE_NAME: merge.get("name"), MERGE_VERSION: merge.get("version")}
 
 
 def _licences(payload: Mapping[str, Any]) -> str | None:
@@ -248,6 +254,7 @@ def _registered(payload: Mapping[str, Any]) -> RegisteredFacts | None:
     return RegisteredFacts(
         name=registered_name(merge["name"]),
         description=shorten(f"{_title(payload)}: {payload['expression']}", TAG_LENGTH),
-        model_tags={"mergestore.merge.name": merge["name"]},
+        model_tags={MERGE_NAME: merge["name"]} | ({STORE: payload["store"]} if "store" in payload else {}),
         tags=_stated(tags),
+        source=f"mergestore://{payload['store']}/{payload['recipe_digest']}" if "store" in payload else None,
     )

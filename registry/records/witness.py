@@ -47,6 +47,7 @@ def contradictions(session: Session) -> Iterator[Finding]:
     yield from _changed_recipes(session, told)
     yield from _changed_materializations(session, told)
     yield from _changed_evaluations(session, told)
+    yield from _changed_deliveries(session, told)
 
 
 class _Event(NamedTuple):
@@ -189,3 +190,17 @@ def _changed_evaluations(session: Session, told: _Told) -> Iterator[Finding]:
             yield f"evaluation {id_} of {where} was recorded, but has no record any more", where
         elif event is None or found[id_] != event.details.get("row"):
             yield f"the record of evaluation {id_} was changed", where
+
+
+def _changed_deliveries(session: Session, told: _Told) -> Iterator[Finding]:
+    query = select(Materialization.id, Materialization.mlflow_run_id, Materialization.mlflow_version)
+    seen = {
+        str(event.details.get("materialization")): (
+            event.details.get("mlflow_run_id"),
+            event.details.get("mlflow_version"),
+        )
+        for event in told.all("provenance.deliver")
+    }
+    for id_, run, version in session.execute(query):
+        if (run, version) != seen.get(id_, (None, None)):
+            yield f"the record of where materialization {id_} stands in MLflow was changed", id_
