@@ -179,7 +179,7 @@ def is_recipe(target: str) -> bool:
 
 
 def recorded(session: Session, digest: str) -> ResolvedMerge:
-    """A recipe by its digest, as the newest ready merge that it is, if it is one. Raises NotFound for an unknown one."""
+    """A recipe by its digest, as the newest ready merge that it is, if it is one. Raises NotFound."""
     record = load_recipe(session, digest)
     merges = versions_of_content(session, digest, "merge")
     ready = [version for version in merges if version.state == "ready"]
