@@ -111,7 +111,7 @@ class StoreArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has no
         ends = (place for place, part in enumerate(parts, 1) if "@" in part or part.startswith(_RECIPE))
         end = next(ends, len(parts))
         if not parts:
-            raise UsageError(f"{self.artifact_uri} names no merge", hint="write mergestore:/NAME, or /NAME@VERSION")
+            raise UsageError(f"{self.artifact_uri} names no merge", hint=_SPELLED)
         return "/".join(parts[:end]), "/".join(parts[end:])
 
     def _materialize(self, target: str) -> Path:
@@ -120,10 +120,7 @@ class StoreArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has no
 
         named = urlsplit(self.artifact_uri).netloc
         if named and not _STORE.fullmatch(named):
-            raise mergestore.UsageError(
-                f"{self.artifact_uri} names a store {named!r}, and none is called so",
-                hint="write mergestore:/NAME@VERSION, with one slash",
-            )
+            raise mergestore.UsageError(f"{self.artifact_uri}: {named!r} is no store's identifier", hint=_SPELLED)
         with mergestore.open(create=False, tracking_uri=self._tracking_uri()) as store:
             _refuse_other(store, named, target)
             try:
@@ -179,6 +176,7 @@ class StoreContext:
             return
 
 
+_SPELLED = "write mergestore:/NAME@VERSION, with one slash"
 _WHICH = "MERGESTORE_HOME and MERGESTORE_DATABASE say which store is meant"
 _CODES = {
     "not_found": "RESOURCE_DOES_NOT_EXIST",
