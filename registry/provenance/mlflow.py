@@ -18,8 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from registry.provenance.mlflow_delivery import deliver_record
 from registry.provenance.mlflow_record import describe
 from registry.provenance.mlflow_session import artifact_location, is_server, session
-from registry.provenance.mlflow_standing import keep_registered, link_run
-from registry.provenance.standing import Came, Standing
+from registry.provenance.mlflow_standing import Came, Standing, keep_registered, link_run
 from storage.errors import EnvironmentFailure
 
 EXPERIMENT = "mergestore"

@@ -113,11 +113,11 @@ def _milliseconds(moment: str) -> int:
 
 def _stated(facts: Mapping[str, Any]) -> dict[str, str]:
     """The facts that are known, as text; JSON spells what is not text."""
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in facts.items()
-        if value is not None
-    }
+    return {name: _text(value) for name, value in facts.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _params(payload: Mapping[str, Any]) -> dict[str, str]:
@@ -163,9 +163,22 @@ def _run_tags(payload: Mapping[str, Any]) -> dict[str, str]:
             "mlflow.user": payload.get("actor"),
             "mlflow.source.name": "mergestore",
             "mlflow.source.type": "LOCAL",
-            "mlflow.note.content": _tag(payload["model_card"], "README.md"),
+            "mlflow.note.content": _tag(_note(payload), "README.md"),
         }
     )
+
+
+def _note(payload: Mapping[str, Any]) -> str:
+    """What the run's page says at first: Markdown, and nothing in it too wide for a column, as digests are."""
+    base, skills = payload["base"], payload["skills"]
+    lines = [f"`{payload['expression']}`, by `{payload['method']}`:", ""]
+    lines.append(f"- base `{base['name']}@{base['version']}`, {base.get('licence') or 'licence unknown'}")
+    for skill in skills:
+        weight = "" if skill["weight"] is None else f"{_text(skill['weight'])} × "
+        licence = skill.get("licence") or "licence unknown"
+        lines.append(f"- {weight}skill `{skill['name']}@{skill['version']}`, {licence}")
+    lines += ["", "Among the artifacts: `audit.html`, the lineage with people and times; `README.md`, the model card."]
+    return "\n".join(lines) + "\n"
 
 
 def _digests(payload: Mapping[str, Any]) -> dict[str, str]:
@@ -251,9 +264,10 @@ def _registered(payload: Mapping[str, Any]) -> RegisteredFacts | None:
     if not merge:
         return None
     tags = {MATERIALIZATION: payload["materialization_id"], **_digests(payload), **_merge_tags(payload)}
+    expression = shorten(payload["expression"], TAG_LENGTH - 200)
     return RegisteredFacts(
         name=registered_name(merge["name"]),
-        description=shorten(f"{_title(payload)}: {payload['expression']}", TAG_LENGTH),
+        description=f"{_title(payload)}: `{expression}`",  # as code: it is Markdown, where * stands for something
         model_tags={MERGE_NAME: merge["name"]} | ({STORE: payload["store"]} if "store" in payload else {}),
         tags=_stated(tags),
         source=f"mergestore://{payload['store']}/{payload['recipe_digest']}" if "store" in payload else None,

@@ -7,6 +7,7 @@ under other names stays.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from registry.provenance.mlflow_record import (
@@ -19,10 +20,26 @@ from registry.provenance.mlflow_record import (
     registered_name,
     shorten,
 )
-from registry.provenance.standing import Came, Standing
 from storage.errors import Conflict, NotFound
 
 STATE, REASON = "mergestore.state", "mergestore.reason"
+
+Came = tuple[tuple[str, str, str], ...]
+"""What came of a training run, in the order of registering: (kind, reference, digest)."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A merge as its registered model should show it. ``aliases`` that are None were taken away.
+
+    ``recipes`` by version; ``withdrawn``: (state, reason) of those versions that are not ready.
+    """
+
+    name: str
+    store: str
+    aliases: Mapping[str, int | None]
+    recipes: Mapping[int, str]
+    withdrawn: Mapping[int, tuple[str, str]]
 
 
 def keep_registered(client: Any, standing: Standing) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.provenance.messages import TRAINING, begins
+from registry.provenance.mlflow_standing import Came, Standing
 from registry.records import outbox
 from registry.records.catalog import find_model, versions
 from registry.records.identity import store_id
@@ -17,20 +17,6 @@ from registry.records.tables import Alias, AliasEvent, Materialization, Model, M
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,255}")  # what MLflow 3 takes
 _RESERVED = re.compile(r"v[0-9]+|latest", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A merge as its registered model should show it. ``aliases`` that are None were taken away.
-
-    ``recipes`` by version; ``withdrawn``: (state, reason) of those versions that are not ready.
-    """
-
-    name: str
-    store: str
-    aliases: Mapping[str, int | None]
-    recipes: Mapping[int, str]
-    withdrawn: Mapping[int, tuple[str, str]]
 
 
 def fits_mlflow(alias: str) -> bool:
@@ -70,10 +56,6 @@ def pointed_at(session: Session) -> list[str]:
     withdrawn = select(ModelVersion.model_id).where(ModelVersion.state != "ready")
     query = select(Model.name).where(Model.id.in_(known), Model.id.in_(moved.union(withdrawn)))
     return sorted(session.scalars(query))
-
-
-Came = tuple[tuple[str, str, str], ...]
-"""What came of a training run, in the order of registering: (kind, reference, digest)."""
 
 
 def came_of(session: Session, run: str) -> Came:
