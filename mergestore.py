@@ -157,10 +157,10 @@ def open(
 
     Raises EnvironmentFailure when there is no store and ``create`` is False, or the database is out of reach.
     """
-    from registry.store import Store
-
     place = _place(home, database)
     engine = _engine(place, create)
+    from registry.store import Store
+
     tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_tracking(place.home)
     return Store(home=place.home, engine=engine, tracking_uri=tracking, actor=actor or _actor())
 
@@ -220,11 +220,11 @@ def _own_tracking(home: Path) -> str:
 
 def _engine(place: _Place, create: bool) -> Engine:
     """The registry's database, at the schema that this code works with."""
-    from migrations import require_current, upgrade
-
     if not create and not _exists(place):
         hint = "make one with: mergestore init, or name another with --store DIR"
         raise EnvironmentFailure(f"there is no store in {place.home}", hint=hint)
+    from migrations import require_current, upgrade
+
     engine = _connect(place)
     try:
         upgrade(engine) if create else require_current(engine)

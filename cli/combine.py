@@ -18,6 +18,7 @@ from cli.options import (
     HeadOption,
     IterationsOption,
     MethodOption,
+    NoWaitOption,
     OversamplingOption,
     PadVocabularyOption,
     ParameterOption,
@@ -124,7 +125,9 @@ def materialize(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="MERGE|EXPRESSION", help="A merge, NAME[@VERSION|@ALIAS], or an expression.", show_default=False
+            metavar="MERGE|EXPRESSION",
+            help="A merge, NAME[@VERSION|@ALIAS], an expression, or a recipe's digest.",
+            show_default=False,
         ),
     ] = None,
     recipe: RecipeOption = None,
@@ -162,9 +165,7 @@ def materialize(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute anew even where the cache has this recipe's result.")
     ] = False,
-    no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Leave the provenance for 'mergestore sync' to deliver.")
-    ] = False,
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Compute a merge into a model folder, or into a LoRA adapter."""
     tokens: dict[str, Any] = {

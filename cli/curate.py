@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli import report
+from cli.options import NoWaitOption
 from cli.verb import Invocation, verb
 from mergestore import UsageError
 
@@ -19,10 +20,11 @@ def alias(
     ],
     alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The alias, as in prod: NAME@prod then means it.")],
     remove: Annotated[bool, typer.Option("--remove", help="Take the alias away.")] = False,
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Point an alias at a version, or remove it.
 
-    The history of an alias is kept; show tells it.
+    The history of an alias is kept; show tells it. MLflow shows the aliases of merges that were materialized.
     """
     if remove and "@" in reference:
         raise UsageError(
@@ -30,7 +32,7 @@ def alias(
             hint=f"Write: mergestore alias --remove {reference.partition('@')[0]} {alias}",
         )
     with invocation.open() as store:
-        change = store.unalias(reference, alias) if remove else store.alias(reference, alias)
+        change = (store.unalias if remove else store.alias)(reference, alias, wait=not no_wait)
     invocation.answer(change, report.removed_alias if remove else report.set_alias)
 
 
@@ -39,13 +41,14 @@ def yank(
     invocation: Invocation,
     reference: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="The version to warn against.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it must not be used any more.")],
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Withdraw a version: nothing new may use it.
 
     What was made of it before stays, and stays explainable.
     """
     with invocation.open() as store:
-        change = store.yank(reference, reason)
+        change = store.yank(reference, reason, wait=not no_wait)
     invocation.answer(change, report.yanked)
 
 

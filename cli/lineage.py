@@ -75,7 +75,7 @@ def impact(answer: Impact) -> None:
     newest(
         "materializations",
         rows,
-        ("created_at", "merge", "recipe_digest", "output_digest", "path", "mlflow_run_id"),
+        ("created_at", "merge", "recipe_digest", "output_digest", "path", "mlflow_run_id", "mlflow_version"),
         made,
     )
 
@@ -217,8 +217,9 @@ class _Lineage:
                 yield told if self.used is None else f"{told}, {digest_text(each['digest'])}"
         if node.get("licence"):
             yield str(node["licence"])
+        run = node.get("training_run")
         for key, value in node.get("training", {}).get("meta", {}).items():
-            yield f"{key} {value}"
+            yield f"training run {value}" if value == run else f"{key} {value}"
         if node.get("created_by"):
             yield f"by {node['created_by']}"
         if node.get("imported"):

@@ -105,6 +105,7 @@ PolicyOption = Annotated[
     Path | None,
     typer.Option("--policy", metavar="FILE", help="A policy to hold beside the store's own: a YAML or JSON file."),
 ]
+NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Leave the provenance for 'mergestore sync' to deliver.")]
 AsOption = Annotated[
     str,
     typer.Option("--as", metavar="model|lora", help="What to make: the whole model, or a LoRA adapter of its delta."),

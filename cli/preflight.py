@@ -44,7 +44,9 @@ def check(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="MERGE|EXPRESSION", help="A merge, NAME[@VERSION|@ALIAS], or an expression.", show_default=False
+            metavar="MERGE|EXPRESSION",
+            help="A merge, NAME[@VERSION|@ALIAS], an expression, or a recipe's digest.",
+            show_default=False,
         ),
     ] = None,
     recipe: RecipeOption = None,

@@ -8,7 +8,7 @@ import typer
 
 from cli import report
 from cli.compiled import load_compiler
-from cli.options import LicenceOption, MetaOption, parse_meta
+from cli.options import LicenceOption, MetaOption, NoWaitOption, parse_meta
 from cli.verb import Invocation, verb
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name to give it, optionally namespace/name.")]
@@ -27,6 +27,7 @@ def base(
     ] = False,
     licence: LicenceOption = None,
     meta: MetaOption = None,
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Register a base model: its weights, config and tokenizer."""
     with invocation.open() as store:
@@ -36,6 +37,7 @@ def base(
             reference=reference,
             licence=licence,
             meta=parse_meta(meta),
+            wait=not no_wait,
             progress=invocation.progress(),
         )
     invocation.answer(registered, report.registered_base)
@@ -99,6 +101,7 @@ def skill(
     ] = False,
     licence: LicenceOption = None,
     meta: MetaOption = None,
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Register a fine-tune of a base model as a skill: a versioned, compressed delta."""
     load_compiler()
@@ -116,6 +119,7 @@ def skill(
             allow_missing=allow_missing,
             licence=licence,
             meta=parse_meta(meta),
+            wait=not no_wait,
             progress=invocation.progress(),
         )
     invocation.answer(registered, report.registered_skill)

@@ -86,8 +86,7 @@ def materialized(answer: Materialized) -> None:
     remark(f"  {size_text(answer.bytes)}{rate}, on {answer.device}")
     remark(f"  recipe {answer.recipe_digest}")
     remark(f"  output {answer.output_digest}")
-    for note in answer.notes:
-        remark(f"  note: {note}")
+    _remarks(answer.notes)
 
 
 def materialized_adapter(answer: MaterializedAdapter) -> None:
@@ -174,16 +173,19 @@ def verification(answer: Verification) -> None:
 def set_alias(answer: Mapping[str, Any]) -> None:
     """Where the alias points now."""
     say(f"{answer['name']}@{answer['alias']} is version {answer['version']}")
+    _remarks(answer["notes"])
 
 
 def removed_alias(answer: Mapping[str, Any]) -> None:
     """The alias that is gone."""
     say(f"{answer['name']}@{answer['alias']} is removed")
+    _remarks(answer["notes"])
 
 
 def yanked(answer: Mapping[str, Any]) -> None:
     """The version that was withdrawn, and why."""
     say(f"yanked {answer['name']}@{answer['version']}: {answer['reason']}")
+    _remarks(answer["notes"])
 
 
 def pinned(answer: Mapping[str, Any]) -> None:
@@ -247,6 +249,11 @@ def _encoding(answer: RegisteredSkill) -> str:
 def _notes(notes: Sequence[str]) -> None:
     for note in notes:
         say(f"  note: {note}")
+
+
+def _remarks(notes: Sequence[str]) -> None:
+    for note in notes:
+        remark(f"  note: {note}")
 
 
 def _density(bits: float) -> str:

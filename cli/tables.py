@@ -27,7 +27,7 @@ _FOUND = {
 SCORE = ("of", "metric", "value", "dataset", "created_at", "created_by")
 _MADE = (
     *("created_at", "created_by", "task", "device", "engine", "seconds", "bytes", "output_digest", "path"),
-    "policies",
+    *("policies", "mlflow_run_id", "mlflow_version"),
 )
 
 

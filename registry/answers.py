@@ -21,6 +21,7 @@ from registry.records.pins import pin_facts, pins
 from registry.records.recipes import load_recipe, materializations, merge_recipes, policies_kept
 from registry.records.statistics import all_statistics, find_statistics, load_statistics
 from registry.records.tables import Delta, Materialization, ModelVersion, Recipe, RecipeInput, Statistics
+from registry.registering.training import mlflow_run
 from registry.results import Listing
 from registry.scores import told
 from storage.digests import parse_json
@@ -43,6 +44,7 @@ def show(session: Session, reference: str) -> dict[str, Any]:
     """One version in full, with every version and alias of its name."""
     version = resolve(session, parse_reference(reference))
     document = {**version_facts(version), "kind": version.kind, "attributes": version.attributes}
+    document["training_run"] = training_facts(version)["training_run"]
     document["pinned"] = pin_facts(pins(session, [version.id]).get(version.id))
     document["aliases"] = [alias for id_, alias in aliases(session, version.model_id) if id_ == version.id]
     document["versions"] = [version_facts(each) for each in versions(session, version.name)]
@@ -69,6 +71,12 @@ def version_facts(version: ModelVersion | Listed) -> dict[str, Any]:
         "created_at": version.created_at.isoformat(),
         "created_by": version.created_by,
     }
+
+
+def training_facts(version: ModelVersion) -> dict[str, Any]:
+    """What is known of how a base or skill was trained, and the MLflow run that did it."""
+    training = version.attributes.get("training", {})
+    return {"training": training, "training_run": mlflow_run(training.get("meta", {}))}
 
 
 def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
@@ -184,6 +192,7 @@ def materialization_facts(made: Materialization) -> dict[str, Any]:
         "path": made.path,
         "cached": made.cached,
         "mlflow_run_id": made.mlflow_run_id,
+        "mlflow_version": made.mlflow_version,
         "created_at": made.created_at.isoformat(),
         "created_by": made.created_by,
     }

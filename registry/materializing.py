@@ -27,6 +27,7 @@ from registry.outputs import refuse_output
 from registry.policies.enforcing import enforce, policies_of, without_thresholds
 from registry.policies.policy import Policy
 from registry.provenance.courier import Courier
+from registry.provenance.messages import MATERIALIZATION
 from registry.publishing import Sources
 from registry.recording import record_or_retract
 from registry.records.contents import load_deltas
@@ -43,6 +44,7 @@ from registry.tokens.vocabulary import files_of
 from registry.unified import check_recipe, open_unified
 from registry.wish import Context, Wish
 from storage.deltas.delta import DeltaFile
+from storage.errors import UsageError
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
 
@@ -75,6 +77,7 @@ def materialize_to_folder(
     policies = policies_of(context.home, wish.policy)
     notes: list[str] = []
     with opened_merge(context, target, choices, wish.adapter, policies) as found:
+        wish = replace(wish, adapter=found.plan.recipe.adapter)  # a recipe that is named by its digest may be one's
         resolved = found.sources.resolved
         notes += notes_of(resolved)
         cached = cache_path(context.home, resolved.recipe.digest)
@@ -122,7 +125,7 @@ def _hand_over(courier: Courier | None, key: str, notes: list[str]) -> str | Non
     if courier is None:
         notes.append("provenance waits in the outbox: run `mergestore sync`")
         return None
-    run_id, problem = courier.hand_over(key)
+    run_id, problem = courier.hand_over(MATERIALIZATION, key)
     if problem:
         notes.append(f"provenance waits in the outbox ({problem}): run `mergestore sync` later")
     return run_id
@@ -148,6 +151,8 @@ def load_tensors(context: Context, target: str, choices: Choices, device: str, t
     import_torch()
     policies = without_thresholds(policies_of(context.home))
     with opened_merge(context, target, choices, policies=policies) as found:
+        if found.plan.recipe.adapter is not None:
+            raise UsageError(f"{target} is the recipe of an adapter", hint="materialize it, and load it with PEFT")
         there = load_onto(found.plan, device, thread_count(threads))
         if there is not None:
             return there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from merging.settings import Setting, constant, varies
 from registry.heads import NO_HEAD, choose_head, head_choice
 from registry.home import Home
 from registry.opening import refuse_unready
-from registry.records.catalog import create_model_version, find_version_by_digest, resolve
+from registry.records.catalog import create_model_version, find_version_by_digest, resolve, versions_of_content
 from registry.records.contents import load_deltas, load_tensors
 from registry.records.lineage import add_lineage, parents
 from registry.records.lookup import versions_by_id
@@ -38,9 +39,10 @@ from storage.checkpoints.tensors import listed
 from storage.digests import parse_json
 from storage.errors import IntegrityFailure, NotFound, UsageError
 
+_RECIPE = re.compile(r"sha256:[0-9a-f]{64}")
 Parameters = Mapping[str, Any]
 Target = str | os.PathLike[str] | Mapping[str, Any]
-"""An expression or a merge's reference; a recipe file; or what stands in one."""
+"""An expression, a merge's reference, or a recipe's digest; a recipe file; or what stands in one."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,10 @@ def resolve_target(session: Session, home: Home, target: str, choices: Choices) 
         )
     if is_expression(target):
         return resolve_expression(session, home, target, choices)
+    if is_recipe(target.strip()):
+        if choices.any:
+            raise UsageError("a recipe's digest means that recipe as it is", hint="name the merge, or the expression")
+        return recorded(session, target.strip())
     version = resolve(session, parse_reference(target.strip()))
     if version.kind != "merge":
         example = f'"BASE + {target}"'
@@ -165,6 +171,21 @@ def resolve_target(session: Session, home: Home, target: str, choices: Choices) 
 def is_expression(target: str) -> bool:
     """Whether a target is an expression, and not the reference of a merge."""
     return any(character.isspace() or character in "+*" for character in target.strip())
+
+
+def is_recipe(target: str) -> bool:
+    """Whether a target is the digest of a recipe."""
+    return bool(_RECIPE.fullmatch(target))
+
+
+def recorded(session: Session, digest: str) -> ResolvedMerge:
+    """A recipe by its digest, as the newest ready merge that it is, if it is one. Raises NotFound."""
+    record = load_recipe(session, digest)
+    merges = versions_of_content(session, digest, "merge")
+    ready = [version for version in merges if version.state == "ready"]
+    if merges and not ready:
+        refuse_unready(merges[-1])
+    return stored_merge(session, ready[-1]) if ready else stored_recipe(session, record.digest)
 
 
 def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:

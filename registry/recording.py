@@ -6,11 +6,12 @@ import uuid
 
 from registry.merges import record as record_recipe
 from registry.model_card import model_card
-from registry.provenance.delivery import KIND
+from registry.provenance.messages import MATERIALIZATION
 from registry.provenance.payload import payload
 from registry.publishing import Published, Sources, folder_size
 from registry.records import outbox
 from registry.records.database import writing
+from registry.records.identity import store_id
 from registry.records.recipes import record_materialization
 from registry.records.tables import Materialization
 from registry.software import versions
@@ -35,11 +36,12 @@ def _record(context: Context, sources: Sources, published: Published, wish: Wish
     resolved, document = sources.resolved, published.document
     made = _row(context, sources, published, wish)
     card = model_card(sources, document)
-    told = payload(made, resolved.recipe, document, card, published.merged, published.started)
     with writing(context.engine) as session:
+        store = store_id(session)
+        told = payload(store, made, resolved.recipe, document, card, published.merged, published.started)
         record_recipe(session, resolved, actor=context.actor)
         record_materialization(session, made, sources.policies)
-        outbox.add(session, kind=KIND, key=made.id, payload=told)
+        outbox.add(session, kind=MATERIALIZATION, key=made.id, payload=told)
     return made
 
 

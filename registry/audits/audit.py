@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from registry.answers import delta_facts, made_of
+from registry.answers import delta_facts, made_of, training_facts
 from registry.licences.combined import combined
 from registry.records import events
 from registry.records.attestations import attestation_facts, attestations
@@ -204,8 +204,8 @@ def _node(
         "created_by": version.created_by,
         "source": version.source,
         "reason": version.reason,
-        "training": version.attributes.get("training", {}),
         "imported": version.attributes.get("imported"),
+        **training_facts(version),
     }
     if version.id in deltas:
         more |= delta_facts(deltas[version.id]) | {"collected": collected.get(version.id, [])}

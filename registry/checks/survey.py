@@ -20,7 +20,9 @@ from registry.merges import (
     Choices,
     ResolvedMerge,
     is_expression,
+    is_recipe,
     output_dtype,
+    recorded,
     refuse_sparse,
     resolve_target,
     sparse_skills,
@@ -135,6 +137,8 @@ def _expression(
 def _named(session: Session, target: str, choices: Choices, problems: Problems) -> Survey:
     """The merge of a reference, whatever its state."""
     with problems.noted():
+        if is_recipe(target.strip()):
+            return replace(_of_resolved(recorded(session, target.strip())), resolved=None)
         version = resolve(session, parse_reference(target.strip()))
         if version.kind == "merge":
             found = _of_resolved(stored_merge(session, version))

@@ -1,10 +1,10 @@
-"""A child process that delivers one materialization's record, while the parent merges and then waits a little.
+"""A child process that delivers one message, while the parent merges and then waits a little.
 
 A process of its own, because importing MLflow takes seconds that would slow the merge down, because what MLflow
 prints must not reach our output, and because a process can be stopped at any point: delivery is idempotent.
 
-Parent to child, on standard input: a line of JSON with where and what, later a line with the message's key. Child
-to parent, on standard output: one line of JSON with the run id or the reason why there is none.
+Parent to child, on standard input: a line of JSON with where, later a line with the message's kind and key. Child to
+parent, on standard output: one line of JSON with the run id or the reason why there is none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from registry.provenance.delivery import KIND, PATIENCE_SECONDS, REQUEST_SECONDS, deliver_message, lease_name
+from registry.provenance.delivery import PATIENCE_SECONDS, REQUEST_SECONDS, deliver_following, deliver_message
+from registry.provenance.messages import lease_name
 from registry.provenance.mlflow import reachable, warm
 from registry.records import leases, outbox
 from registry.records.database import open_engine, reading, writing
@@ -57,14 +58,14 @@ class Courier:
                 }
             )
 
-    def hand_over(self, key: str) -> tuple[str | None, str | None]:
-        """Deliver the message of this key: (MLflow run id, None), or (None, why not yet).
+    def hand_over(self, kind: str, key: str) -> tuple[str | None, str | None]:
+        """Deliver the message of this kind and key: (MLflow run id, if it makes one; why it was not delivered).
 
         Waits as long as the server answers, and at most about a second once it does not.
         """
         if self._child is None:
             return None, "the tracking server does not answer"
-        self._say({"key": key})
+        self._say({"kind": kind, "key": key})
         while True:
             try:
                 out, _ = self._child.communicate(timeout=_PROBE_SECONDS)
@@ -72,7 +73,7 @@ class Courier:
             except subprocess.TimeoutExpired:
                 if not reachable(self._tracking_uri, PATIENCE_SECONDS):
                     self._stop()
-                    self._release(key)
+                    self._release(lease_name(kind, key))
                     return None, "the tracking server stopped answering"
 
     def abandon(self) -> None:
@@ -91,9 +92,9 @@ class Courier:
             self._child.kill()
             self._child.communicate()
 
-    def _release(self, key: str) -> None:
+    def _release(self, lease: str) -> None:
         with writing(self._engine) as session:
-            leases.release(session, lease_name(key), self._holder)
+            leases.release(session, lease, self._holder)
 
 
 def _read_answer(out: str) -> tuple[str | None, str | None]:
@@ -105,22 +106,26 @@ def _read_answer(out: str) -> tuple[str | None, str | None]:
 
 
 def run(order: dict[str, Any]) -> None:
-    """The child's end: get ready, wait for the key, deliver, answer. Ends in silence if the parent does."""
+    """The child's end: get ready, wait for the message, deliver, answer. Ends in silence if the parent does."""
     warm(order["tracking_uri"], REQUEST_SECONDS)
     line = sys.stdin.readline()
     if not line:
         return
-    sys.stdout.write(json.dumps(_answer(order, json.loads(line)["key"])) + "\n")
+    asked = json.loads(line)
+    sys.stdout.write(json.dumps(_answer(order, asked["kind"], asked["key"])) + "\n")
 
 
-def _answer(order: dict[str, Any], key: str) -> dict[str, str | None]:
+def _answer(order: dict[str, Any], kind: str, key: str) -> dict[str, str | None]:
     try:
         engine = open_engine(order["database"])
         with reading(engine) as session:
-            message = outbox.find(session, KIND, key)
+            message = outbox.find(session, kind, key)
         if message is None:
             return {"run_id": None, "error": "there is no such message"}
-        run_id = deliver_message(engine, message, order["tracking_uri"], order["actor"], order["holder"])
-        return {"run_id": run_id, "error": None if run_id else "another process is delivering it"}
+        receipt = deliver_message(engine, message, order["tracking_uri"], order["actor"], order["holder"])
+        if receipt is None:
+            return {"run_id": None, "error": "another process is delivering it"}
+        deliver_following(engine, message, order["tracking_uri"], order["actor"])
+        return {"run_id": receipt.run_id, "error": None}
     except MergestoreError as error:
         return {"run_id": None, "error": error.message}

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from registry.provenance.mlflow_delivery import deliver_record
 from registry.provenance.mlflow_record import describe
 from registry.provenance.mlflow_session import artifact_location, is_server, session
+from registry.provenance.mlflow_standing import Came, Standing, keep_registered, link_run
 from storage.errors import EnvironmentFailure
 
 EXPERIMENT = "mergestore"
@@ -38,17 +39,19 @@ def deliver(
     timeout: float,
     experiment: str = EXPERIMENT,
     artifact_root: str | None = None,
+    page: str | None = None,
 ) -> Delivered:
     """Write one materialization's record into MLflow, or finish writing it.
 
     However often it is called, and wherever an earlier call died, there is one finished run, one output
     LoggedModel and, for a named merge, one registered version. No single request to a server takes longer
     than ``timeout`` seconds, rounded up to whole ones. ``artifact_root`` (a folder or URI) is used when a
-    database gets its first experiment: default ``mlflow-artifacts`` beside a SQLite file.
+    database gets its first experiment: default ``mlflow-artifacts`` beside a SQLite file. ``page`` is the audit
+    of what was made, as HTML, which MLflow shows among the artifacts.
 
     Raises EnvironmentFailure when MLflow is not installed, does not answer or refuses; try again later.
     """
-    record = describe(payload)
+    record = describe(payload, page)
     with session(tracking_uri, timeout) as client:
         run_id, version = deliver_record(
             client,
@@ -58,6 +61,22 @@ def deliver(
             tracking_uri=tracking_uri,
         )
     return Delivered(run_id, version)
+
+
+def keep_in_step(standing: Standing, tracking_uri: str, *, timeout: float) -> bool:
+    """Let the registered model of a merge show its aliases and states; whether anything was changed.
+
+    Does nothing for a merge that MLflow does not know. Raises Conflict where the registered model is another store's,
+    EnvironmentFailure as ``deliver``.
+    """
+    with session(tracking_uri, timeout) as client:
+        return keep_registered(client, standing)
+
+
+def link_training(run: str, came: Came, store: str, tracking_uri: str, *, timeout: float) -> None:
+    """Tell a training run what came of it. Raises NotFound for one that MLflow does not know."""
+    with session(tracking_uri, timeout) as client:
+        link_run(client, run, came, store)
 
 
 def warm(tracking_uri: str, timeout: float = 5.0) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from registry.provenance.mlflow_models import input_models, output_model, outputs
-from registry.provenance.mlflow_record import MATERIALIZATION, Record
+from registry.provenance.mlflow_record import MATERIALIZATION, OUTPUT, RECIPE, Record
 from registry.provenance.mlflow_session import environment, is_database
 from registry.provenance.mlflow_steps import batches, claim, unless_it_exists, upload
 from storage.errors import EnvironmentFailure
@@ -123,7 +123,7 @@ def _register(client: Any, run_id: str, model: Any, record: Record, tracking_uri
         with environment(**({"MLFLOW_TRACKING_URI": tracking_uri} if is_database(tracking_uri) else {})):
             return client.create_model_version(
                 facts.name,
-                _source(model, tracking_uri),
+                facts.source or _source(model, tracking_uri),
                 run_id=run_id,
                 tags=dict(facts.tags),
                 description=facts.description,
@@ -132,7 +132,7 @@ def _register(client: Any, run_id: str, model: Any, record: Record, tracking_uri
             )
 
     version = claim(
-        lambda: _versions(client, record),
+        lambda: _candidates(client, record),
         create,
         lambda double: client.delete_model_version(facts.name, double.version),
     )
@@ -141,12 +141,28 @@ def _register(client: Any, run_id: str, model: Any, record: Record, tracking_uri
     return int(version.version)
 
 
+def _candidates(client: Any, record: Record) -> list[Any]:
+    """The version to take, if there is one, and behind it those that this record left beside it."""
+    found = _versions(client, record)
+    mine = [version for version in found if version.tags[MATERIALIZATION] == record.materialization_id]
+    return [*found[:1], *(version for version in mine if version is not found[0])]
+
+
 def _versions(client: Any, record: Record) -> list[Any]:
-    """The record's registered versions, lowest first."""
-    if record.registered is None:
+    """The registered versions of what was made, lowest first: one, however often the same is made of the same recipe.
+
+    Those that older versions of mergestore registered, which MLflow finds no files of, stay as they are.
+    """
+    facts = record.registered
+    if facts is None:
         return []
-    query = f"name = '{record.registered.name}' AND tags.`{MATERIALIZATION}` = '{record.materialization_id}'"
-    return sorted(client.search_model_versions(query), key=lambda version: int(version.version))
+    if facts.source is None:
+        same = {MATERIALIZATION: record.materialization_id}
+    else:
+        same = {name: facts.tags[name] for name in (RECIPE, OUTPUT)}
+    query = " AND ".join([f"name = '{facts.name}'", *(f"tags.`{name}` = '{value}'" for name, value in same.items())])
+    found = [each for each in client.search_model_versions(query) if facts.source in (None, each.source)]
+    return sorted(found, key=lambda version: int(version.version))
 
 
 def _source(model: Any, tracking_uri: str) -> str:

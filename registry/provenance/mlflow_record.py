@@ -17,6 +17,8 @@ from storage.digests import canonical_json
 
 MATERIALIZATION = "mergestore.materialization_id"  # the tag that makes delivering idempotent
 KIND, DIGEST, NAME, VERSION = (f"mergestore.{word}" for word in ("kind", "digest", "name", "version"))
+STORE, RECIPE, OUTPUT = (f"mergestore.{word}" for word in ("store", "recipe_digest", "output_digest"))
+MERGE_NAME, MERGE_VERSION = "mergestore.merge.name", "mergestore.merge.version"
 
 PARAM_LENGTH = 500  # MLflow 3 takes 6000; hosted servers took 500 for long, and a table cell shows less
 TAG_LENGTH = 5000  # MLflow 3 takes 8000, hosted servers 5000
@@ -35,12 +37,16 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class RegisteredFacts:
-    """The registered model and the version that a named merge gets."""
+    """The registered model and the version that a named merge gets.
+
+    ``source``: where MLflow finds the files, by a scheme of ours; None of records that older versions left behind.
+    """
 
     name: str
     description: str
     model_tags: Mapping[str, str]
     tags: Mapping[str, str]
+    source: str | None
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,8 @@ class Record:
     registered: RegisteredFacts | None
 
 
-def describe(payload: Mapping[str, Any]) -> Record:
-    """The record of one outbox payload of kind ``materialization``."""
+def describe(payload: Mapping[str, Any], page: str | None = None) -> Record:
+    """The record of one outbox payload of kind ``materialization``; ``page`` is its audit, as HTML."""
     params = _params(payload)
     return Record(
         materialization_id=payload["materialization_id"],
@@ -71,7 +77,7 @@ def describe(payload: Mapping[str, Any]) -> Record:
         params={name: _param(value) for name, value in params.items()},
         metrics={name: float(value) for name, value in payload["metrics"].items() if value is not None},
         tags=_run_tags(payload),
-        files=_files(payload, params),
+        files=_files(payload, params) | ({"audit.html": page} if page else {}),
         inputs=_inputs(payload),
         output=_output(payload),
         registered=_registered(payload),
@@ -107,11 +113,11 @@ def _milliseconds(moment: str) -> int:
 
 def _stated(facts: Mapping[str, Any]) -> dict[str, str]:
     """The facts that are known, as text; JSON spells what is not text."""
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in facts.items()
-        if value is not None
-    }
+    return {name: _text(value) for name, value in facts.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _params(payload: Mapping[str, Any]) -> dict[str, str]:
@@ -157,23 +163,36 @@ def _run_tags(payload: Mapping[str, Any]) -> dict[str, str]:
             "mlflow.user": payload.get("actor"),
             "mlflow.source.name": "mergestore",
             "mlflow.source.type": "LOCAL",
-            "mlflow.note.content": _tag(payload["model_card"], "README.md"),
+            "mlflow.note.content": _tag(_note(payload), "README.md"),
         }
     )
+
+
+def _note(payload: Mapping[str, Any]) -> str:
+    """What the run's page says at first: Markdown, and nothing in it too wide for a column, as digests are."""
+    base, skills = payload["base"], payload["skills"]
+    lines = [f"`{payload['expression']}`, by `{payload['method']}`:", ""]
+    lines.append(f"- base `{base['name']}@{base['version']}`, {base.get('licence') or 'licence unknown'}")
+    for skill in skills:
+        weight = "" if skill["weight"] is None else f"{_text(skill['weight'])} × "
+        licence = skill.get("licence") or "licence unknown"
+        lines.append(f"- {weight}skill `{skill['name']}@{skill['version']}`, {licence}")
+    lines += ["", "Among the artifacts: `audit.html`, the lineage with people and times; `README.md`, the model card."]
+    return "\n".join(lines) + "\n"
 
 
 def _digests(payload: Mapping[str, Any]) -> dict[str, str]:
     """The tags by which a record is found again, the same on run, output model and registered version."""
     return {
-        "mergestore.recipe_digest": payload["recipe_digest"],
-        "mergestore.output_digest": payload["output_digest"],
+        RECIPE: payload["recipe_digest"],
+        OUTPUT: payload["output_digest"],
         "mergestore.base_digest": payload["base"]["digest"],
-    }
+    } | ({STORE: payload["store"]} if "store" in payload else {})
 
 
 def _merge_tags(payload: Mapping[str, Any]) -> dict[str, Any]:
     merge = payload["merge"] or {}
-    return {"mergestore.merge.name": merge.get("name"), "mergestore.merge.version": merge.get("version")}
+    return {MERGE_NAME: merge.get("name"), MERGE_VERSION: merge.get("version")}
 
 
 def _licences(payload: Mapping[str, Any]) -> str | None:
@@ -245,9 +264,11 @@ def _registered(payload: Mapping[str, Any]) -> RegisteredFacts | None:
     if not merge:
         return None
     tags = {MATERIALIZATION: payload["materialization_id"], **_digests(payload), **_merge_tags(payload)}
+    expression = shorten(payload["expression"], TAG_LENGTH - 200)
     return RegisteredFacts(
         name=registered_name(merge["name"]),
-        description=shorten(f"{_title(payload)}: {payload['expression']}", TAG_LENGTH),
-        model_tags={"mergestore.merge.name": merge["name"]},
+        description=f"{_title(payload)}: `{expression}`",  # as code: it is Markdown, where * stands for something
+        model_tags={MERGE_NAME: merge["name"]} | ({STORE: payload["store"]} if "store" in payload else {}),
         tags=_stated(tags),
+        source=f"mergestore://{payload['store']}/{payload['recipe_digest']}" if "store" in payload else None,
     )

@@ -17,6 +17,7 @@ _SKILL_FACTS = ("name", "version", "digest", "weight", "encoding", "drop_rate", 
 
 
 def payload(
+    store: str,
     made: Materialization,
     recipe: Recipe,
     document: Mapping[str, Any],
@@ -26,9 +27,11 @@ def payload(
 ) -> dict[str, Any]:
     """The provenance message; see ``registry.provenance.mlflow`` for what becomes of it.
 
-    ``document`` is the published manifest; ``merged`` is empty when the result was copied from the cache.
+    ``store`` is the store's identifier, ``document`` the published manifest; ``merged`` is empty when the result was
+    copied from the cache.
     """
     return {
+        "store": store,
         "materialization_id": made.id,
         "recipe_digest": recipe.digest,
         "output_digest": made.output_digest,

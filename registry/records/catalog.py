@@ -85,6 +85,12 @@ def find_version_by_digest(session: Session, name: str, digest: str) -> ModelVer
     return session.scalar(query)
 
 
+def versions_of_content(session: Session, digest: str, kind: str) -> list[ModelVersion]:
+    """Every version of a kind that has this content, under whatever name, oldest first."""
+    query = select(ModelVersion).join(Model).where(ModelVersion.digest == digest, Model.kind == kind)
+    return list(session.scalars(query.order_by(ModelVersion.id)))
+
+
 def resolve(session: Session, reference: str | Reference, kinds: Collection[str] | None = None) -> ModelVersion:
     """The version that a reference means: the newest ready one when it gives neither version nor alias.
 

@@ -29,9 +29,9 @@ def add(session: Session, *, kind: str, key: str, payload: dict[str, Any]) -> Ou
     return message
 
 
-def pending(session: Session, limit: int = 100) -> list[Outbox]:
-    """Messages that were not delivered, oldest first."""
-    query = select(Outbox).where(Outbox.delivered_at.is_(None)).order_by(Outbox.id).limit(limit)
+def pending(session: Session, limit: int = 100, after: int = 0) -> list[Outbox]:
+    """Messages that were not delivered, oldest first; ``after`` an id, for the next so many."""
+    query = select(Outbox).where(Outbox.delivered_at.is_(None), Outbox.id > after).order_by(Outbox.id).limit(limit)
     return list(session.scalars(query))
 
 
@@ -52,6 +52,20 @@ def mark_failed(session: Session, message_id: int, error: str) -> None:
     message = session.get_one(Outbox, message_id)
     message.attempts += 1
     message.last_error = error[:_LONGEST_ERROR]
+
+
+def beginning(session: Session, kind: str, key: str) -> list[Outbox]:
+    """The messages of this kind whose keys begin so, delivered or not, oldest first."""
+    begins = func.substr(Outbox.key, 1, len(key)) == key  # LIKE would not tell A from a on SQLite
+    query = select(Outbox).where(Outbox.kind == kind, begins)
+    return list(session.scalars(query.order_by(Outbox.id)))
+
+
+def settle(session: Session, kind: str, key: str, refused: str | None = None) -> None:
+    """Messages of this kind whose keys begin so need no delivery any more; ``refused``: why none is possible."""
+    for message in beginning(session, kind, key):
+        if message.delivered_at is None:
+            message.delivered_at, message.last_error = now(), refused[:_LONGEST_ERROR] if refused else None
 
 
 def find(session: Session, kind: str, key: str) -> Outbox | None:

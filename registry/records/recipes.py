@@ -167,11 +167,13 @@ def cached_materialization(
 _NEWEST_FIRST = select(Materialization).order_by(Materialization.created_at.desc(), Materialization.id)
 
 
-def set_mlflow_run(session: Session, materialization_id: str, run_id: str, *, actor: str) -> None:
-    """Note the MLflow run that tells of a materialization."""
+def set_mlflow_run(
+    session: Session, materialization_id: str, run_id: str, version: int | None = None, *, actor: str
+) -> None:
+    """Note the MLflow run that tells of a materialization, and the version of the registered model of its merge."""
     made = session.get(Materialization, materialization_id)
     if made is None:
         raise NotFound(f"there is no materialization {materialization_id}")
-    made.mlflow_run_id = run_id
-    details = {"materialization": made.id, "mlflow_run_id": run_id}
+    made.mlflow_run_id, made.mlflow_version = run_id, version
+    details = {"materialization": made.id, "mlflow_run_id": run_id, "mlflow_version": version}
     events.append(session, actor=actor, action="provenance.deliver", subject=made.recipe_digest, details=details)

@@ -50,6 +50,7 @@ def contradictions(session: Session) -> Iterator[Finding]:
     yield from _changed_materializations(session, told)
     yield from _changed_evaluations(session, told)
     yield from _changed_attestations(session, told)
+    yield from _changed_deliveries(session, told)
 
 
 class _Event(NamedTuple):
@@ -203,3 +204,17 @@ def _changed_attestations(session: Session, told: _Told) -> Iterator[Finding]:
             yield f"attestation {id_} was recorded, but has no record any more", seen[id_].subject
         elif id_ not in seen or found[id_] != seen[id_].details.get("row"):
             yield f"the record of attestation {id_} was changed", f"attestation {id_}"
+
+
+def _changed_deliveries(session: Session, told: _Told) -> Iterator[Finding]:
+    query = select(Materialization.id, Materialization.mlflow_run_id, Materialization.mlflow_version)
+    seen = {
+        str(event.details.get("materialization")): (
+            event.details.get("mlflow_run_id"),
+            event.details.get("mlflow_version"),
+        )
+        for event in told.all("provenance.deliver")
+    }
+    for id_, run, version in session.execute(query):
+        if (run, version) != seen.get(id_, (None, None)):
+            yield f"the record of where materialization {id_} stands in MLflow was changed", id_

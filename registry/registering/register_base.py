@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from registry.home import Home
 from registry.opening import refuse_unready
+from registry.provenance.messages import add_training
 from registry.records.catalog import create_model_version, refuse_other_kind, versions
 from registry.records.contents import (
     FileRow,
@@ -91,6 +92,7 @@ def register_base(
             add_tensors(session, version, tensors, actor=who.actor)
             link_merge(session, version, checkpoint.root, digest, actor=who.actor)
         refuse_unready(version)
+        add_training(session, version)
         return RegisteredBase(
             name=name,
             version=version.version,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from registry.home import Home
 from registry.opening import open_base, refuse_unready
+from registry.provenance.messages import add_training
 from registry.records.catalog import create_model_version, refuse_other_kind, resolve, versions
 from registry.records.contents import (
     FileRow,
@@ -172,6 +173,7 @@ def _record_skill(
         add_delta(session, version, delta_row(base, manifest, built.statistics, files[-1]), actor=who.actor)
         add_lineage(session, version, [(base, "base")], actor=who.actor)
         link_merge(session, version, path, manifest.fine_tuned, actor=who.actor)
+    add_training(session, version)
     delta = load_delta(session, version.id)
     assert delta is not None
     base = session.get_one(ModelVersion, delta.base_version_id)

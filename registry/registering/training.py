@@ -19,6 +19,8 @@ Facts = dict[str, Any]
 
 LARGEST_FILE = 16 << 20
 _LONGEST, _MOST = 1000, 50  # characters of a text, entries of a list or table
+_MLFLOW_RUN = "mlflow.run_id"
+_RUN, _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}"), re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 _MATTER = re.compile(r"\s*^---[ \t]*\n(.*?)^---[ \t]*$", re.MULTILINE | re.DOTALL)
 _CARD = (
@@ -48,7 +50,18 @@ def check_meta(meta: Mapping[str, str] | None, what: str = "metadata") -> dict[s
                 hint="put longer things into a file of your own, and its digest or address here",
             )
         checked[key] = value
+    if not _RUN.fullmatch(checked.get(_MLFLOW_RUN, "run")):
+        raise UsageError(
+            f"metadata {_MLFLOW_RUN} {checked[_MLFLOW_RUN]!r} is no id of an MLflow run",
+            hint="it is what the run's page shows as its ID: 32 hexadecimal digits",
+        )
     return dict(sorted(checked.items()))
+
+
+def mlflow_run(meta: Mapping[str, str]) -> str | None:
+    """The id of the MLflow run that trained a model: ``mlflow.run_id``, or a ``run-id`` that looks like one."""
+    other = meta.get("run-id", "")
+    return meta.get(_MLFLOW_RUN) or (other if _RUN_ID.fullmatch(other) else None)
 
 
 def read_training(folder: Path, meta: Mapping[str, str]) -> tuple[Facts, list[str]]:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.evidence.keys import signer
+from registry.provenance import messages
+from registry.provenance.standing import fits_mlflow
 from registry.records import aliases as alias_records
 from registry.records import catalog
 from registry.records import pins as pin_records
 from registry.records.database import writing
 from registry.records.names import parse_reference
+from registry.records.tables import Outbox
 from registry.results import Attested
 from registry.verbs.opened import Opened
 from storage.progress import Progress, Silent
@@ -22,26 +25,47 @@ if TYPE_CHECKING:
 class Curating(Opened):
     """The verbs that keep order."""
 
-    def alias(self, reference: str, alias: str) -> dict[str, Any]:
-        """Let ``name@alias`` mean the version that ``reference`` means now."""
+    def alias(self, reference: str, alias: str, *, wait: bool = True) -> dict[str, Any]:
+        """Let ``name@alias`` mean the version that ``reference`` means now.
+
+        Of a merge that was materialized, MLflow's registered model gets the alias too; with ``wait`` False by ``sync``.
+        """
         with writing(self.engine) as session:
             version = catalog.resolve(session, parse_reference(reference))
             alias_records.set_alias(session, version, alias, actor=self.actor)
-            return {"name": version.name, "version": version.version, "digest": version.digest, "alias": alias}
+            fits = version.kind != "merge" or fits_mlflow(alias)
+            told = messages.add_registered(session, version.model) if fits else None
+            found = {"name": version.name, "version": version.version, "digest": version.digest, "alias": alias}
+        notes = [] if fits else [f"MLflow takes no alias such as {alias!r}: it stands in this store only"]
+        return found | {"notes": [*notes, *self._tell(told, wait)]}
 
-    def unalias(self, name: str, alias: str) -> dict[str, Any]:
-        """Take an alias away; its history stays."""
+    def unalias(self, name: str, alias: str, *, wait: bool = True) -> dict[str, Any]:
+        """Take an alias away, in MLflow too, as ``alias`` does; its history stays."""
         with writing(self.engine) as session:
             alias_records.remove_alias(session, name, alias, actor=self.actor)
-            return {"name": name, "alias": alias, "removed": True}
+            model = catalog.find_model(session, name)
+            told = messages.add_registered(session, model) if model else None
+        return {"name": name, "alias": alias, "removed": True, "notes": self._tell(told, wait)}
 
-    def yank(self, reference: str, reason: str) -> dict[str, Any]:
-        """Take a version out of use, with a reason: new merges and materializations refuse it."""
+    def yank(self, reference: str, reason: str, *, wait: bool = True) -> dict[str, Any]:
+        """Take a version out of use, with a reason: new merges and materializations refuse it.
+
+        Of a merge that was materialized, MLflow's registered version is marked too; with ``wait`` False by ``sync``.
+        """
         with writing(self.engine) as session:
             version = catalog.yank(
                 session, catalog.resolve(session, parse_reference(reference)), reason, actor=self.actor
             )
-            return {"name": version.name, "version": version.version, "state": version.state, "reason": reason}
+            told = messages.add_registered(session, version.model)
+            found = {"name": version.name, "version": version.version, "state": version.state, "reason": reason}
+        return found | {"notes": self._tell(told, wait)}
+
+    def _tell(self, message: Outbox | None, wait: bool) -> list[str]:
+        if message is None:
+            return []
+        from registry.provenance.telling import tell
+
+        return tell(self.engine, self.tracking_uri, self.actor, message.kind, message.key, wait=wait)
 
     def pin(self, reference: str, reason: str) -> dict[str, Any]:
         """Keep a version, and all it came from, from being deleted, with a reason."""

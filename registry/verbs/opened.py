@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,6 +10,8 @@ from typing import Self
 from sqlalchemy import Engine
 
 from registry.home import Home
+from registry.records.database import reading
+from registry.records.identity import store_id
 
 HUB = "hf:"
 
@@ -22,6 +25,12 @@ class Opened:
         self.tracking_uri = tracking_uri
         self.actor = actor
         self.home.prepare()
+
+    @cached_property
+    def id(self) -> str:
+        """The store's own identifier: 32 hexadecimal digits, drawn when it was made."""
+        with reading(self.engine) as session:
+            return store_id(session)
 
     def close(self) -> None:
         """Let go of database connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,15 @@ class Registering(Opened):
         reference: bool = False,
         licence: str | None = None,
         meta: Mapping[str, str] | None = None,
+        wait: bool = True,
         progress: Progress | None = None,
     ) -> RegisteredBase:
         """Register a base model from a folder, a weight file, or ``hf:repo@revision``.
 
         Its files are copied into the store; with ``reference`` the weights stay where they are and their digests
         are checked on every use. ``licence``: an SPDX expression; else what the model card declares. ``meta``: what
-        is known of its training, by key (data set, commit, run id).
+        is known of its training, by key (data set, commit, run id). An MLflow run that is named in it is told what
+        came of it; with ``wait`` False by ``sync``.
         """
         from registry.registering.declaration import Who, check_licence
         from registry.registering.register_base import register_base
@@ -45,7 +48,7 @@ class Registering(Opened):
         path, origin = self.locate(source)
         checkpoint = open_checkpoint(path)
         try:
-            return register_base(
+            registered = register_base(
                 self.engine,
                 self.home,
                 name,
@@ -57,6 +60,8 @@ class Registering(Opened):
             )
         finally:
             checkpoint.close()
+        notes = self._tell_training(registered.name, registered.version, who.meta, wait)
+        return replace(registered, notes=[*registered.notes, *notes])
 
     def register_skill(
         self,
@@ -73,6 +78,7 @@ class Registering(Opened):
         allow_missing: bool = False,
         licence: str | None = None,
         meta: Mapping[str, str] | None = None,
+        wait: bool = True,
         progress: Progress | None = None,
     ) -> RegisteredSkill:
         """Register a fine-tune (checkpoint or PEFT adapter) as a skill: its delta from ``base``, encoded.
@@ -82,7 +88,8 @@ class Registering(Opened):
         0.9) and ``seed`` (default 0) dare's; ``density`` in (0, 1) (default 0.1) and ``trim`` (over the whole model or
         within each tensor; default model) magnitude's. With another encoding they are refused. ``licence`` as
         for a base. ``meta``: what is known of its training, by key (data set, commit, run id), beside what the model
-        card and the trainer's files say.
+        card and the trainer's files say. An MLflow run that is named in it is told what came of it; with ``wait`` False
+        by ``sync``.
         """
         from registry.registering.coding_options import CodingOptions
         from registry.registering.declaration import Who, check_licence
@@ -91,7 +98,7 @@ class Registering(Opened):
 
         who = Who(self.actor, check_licence(licence), check_meta(meta))
         path, origin = self.locate(source)
-        return register_skill(
+        registered = register_skill(
             self.engine,
             self.home,
             name,
@@ -103,6 +110,8 @@ class Registering(Opened):
             allow_missing=allow_missing,
             progress=progress or Silent(),
         )
+        notes = self._tell_training(registered.name, registered.version, who.meta, wait)
+        return replace(registered, notes=[*registered.notes, *notes])
 
     def collect_statistics(
         self,
@@ -183,3 +192,16 @@ class Registering(Opened):
             details=details,
             actor=self.actor,
         )
+
+    def _tell_training(self, name: str, version: int, meta: Mapping[str, str], wait: bool) -> list[str]:
+        """Tell the training run what came of it, if one is known; notes."""
+        from registry.registering.training import mlflow_run
+
+        run = mlflow_run(meta)
+        if run is None:
+            return []
+        from registry.provenance.messages import TRAINING, training_key
+        from registry.provenance.telling import tell
+
+        key = training_key(run, name, version)
+        return tell(self.engine, self.tracking_uri, self.actor, TRAINING, key, wait=wait)

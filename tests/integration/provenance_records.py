@@ -24,6 +24,7 @@ def payload(*, skills=None, base=None, **changes):
     recipe = {"method": "dare_ties", "base": base["digest"], "terms": [[s["digest"], s["weight"]] for s in skills]}
     nodes = [{"id": "base:1", "kind": "base", **base}, *({"id": s["name"], "kind": "skill", **s} for s in skills)]
     return {
+        "store": "0123456789abcdef" * 2,
         "materialization_id": str(uuid.uuid4()),
         "recipe_digest": json_digest(recipe),
         "output_digest": blake3_digest(uuid.uuid4().bytes),
@@ -96,7 +97,9 @@ def assert_whole(client, sent, delivered):
         assert (versions, delivered.registered_version) == ([], None)
     else:
         assert [int(version.version) for version in versions] == [delivered.registered_version]
-        assert versions[0].source == f"models:/{models[0].model_id}"
+        older = f"models:/{models[0].model_id}"  # of what older versions left in the outbox
+        ours = f"mergestore://{sent['store']}/{sent['recipe_digest']}" if "store" in sent else older
+        assert versions[0].source == ours
         assert versions[0].run_id == delivered.run_id
         assert json.loads(models[0].tags["mlflow.modelVersions"]) == [
             {"name": versions[0].name, "version": delivered.registered_version}

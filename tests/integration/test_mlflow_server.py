@@ -75,7 +75,7 @@ def test_a_delivery_can_be_read_back(server, client, tmp_path):
     assert (run.info.start_time, run.info.end_time) == (1767323045250, 1767323046500)
     assert run.info.run_name == f"{sent['merge']['name']}@3"
     tags = run.data.tags
-    assert tags["mlflow.note.content"] == sent["model_card"]
+    assert "- 0.6 × skill `math@1`, MIT" in tags["mlflow.note.content"]
     assert tags["mlflow.user"] == "ada@example"
     assert tags["mergestore.expression"] == sent["expression"]
     assert (tags["mergestore.recipe_digest"], tags["mergestore.output_digest"]) == (
@@ -94,6 +94,8 @@ def test_a_delivery_can_be_read_back(server, client, tmp_path):
     assert version.tags["mergestore.recipe_digest"] == sent["recipe_digest"]
     assert version.tags["mergestore.base_digest"] == sent["base"]["digest"]
     assert version.tags["mergestore.merge.version"] == "3"
+    assert version.source == f"mergestore://{sent['store']}/{sent['recipe_digest']}"
+    assert version.description == f"{sent['merge']['name']}@3: `llama + 0.6*math`"
 
 
 def test_delivering_twice_doubles_nothing(server, client):
@@ -111,6 +113,31 @@ def test_runs_share_one_model_per_skill_version(server, client):
     one, two = ({given.model_id for given in client.get_run(d.run_id).inputs.model_inputs} for d in (first, second))
     assert one < two
     assert (len(one), len(two)) == (2, 3)
+
+
+def test_a_record_that_older_software_left_is_delivered_as_then(server, client):
+    sent = {key: value for key, value in payload().items() if key != "store"}
+    delivered = deliver(sent, server.url, timeout=10)
+    assert_whole(client, sent, delivered)
+    assert deliver(sent, server.url, timeout=10) == delivered
+
+
+def test_the_same_made_again_is_the_same_registered_version(server, client):
+    sent = payload()
+    again = {**sent, "materialization_id": str(uuid.uuid4())}
+    other = {**again, "materialization_id": str(uuid.uuid4()), "output_digest": model("other")["digest"]}
+    versions = [deliver(each, server.url, timeout=10).registered_version for each in (sent, again, other, again)]
+    assert versions == [1, 1, 2, 1]
+    runs = [records(client, each)[0] for each in (sent, again, other)]
+    assert [len(each) for each in runs] == [1, 1, 1]
+    made = client.get_run(runs[1][0].info.run_id).outputs.model_outputs[0]
+    linked = json.loads(client.get_logged_model(made.model_id).tags["mlflow.modelVersions"])
+    assert linked == [{"name": sent["merge"]["name"], "version": 1}]
+
+
+def test_a_page_is_kept_as_html(server, client, tmp_path):
+    delivered = deliver(payload(), server.url, timeout=10, page="<p>größe</p>")
+    assert read(client, delivered.run_id, "audit.html", tmp_path) == "<p>größe</p>"
 
 
 def test_an_expression_without_a_name_registers_no_model(server, client):

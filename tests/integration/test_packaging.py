@@ -41,7 +41,7 @@ def test_the_wheel_is_the_tree(wheel):
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = (path for package in PACKAGES for path in (ROOT / package).rglob("*"))
     tree = {path.relative_to(ROOT).as_posix() for path in files if path.is_file() and "__pycache__" not in path.parts}
-    assert packed == tree | {"mergestore.py"}
+    assert packed == tree | {"mergestore.py", "mergestore_mlflow.py"}
 
 
 def test_the_wheel_carries_its_metadata(wheel):

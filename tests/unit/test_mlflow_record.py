@@ -58,6 +58,21 @@ def test_names_are_spelled_as_mlflow_accepts_them():
     assert registered_name("a/b") != registered_name("a-b")
 
 
+def test_a_run_s_note_is_short_and_narrow():
+    """A digest in it would push all else off the page."""
+    record = describe(payload())
+    assert "- -0.25 × skill `team/math@2`, licence unknown" in record.tags["mlflow.note.content"]
+    assert DIGEST not in record.tags["mlflow.note.content"]
+
+
+def test_the_source_of_a_version_names_store_and_recipe():
+    merge, store = {"name": "chat", "version": 1}, "0123456789abcdef" * 2
+    record = describe(payload(merge=merge, store=store))
+    assert record.registered.source == f"mergestore://{store}/sha256:{'cd' * 32}"
+    assert record.registered.tags["mergestore.store"] == record.tags["mergestore.store"] == store
+    assert describe(payload(merge=merge)).registered.source is None, "left in the outbox by older versions"
+
+
 def test_the_recipe_file_is_what_the_digest_was_taken_of():
     assert describe(payload()).files["recipe.json"] == '{"a":[1],"b":1}'
 
@@ -65,9 +80,11 @@ def test_the_recipe_file_is_what_the_digest_was_taken_of():
 def test_long_text_is_cut_and_says_where_the_rest_is():
     assert shorten("abcdef", 6) == "abcdef"
     assert shorten("abcdefg", 6) == "abcde…"
-    record = describe(payload(expression="x" * 9000, model_card="y" * 9000))
+    merge = {"name": "chat", "version": 1}
+    record = describe(payload(expression="x" * 9000, model_card="y" * 9000, merge=merge))
     assert len(record.params["expression"]) == 500
-    assert len(record.run_name) == 100
+    assert len(record.registered.description) < 5000
+    assert len(describe(payload(expression="x" * 9000)).run_name) == 100
     assert {len(record.tags[name]) for name in ("mergestore.expression", "mlflow.note.content")} == {5000}
     assert record.files["README.md"] == "y" * 9000
     assert "x" * 9000 in record.files["parameters.json"]

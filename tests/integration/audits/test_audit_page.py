@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-
 import pytest
 
 import mergestore
@@ -12,8 +9,6 @@ from registry.audits.page import write
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
 
 BASE = llama("F32", seed=1)
-BROWSERS = ("chromium", "google-chrome", "chromium-browser")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +33,6 @@ def audited(surroundings, tmp_path_factory):
             store.unalias("outer", "prod")
         write(store.audit("outer"), folder / "audit.html")
     return folder / "audit.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        assert not os.environ.get("CI"), "the tests need chromium"
-        pytest.skip("no chromium here")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield running
-        running.close()
 
 
 @pytest.fixture
