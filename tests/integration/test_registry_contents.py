@@ -183,11 +183,12 @@ def test_materializations_are_newest_first_and_the_cache_is_found(engine: Engine
 def test_the_mlflow_run_is_noted(engine: Engine) -> None:
     with writing(engine) as session:
         recipes.record_materialization(session, made(record(session), "m"))
-        recipes.set_mlflow_run(session, "m", "run-1", actor=ME)
+        recipes.set_mlflow_run(session, "m", "run-1", 7, actor=ME)
         with pytest.raises(NotFound):
             recipes.set_mlflow_run(session, "n", "run-1", actor=ME)
     with reading(engine) as session:
-        assert session.get_one(Materialization, "m").mlflow_run_id == "run-1"
+        noted = session.get_one(Materialization, "m")
+        assert (noted.mlflow_run_id, noted.mlflow_version) == ("run-1", 7)
         assert actions(session)[-1] == "provenance.deliver"
 
 
@@ -212,6 +213,23 @@ def test_a_message_waits_until_it_is_delivered(engine: Engine) -> None:
         assert message.last_error is not None
         assert len(message.last_error) == 2000
         assert outbox.count_pending(session) == 1
+
+
+def test_messages_about_one_thing_are_settled_together(engine: Engine) -> None:
+    """And no other's: names differ by case, or one is how another begins, or has what LIKE takes for something."""
+    with writing(engine) as session:
+        keys = ["a_b#1", "a_b#2", "A_B#3", "axb#4", "a_b-c#5"]
+        ids = [outbox.add(session, kind="registered_model", key=key, payload={}).id for key in keys]
+        other = outbox.add(session, kind="training_run", key="a_b#1", payload={}).id
+        outbox.mark_failed(session, ids[0], "no answer")
+        assert [message.id for message in outbox.beginning(session, "registered_model", "a_b#")] == ids[:2]
+        outbox.settle(session, "registered_model", "a_b#")
+        outbox.settle(session, "registered_model", "axb#", refused="x" * 9000)
+    with reading(engine) as session:
+        assert [message.id for message in outbox.pending(session)] == [ids[2], ids[4], other]
+        assert [message.id for message in outbox.pending(session, limit=1, after=ids[2])] == [ids[4]]
+        errors = [message.last_error for message in outbox.beginning(session, "registered_model", "a")]
+        assert errors == [None, None, "x" * 2000, None]
 
 
 def test_a_lease_is_one_holder_s(engine: Engine) -> None:

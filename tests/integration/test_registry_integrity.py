@@ -29,6 +29,8 @@ def whole(engine: Engine) -> Engine:
         merge = catalog.create_model_version(session, name="assistant", kind="merge", digest=recipe.digest, actor=ME)
         lineage.add_lineage(session, merge, [(base, "base"), (math, "skill")], actor=ME)
         recipes.record_materialization(session, made(recipe, "m", merge_version_id=merge.id))
+        recipes.record_materialization(session, made(recipe, "n"))
+        recipes.set_mlflow_run(session, "m", "run-1", 7, actor=ME)
     return engine
 
 
@@ -73,6 +75,13 @@ def test_a_whole_store_has_no_problems(whole: Engine) -> None:
         ("DELETE FROM recipe", "assistant@1 is a merge without its recipe", "assistant@1"),
         ("UPDATE recipe SET canonical = '{}'", "was changed", sha256_digest(RECIPE.encode())),
         (f"UPDATE model_version SET digest = '{digest('x')}' WHERE id = 2", f"made with {digest('math')}", "math@1"),
+        (
+            "UPDATE materialization SET mlflow_run_id = 'run-2' WHERE id = 'm'",
+            "materialization m stands in MLflow",
+            "m",
+        ),
+        ("UPDATE materialization SET mlflow_version = 8 WHERE id = 'm'", "materialization m stands in MLflow", "m"),
+        ("UPDATE materialization SET mlflow_version = 1 WHERE id = 'n'", "materialization n stands in MLflow", "n"),
         ("UPDATE store_meta SET value = '{}'", "head cannot be read", "audit_event"),
     ],
 )
