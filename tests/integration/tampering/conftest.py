@@ -38,11 +38,25 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Everything:
         store.materialize_adapter(
             "golden/base + polite", rank=2, rest="drop", output=found.adapter, wait=False, threads=1
         )
-        store.register_skill("again", found.model, base="golden/base", licence="MIT")
+        store.register_skill("again", found.model, base="golden/base", licence="MIT", meta={"run-id": "0" * 32})
         store.merge("twice", "golden/base + 0.5*again + 0.5*small", method="dare_linear", head="none")
         store.pin("assistant@1", "shipped")
+        store.add_evaluation("assistant@1", metric="accuracy", value=0.5, dataset="sums", details={"split": "test"})
+        store.add_evaluation("small", metric="loss", value=1.25, dataset="sums")
+        store.attest(found.model, key=_key(folder / "key.pem"))
+        store.attest(found.adapter, key=folder / "key.pem")
         assert store.verify().problems == []
     return found
+
+
+def _key(path: Path) -> Path:
+    """A private Ed25519 key, as openssl writes it."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = Ed25519PrivateKey.generate()
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)], scope="module")
