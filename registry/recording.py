@@ -6,7 +6,6 @@ import uuid
 
 from registry.merges import record as record_recipe
 from registry.model_card import model_card
-from registry.provenance.messages import MATERIALIZATION
 from registry.provenance.payload import payload
 from registry.publishing import Published, Sources, folder_size
 from registry.records import outbox
@@ -40,8 +39,8 @@ def _record(context: Context, sources: Sources, published: Published, wish: Wish
         store = store_id(session)
         told = payload(store, made, resolved.recipe, document, card, published.merged, published.started)
         record_recipe(session, resolved, actor=context.actor)
-        record_materialization(session, made, sources.policies)
-        outbox.add(session, kind=MATERIALIZATION, key=made.id, payload=told)
+        message = outbox.add(session, kind=outbox.MATERIALIZATION, key=made.id, payload=told)
+        record_materialization(session, made, sources.policies, message)
     return made
 
 

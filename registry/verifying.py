@@ -78,10 +78,13 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
         findings.problems += verify_records(session)
         findings.count("records", _count_records(session))
         _check_policy(home, findings)
-        versions = session.scalars(select(ModelVersion).order_by(ModelVersion.id)).all()
-        _check_versions(session, home, versions, findings, progress)
-        made = session.scalars(select(Materialization).order_by(Materialization.created_at)).all()
-        _check_outputs(made, findings, progress)
+        try:
+            versions = session.scalars(select(ModelVersion).order_by(ModelVersion.id)).all()
+            _check_versions(session, home, versions, findings, progress)
+            made = session.scalars(select(Materialization).order_by(Materialization.created_at)).all()
+            _check_outputs(made, findings, progress)
+        except IntegrityFailure as error:  # a record that cannot be read at all
+            findings.add(error, "registry")
     return findings.result()
 
 

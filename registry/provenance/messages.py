@@ -16,7 +16,7 @@ from registry.records import events, outbox
 from registry.records.tables import AliasEvent, Materialization, Model, ModelVersion, Outbox
 from registry.registering.training import mlflow_run
 
-MATERIALIZATION = "materialization"
+MATERIALIZATION = outbox.MATERIALIZATION
 REGISTERED = "registered_model"
 """The aliases of a merge, and which of its versions are out of use: about the registered model of its name."""
 TRAINING = "training_run"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
@@ -10,6 +12,7 @@ from registry.records.catalog import find_model
 from registry.records.columns import now
 from registry.records.names import validate_alias
 from registry.records.tables import Alias, AliasEvent, ModelVersion
+from registry.records.told import moment
 from storage.errors import Conflict, NotFound
 
 
@@ -30,9 +33,10 @@ def set_alias(session: Session, version: ModelVersion, alias: str, *, actor: str
     if record is None:
         record = Alias(model_id=version.model_id, alias=alias, version_id=version.id, updated_by=actor)
         session.add(record)
-    record.version_id, record.updated_at, record.updated_by = version.id, now(), actor
-    _remember(session, version.model_id, alias, version.id, previous, actor)
-    details = {"alias": alias, "previous": _number(session, previous)}
+    at = now()
+    record.version_id, record.updated_at, record.updated_by = version.id, at, actor
+    _remember(session, version.model_id, alias, version.id, previous, actor, at)
+    details = {"alias": alias, "previous": _number(session, previous), "at": moment(at)}
     events.append(session, actor=actor, action="alias.set", subject=version.reference, details=details)
     return record
 
@@ -45,8 +49,9 @@ def remove_alias(session: Session, name: str, alias: str, *, actor: str) -> None
         raise NotFound(f"{name} has no alias {alias!r}", hint=f"`mergestore show {name}` lists its aliases")
     version = session.get_one(ModelVersion, record.version_id)
     session.delete(record)
-    _remember(session, model.id, alias, None, version.id, actor)
-    details = {"alias": alias}
+    at = now()
+    _remember(session, model.id, alias, None, version.id, actor, at)
+    details = {"alias": alias, "at": moment(at)}
     events.append(session, actor=actor, action="alias.remove", subject=version.reference, details=details)
 
 
@@ -79,8 +84,10 @@ def _number(session: Session, version_id: int | None) -> int | None:
 
 
 def _remember(
-    session: Session, model_id: int, alias: str, version_id: int | None, previous: int | None, actor: str
+    session: Session, model_id: int, alias: str, version_id: int | None, previous: int | None, actor: str, at: datetime
 ) -> None:
     session.add(
-        AliasEvent(model_id=model_id, alias=alias, version_id=version_id, previous_version_id=previous, actor=actor)
+        AliasEvent(
+            model_id=model_id, alias=alias, version_id=version_id, previous_version_id=previous, actor=actor, at=at
+        )
     )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from registry.records import events
 from registry.records.columns import batches
 from registry.records.tables import Attestation
+from registry.records.told import moment
 from storage.digests import parse_json, sha256_digest
 from storage.errors import IntegrityFailure
 
@@ -82,4 +83,5 @@ def attestation_row(row: Attestation) -> dict[str, Any]:
         "predicate_type": row.predicate_type,
         "document": sha256_digest(row.document.encode()),
         "created_by": row.created_by,
+        "created_at": moment(row.created_at),
     }

@@ -15,8 +15,11 @@ from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from registry.records import events
+from registry.records.columns import now
+from registry.records.identity import find_store_id
 from registry.records.names import Reference, near_names, parse_reference, validate_name
 from registry.records.tables import Alias, Model, ModelVersion
+from registry.records.told import moment
 from storage.errors import Conflict, NotFound, UsageError
 
 _LARGEST = 2**31 - 1  # of the version column
@@ -39,7 +42,8 @@ def create_model_version(
 
     ``attributes`` is any JSON document. Raises Conflict when the name is taken by another kind.
     """
-    model = _model_for(session, validate_name(name), kind, actor)
+    at = now()
+    model = _model_for(session, validate_name(name), kind, actor, at)
     newest = session.scalar(select(func.max(ModelVersion.version)).where(ModelVersion.model_id == model.id))
     version = ModelVersion(
         model=model,
@@ -48,12 +52,14 @@ def create_model_version(
         licence=licence,
         source=source,
         attributes=attributes or {},
+        created_at=at,
         created_by=actor,
     )
     session.add(version)
     session.flush()
     details = {"kind": kind, "digest": digest, "licence": licence, "source": source}
     details["attributes"] = events.fingerprint([version.attributes])
+    details |= {"created_at": moment(at), "store": find_store_id(session)}
     events.append(session, actor=actor, action="version.create", subject=version.reference, details=details)
     return version
 
@@ -172,11 +178,11 @@ def yank(session: Session, version: ModelVersion, reason: str, *, actor: str) ->
     return version
 
 
-def _model_for(session: Session, name: str, kind: str, actor: str) -> Model:
+def _model_for(session: Session, name: str, kind: str, actor: str, at: datetime) -> Model:
     refuse_other_kind(session, name, kind)
     model = find_model(session, name)
     if model is None:
-        model = Model(name=name, kind=kind, created_by=actor)
+        model = Model(name=name, kind=kind, created_at=at, created_by=actor)
         session.add(model)
         session.flush()
     return model

@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Double, ForeignKey, MetaData, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    MetaData,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
 from storage.errors import IntegrityFailure
@@ -66,7 +77,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return checked_reader(super().result_processor(dialect, coltype), "time")
 
 
-class _Json(TypeDecorator[Any]):
+class JsonDocument(TypeDecorator[Any]):
     """A JSON document, in and out."""
 
     impl = JSON(none_as_null=True)
@@ -77,6 +88,20 @@ class _Json(TypeDecorator[Any]):
         return checked_reader(super().result_processor(dialect, coltype), "JSON document")
 
 
+class Flag(TypeDecorator[bool]):
+    """Yes or no, in and out."""
+
+    impl = Boolean
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read a flag; IntegrityFailure where the database holds something else, which SQLite allows."""
+        return checked_reader(lambda value: _FLAGS[value], "flag")
+
+
+_FLAGS = {0: False, 1: True, None: None}  # False and True are these numbers
+
+
 def checked_reader(read: Callable[[Any], Any] | None, what: str) -> Callable[[Any], Any] | None:
     """``read``, with IntegrityFailure for a value that it cannot make sense of: a row was damaged."""
     if read is None:
@@ -85,7 +110,7 @@ def checked_reader(read: Callable[[Any], Any] | None, what: str) -> Callable[[An
     def checked(value: Any) -> Any:
         try:
             return read(value)
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             message = f"the registry is damaged: {value!r:.80} is no {what}"
             raise IntegrityFailure(message, hint="restore the database from a backup") from error
 
@@ -98,10 +123,11 @@ class Record(DeclarativeBase):
     metadata = MetaData(naming_convention=_NAMING)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own idiom
         str: Text(),
+        bool: Flag(),
         datetime: UtcDateTime(),
         float: Double(),
-        Document: _Json(),
-        Shape: _Json(),
+        Document: JsonDocument(),
+        Shape: JsonDocument(),
     }
 
 

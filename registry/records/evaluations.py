@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from registry.records import events
 from registry.records.tables import Evaluation, ModelVersion
+from registry.records.told import moment
 
 
 def add_evaluation(
@@ -45,7 +46,7 @@ def add_evaluation(
 def evaluation_row(record: Evaluation) -> dict[str, Any]:
     """What is recorded of a score and stays as it is, as plain values."""
     names = ("id", "recipe_digest", "version_id", "metric", "value", "dataset", "details", "created_by")
-    return {name: getattr(record, name) for name in names}
+    return {**{name: getattr(record, name) for name in names}, "created_at": moment(record.created_at)}
 
 
 def evaluations(

@@ -12,7 +12,13 @@ STORE_ID_KEY = "store_id"
 
 def store_id(session: Session) -> str:
     """32 hexadecimal digits. Raises IntegrityFailure where the record of it is lost."""
-    meta = session.get(StoreMeta, STORE_ID_KEY)
-    if meta is None:
+    found = find_store_id(session)
+    if found is None:
         raise IntegrityFailure("the store's own identifier is lost", hint="restore a backup of the registry")
-    return meta.value
+    return found
+
+
+def find_store_id(session: Session) -> str | None:
+    """The same; None where the record of it is lost."""
+    meta = session.get(StoreMeta, STORE_ID_KEY)
+    return meta.value if meta is not None else None

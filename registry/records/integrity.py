@@ -9,12 +9,24 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, Select, and_, exists, func, not_, select
+from sqlalchemy import ForeignKeyConstraint, Select, and_, exists, func, literal, not_, null, select, union
 from sqlalchemy.orm import Session, aliased
 
 from registry.records import events, witness
-from registry.records.tables import Alias, AuditEvent, Delta, Model, ModelVersion, Recipe, VersionFile
+from registry.records.tables import (
+    Alias,
+    AuditEvent,
+    Blob,
+    Delta,
+    Model,
+    ModelVersion,
+    Recipe,
+    Statistics,
+    VersionFile,
+)
+from registry.records.unreadable import unreadable
 from storage.digests import sha256_digest
+from storage.errors import IntegrityFailure
 
 Problem = dict[str, Any]
 
@@ -24,7 +36,16 @@ _BACKUP = "restore the database from a backup; the blobs are not affected"
 
 def verify_records(session: Session) -> list[Problem]:
     """Every contradiction among the records, each as {what, where, kind, hint}; none when all is well."""
-    return [problem for check in _CHECKS for problem in check(session)]
+    problems: list[Problem] = []
+    damaged = False
+    for check in _CHECKS:
+        try:
+            problems.extend(check(session))
+        except IntegrityFailure:  # a value that cannot be read ends a check, not the others
+            damaged = True
+    if damaged:
+        problems += [_problem(what, where) for what, where in unreadable(session)]
+    return problems
 
 
 def _structure(session: Session) -> Iterator[Problem]:
@@ -99,6 +120,26 @@ def _incomplete_versions(session: Session) -> Iterator[Problem]:
             yield _problem(f"{name}@{version} is a {kind} without its {what}", f"{name}@{version}")
 
 
+def _strange_blobs(session: Session) -> Iterator[Problem]:
+    """Blobs that are not of the size or kind of what they are used for, or of no use."""
+    uses = union(
+        select(VersionFile.blob_digest.label("digest"), VersionFile.kind.label("kind"), VersionFile.size.label("size")),
+        select(Delta.blob_digest, literal("delta"), Delta.stored_bytes),
+        # The size of statistics is told by their file alone.
+        select(Statistics.blob_digest, literal("statistics"), null()),
+    ).subquery()
+    used: dict[str, tuple[set[str], set[int | None]]] = {}
+    for digest, kind, size in session.execute(select(uses).where(uses.c.digest.is_not(None))):
+        kinds, sizes = used.setdefault(digest, (set(), set()))
+        kinds.add(kind)
+        sizes.add(size)
+    for digest, kind, size in session.execute(select(Blob.digest, Blob.kind, Blob.size)):
+        if digest not in used:
+            yield _problem(f"blob {digest} is on record, but nothing is made of it", digest)
+        elif kind not in used[digest][0] or used[digest][1] - {None, size}:
+            yield _problem(f"the record of the kind or size of blob {digest} was changed", digest)
+
+
 def _changed_recipes(session: Session) -> Iterator[Problem]:
     for digest, canonical in session.execute(select(Recipe.digest, Recipe.canonical)).yield_per(1000):
         found = sha256_digest(canonical.encode())
@@ -142,6 +183,7 @@ _CHECKS: tuple[Callable[[Session], Iterator[Problem]], ...] = (
     _astray_aliases,
     _missing_versions,
     _incomplete_versions,
+    _strange_blobs,
     _changed_recipes,
     _changed_versions,
     _contradictions,

@@ -6,15 +6,20 @@ lease ``outbox``), and a crash between delivery and ``mark_delivered`` must be f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.records.columns import now
+from registry.records.events import fingerprint
 from registry.records.tables import Outbox
+from registry.records.told import Finding, Told
 
 LEASE = "outbox"
+MATERIALIZATION = "materialization"
+"""The kind of message that tells of a materialization; its key is the materialization's id."""
 _LONGEST_ERROR = 2000
 
 
@@ -29,8 +34,8 @@ def add(session: Session, *, kind: str, key: str, payload: dict[str, Any]) -> Ou
     return message
 
 
-def pending(session: Session, limit: int = 100, after: int = 0) -> list[Outbox]:
-    """Messages that were not delivered, oldest first; ``after`` an id, for the next so many."""
+def pending(session: Session, limit: int | None = 100, after: int = 0) -> list[Outbox]:
+    """Messages that were not delivered, oldest first: so many, or all; ``after`` an id, for the next ones."""
     query = select(Outbox).where(Outbox.delivered_at.is_(None), Outbox.id > after).order_by(Outbox.id).limit(limit)
     return list(session.scalars(query))
 
@@ -71,3 +76,32 @@ def settle(session: Session, kind: str, key: str, refused: str | None = None) ->
 def find(session: Session, kind: str, key: str) -> Outbox | None:
     """The message of this kind and key, delivered or not."""
     return session.scalar(select(Outbox).where(Outbox.kind == kind, Outbox.key == key))
+
+
+def message_fingerprint(message: Outbox) -> str:
+    """What the event keeps of a message that is put in with it."""
+    return fingerprint([{"kind": message.kind, "key": message.key, "payload": message.payload}])
+
+
+def changed_messages(session: Session, told: Told) -> Iterator[Finding]:
+    """Messages about materializations that are gone, changed before they were sent, or not as delivered as said.
+
+    What was delivered is not sent again, so its text does not matter any more.
+    """
+    waiting = {(each.kind, each.key): message_fingerprint(each) for each in pending(session, None)}
+    there = {(kind, key) for kind, key in session.execute(select(Outbox.kind, Outbox.key))}
+    delivered = {event.details.get("materialization") for event in told.all("provenance.deliver")}
+    recorded = {event.details.get("materialization"): event for event in told.all("materialization.record")}
+    for id_, event in recorded.items():
+        message, seen = (MATERIALIZATION, str(id_)), event.details.get("message")
+        if seen is None:
+            continue
+        if message not in there:
+            yield f"what is to be told of materialization {id_} is gone", str(id_)
+        elif (message in waiting) == (id_ in delivered):
+            yield f"what is told of materialization {id_} is wrongly said to be delivered, or not to be", str(id_)
+        elif waiting.get(message, seen) != seen:
+            yield f"what is to be told of materialization {id_} was changed", str(id_)
+    for kind, key in sorted(there):
+        if kind == MATERIALIZATION and key not in recorded:
+            yield f"a message tells of materialization {key}, which was never recorded", key

@@ -10,7 +10,9 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from registry.records import events
-from registry.records.tables import AuditEvent, Materialization, Recipe, RecipeInput
+from registry.records.outbox import message_fingerprint
+from registry.records.tables import AuditEvent, Materialization, Outbox, Recipe, RecipeInput
+from registry.records.told import moment
 from storage.digests import canonical_json, parse_json, sha256_digest
 from storage.errors import NotFound
 
@@ -45,6 +47,7 @@ def record_recipe(session: Session, *, canonical: str, method: str, inputs: Sequ
     if rows:
         session.execute(insert(RecipeInput), rows)
     details = {"method": method, "inputs": events.fingerprint(input_rows(session, digest))}
+    details["created_at"] = moment(recipe.created_at)
     events.append(session, actor=actor, action="recipe.record", subject=digest, details=details)
     return recipe
 
@@ -90,11 +93,15 @@ def materialization_row(made: Materialization) -> dict[str, Any]:
 
 
 def record_materialization(
-    session: Session, made: Materialization, policies: Sequence[Mapping[str, str]] = ()
+    session: Session,
+    made: Materialization,
+    policies: Sequence[Mapping[str, str]] = (),
+    message: Outbox | None = None,
 ) -> Materialization:
     """Record that a recipe was computed; ``made.created_by`` is the actor, the recipe the event's subject.
 
     ``policies``: those that the merge was compared with, {policy, digest} each, which the event tells.
+    ``message``: what is to be told of it elsewhere, put into the outbox before.
     """
     session.add(made)
     session.flush()
@@ -105,8 +112,10 @@ def record_materialization(
         "engine": made.engine,
         "path": made.path,
         "row": events.fingerprint([materialization_row(made)]),
+        "created_at": moment(made.created_at),
     }
     details |= {"policies": [dict(policy) for policy in policies]} if policies else {}
+    details |= {"message": message_fingerprint(message)} if message is not None else {}
     events.append(
         session,
         actor=made.created_by,

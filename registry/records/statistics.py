@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from registry.records import events
 from registry.records.columns import batches
 from registry.records.tables import ModelVersion, Statistics
+from registry.records.told import moment
 from storage.errors import NotFound, UsageError
 
 _SHORTEST = 4  # digits of a digest that are taken for one
@@ -43,6 +44,7 @@ def add_statistics(session: Session, version: ModelVersion, row: StatisticsRow) 
         "model": row.model_digest,
         "data": row.data_digest,
         "examples": row.examples,
+        "created_at": moment(record.created_at),
         # Of all that the skill has by now: what is taken away later is missed.
         "rows": events.fingerprint(statistics_row(each) for each in load_statistics(session, [version.id])),
     }

@@ -1,0 +1,44 @@
+"""Which rows hold what cannot be read at all: no moment in a column of moments, no JSON in one of documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, String, Table, select, type_coerce
+from sqlalchemy.orm import Session
+
+from registry.records.columns import Flag, JsonDocument, Record, UtcDateTime
+from registry.records.told import Finding
+
+
+def unreadable(session: Session) -> Iterator[Finding]:
+    """Every such value, with its table, column and key. Reads all of it: for a store that is known to be damaged."""
+    for table in Record.metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, (UtcDateTime, JsonDocument, Flag)):
+                yield from _in_column(session, table, column)
+
+
+def _in_column(session: Session, table: Table, column: Column[Any]) -> Iterator[Finding]:
+    keys = list(table.primary_key)
+    query = select(type_coerce(column, String), *keys).where(column.is_not(None))
+    for value, *key in session.execute(query).yield_per(1000):
+        if not _is_read(column, value):
+            place = ", ".join(f"{each.name} {word}" for each, word in zip(keys, key, strict=True))
+            yield f"{table.name}: {column.name} of the row with {place} cannot be read: {value!r:.80}", table.name
+
+
+def _is_read(column: Column[Any], value: Any) -> bool:
+    """What a server's driver has read already is no text any more."""
+    if isinstance(value, (datetime, dict, list)):
+        return True
+    if isinstance(column.type, Flag):
+        return value in (0, 1)
+    try:
+        datetime.fromisoformat(value) if isinstance(column.type, UtcDateTime) else json.loads(value)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
