@@ -131,7 +131,7 @@ def _body(sources: Sources, document: Mapping[str, Any], licences: Mapping[str, 
     if licences["stated"]:
         lines.append(f"- licences of all that went in, together: `{licences['expression']}` ({licences['note']})")
     for score in sources.evaluations:
-        lines.append(f"- {score['metric']} on {score['dataset']}: {score['value']:g}, by {score['created_by']}")
+        lines.append(f"- {score['metric']} on {score['dataset']}: {score['value']:g}")
     lines += ["", "The whole recipe:", "", "```json", json.dumps(document["recipe"], indent=2, sort_keys=True), "```"]
     return lines
 
