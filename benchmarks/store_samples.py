@@ -2,8 +2,10 @@
 
     python -m benchmarks.store_samples DATABASE_URL SKILLS
 
-One base; every twentieth skill has three versions; every tenth an alias; a merge for every 30 skills and one of 64,
-half of them materialized twice; a yanked version in every hundred.
+One base; every twentieth skill has three versions; every tenth an alias; a yanked version in every hundred. A merge for
+every 30 skills and one of 64: every other one was materialized, often, and every fourth was evaluated. An expression
+that no merge names for every skill. Ten materializations a skill in all, over a year, by ten people, half of them with
+older software.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -19,7 +22,7 @@ from sqlalchemy.orm import Session
 import migrations
 from registry import merges
 from registry.home import Home
-from registry.records import aliases, catalog, contents, lineage, outbox, recipes
+from registry.records import aliases, catalog, contents, evaluations, lineage, outbox, recipes
 from registry.records.contents import BlobRow, DeltaRow, FileRow, TensorRow
 from registry.records.database import open_engine, writing
 from registry.records.tables import Materialization, ModelVersion
@@ -28,6 +31,7 @@ from storage.digests import blake3_digest
 ACTOR = "bench@host"
 TERMS = 64
 _TENSORS = 8
+_FIRST = datetime(2025, 11, 1, tzinfo=UTC)
 _STATISTICS = {"elements": 1 << 20, "kept": 104_857, "minimum": -0.004, "maximum": 0.004, "norm": 1.02}
 
 
@@ -38,12 +42,21 @@ def skill_name(number: int) -> str:
 
 def fill(engine: Engine, skills: int) -> None:
     """Write the records of a store with this many skills, in one transaction."""
+    merged = list(_merged(skills))
+    often = 5 * skills // max(1, (len(merged) + 1) // 2)
     with writing(engine) as session:
         base = _base(session)
         for number in range(skills):
             _skill(session, base, number)
-        for number, terms in enumerate(_merged(skills)):
-            _merge(session, f"merge-{number:04}", terms, made=2 if number % 2 == 0 else 0)
+        for number, terms in enumerate(merged):
+            _merge(session, f"merge-{number:04}", terms, made=often if number % 2 == 0 else 0, scored=number % 4 == 0)
+        for number in range(skills):
+            _unnamed(session, number, skills)
+
+
+def output_digest(number: int) -> str:
+    """Of what was made of a merge."""
+    return _digest(f"output merge-{number:04}")
 
 
 def expression(terms: int) -> str:
@@ -87,9 +100,9 @@ def _skill_version(session: Session, base: ModelVersion, number: int, version: i
         kind="skill",
         digest=_digest(content),
         actor=ACTOR,
-        licence="apache-2.0",
+        licence=("Apache-2.0", "MIT", "CC-BY-NC-4.0")[number % 3],
         source=f"/models/{name}",
-        attributes={"notes": [], "head": []},
+        attributes={"notes": [], "head": [], "training": {"meta": {"dataset": f"data-{number % 100}"}}},
     )
     blob = _digest(f"blob {content}")
     contents.record_blobs(session, [BlobRow(blob, 10**7, "delta")])
@@ -100,7 +113,9 @@ def _skill_version(session: Session, base: ModelVersion, number: int, version: i
     ]
     contents.add_tensors(session, made, tensors, actor=ACTOR)
     statistics = {"total": {**_STATISTICS, "share_unchanged": 0.1}, "advice": []}
-    delta = DeltaRow(base.id, "dare", blob, 10**7, "int4", 0.9, 0, {"prefix": "", "dropped_prefix": ""}, statistics)
+    delta = DeltaRow(
+        base.id, "dare", blob, 10**7, "int4", 0.9, number % 50, {"prefix": "", "dropped_prefix": ""}, statistics
+    )
     contents.add_delta(session, made, delta, actor=ACTOR)
     lineage.add_lineage(session, made, [(base, "base")], actor=ACTOR)
     return made
@@ -112,29 +127,46 @@ def _merged(skills: int) -> Iterator[range]:
     yield from (range(start, min(start + 3, skills)) for start in range(0, skills, 30))
 
 
-def _merge(session: Session, name: str, terms: range, *, made: int) -> None:
+def _merge(session: Session, name: str, terms: range, *, made: int, scored: bool) -> None:
     text = "llama" + "".join(f" + 0.3*{skill_name(number)}" for number in terms)
     resolved = merges.resolve_expression(session, _NOWHERE, text, merges.Choices("dare_ties"))
     merges.record_merge(session, name, resolved, actor=ACTOR)
-    for turn in range(made):
-        _materialization(session, name, resolved, turn)
-
-
-def _materialization(session: Session, name: str, resolved: merges.ResolvedMerge, turn: int) -> None:
     version = catalog.resolve(session, name)
+    for turn in range(made):
+        _materialization(session, name, resolved.recipe.digest, version, turn)
+    if scored:
+        evaluations.add_evaluation(
+            session, version=version, recipe_digest=version.digest, metric="accuracy", value=0.5, dataset="held-out",
+            details={}, actor=ACTOR,
+        )  # fmt: skip
+
+
+def _unnamed(session: Session, number: int, skills: int) -> None:
+    """An expression over two skills, materialized five times."""
+    text = f"llama + 0.5*{skill_name(number)} + 0.5*{skill_name((number + 7) % skills)}"
+    resolved = merges.resolve_expression(session, _NOWHERE, text, merges.Choices("linear"))
+    merges.record(session, resolved, actor=ACTOR)
+    for turn in range(5):
+        _materialization(session, f"unnamed-{number}", resolved.recipe.digest, None, turn)
+
+
+def _materialization(session: Session, name: str, recipe: str, version: ModelVersion | None, turn: int) -> None:
+    # Spread over a year, so that dates choose a few of many.
+    moment = _FIRST + timedelta(seconds=int(hashlib.sha256(f"{name} {turn}".encode()).hexdigest()[:6], 16) * 2)
     made = Materialization(
         id=hashlib.sha256(f"{name} {turn}".encode()).hexdigest()[:36],
-        recipe_digest=resolved.recipe.digest,
-        merge_version_id=version.id,
+        recipe_digest=recipe,
+        merge_version_id=version.id if version is not None else None,
         output_digest=_digest(f"output {name}"),
-        device="cpu",
+        device="cuda" if turn % 10 == 9 else "cpu",
         engine="numba",
-        versions={"python": "3.11", "numba": "0.68"},
+        versions={"python": "3.11", "numba": "0.68", "mergestore": "0.1.0" if turn % 2 else "0.0.9"},
         seconds=2.0,
         bytes=10**9,
         path=f"/out/{name}",
         cached=turn == 0,
-        created_by=ACTOR,
+        created_at=moment,
+        created_by=f"person-{turn % 10}@host",
     )
     recipes.record_materialization(session, made)
     message = outbox.add(session, kind="mlflow", key=made.id, payload={"recipe_digest": made.recipe_digest})

@@ -64,6 +64,44 @@ def _verified(store: Store) -> object:
 
 SKILL = store_samples.skill_name(3)
 ALIASED = store_samples.skill_name(9)
+QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "skills": ("skills", {}),
+    "skills, seed": ("skills", {"seed": 7}),
+    "skills, metadata": ("skills", {"meta": {"dataset": "data-7"}}),
+    "skills, licence and base": ("skills", {"licence": "MIT", "base": "llama"}),
+    "skills, the last page": ("skills", {"page": -1}),
+    "merges with a skill": ("merges", {"contains": SKILL}),
+    "merges, seed": ("merges", {"seed": 7}),
+    "merges, never evaluated": ("merges", {"never": "evaluated"}),
+    "merges, never materialized": ("merges", {"never": "materialized"}),
+    "merges, built with a version": ("merges", {"software": "0.0.9"}),
+    "materializations": ("materializations", {}),
+    "materializations, the last page": ("materializations", {"page": -1}),
+    "materializations with a skill": ("materializations", {"contains": SKILL}),
+    "materializations with the base": ("materializations", {"contains": "llama"}),
+    "materializations, software": ("materializations", {"software": "0.0.9"}),
+    "materializations of a week": ("materializations", {"since": "2026-03-01", "until": "2026-03-08"}),
+    "materializations, device and person": ("materializations", {"device": "cuda", "by": "person-9@host"}),
+    "events": ("events", {}),
+    "events since yesterday": ("events", {"since": "2026-11-20"}),
+    "events of one action": ("events", {"action": "version.yank"}),
+    "events about a skill": ("events", {"subject": f"{SKILL}@1"}),
+}
+"""What a platform team asks, with filters of ``find``; page -1 is the last one."""
+
+
+def _found(kind: str, filters: dict[str, Any]) -> Ask:
+    def ask(store: Store) -> object:
+        asked = dict(filters)
+        if asked.get("page") == -1:
+            asked["page"] = LAST_PAGES.setdefault((store.home.root, kind), store.find(kind).pages)
+        return store.find(kind, **asked)
+
+    return ask
+
+
+LAST_PAGES: dict[tuple[Path, str], int] = {}
+FINDS: dict[str, Ask] = {f"find {what}": _found(kind, filters) for what, (kind, filters) in QUESTIONS.items()}
 CALLS: dict[str, Ask] = {
     "list": lambda store: store.list(),
     "list base": lambda store: store.list("base"),
@@ -78,6 +116,10 @@ CALLS: dict[str, Ask] = {
     "audit a merge of 3": lambda store: store.audit("merge-0001", newest=10),
     "audit the base, newest 10": lambda store: store.audit("llama", newest=10),
     "audit the base, all": lambda store: store.audit("llama"),
+    "impact of a skill, newest 10": lambda store: store.impact(SKILL, newest=10),
+    "impact of the base, newest 10": lambda store: store.impact("llama", newest=10),
+    "audit by an output's digest": lambda store: store.audit(store_samples.output_digest(0), newest=10),
+    **FINDS,
     "verify the records": _verified,
 }
 PROCESSES: dict[str, tuple[str, ...]] = {
@@ -89,6 +131,9 @@ PROCESSES: dict[str, tuple[str, ...]] = {
     "audit a merge of 3": ("audit", "merge-0001"),
     "audit the base": ("audit", "llama"),
     "audit the base --json": ("audit", "llama", "--json"),
+    "find merges with a skill": ("find", "merges", "--contains", SKILL),
+    "find materializations": ("find", "materializations"),
+    "impact of the base": ("impact", "llama"),
 }
 
 

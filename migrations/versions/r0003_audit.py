@@ -34,6 +34,7 @@ def upgrade() -> None:
     """Add the column, the index, the identity and the triggers."""
     op.add_column("materialization", sa.Column("mlflow_version", sa.Integer(), nullable=True))
     op.create_index(op.f("ix_materialization_output_digest"), "materialization", ["output_digest"])
+    op.create_index(op.f("ix_materialization_created_at_id"), "materialization", ["created_at", "id"])
     store_meta = sa.table("store_meta", sa.column("key", sa.Text()), sa.column("value", sa.Text()))
     op.execute(store_meta.insert().values(key="store_id", value=uuid.uuid4().hex))
     for statement in _SQLITE_TRIGGERS if _on_sqlite() else _POSTGRES_TRIGGERS:
@@ -49,6 +50,7 @@ def downgrade() -> None:
         op.execute("DROP TRIGGER audit_event_follows ON audit_event")
         op.execute("DROP FUNCTION mergestore_follow()")
     op.execute("DELETE FROM store_meta WHERE key = 'store_id'")
+    op.drop_index(op.f("ix_materialization_created_at_id"), "materialization")
     op.drop_index(op.f("ix_materialization_output_digest"), "materialization")
     op.drop_column("materialization", "mlflow_version")
 

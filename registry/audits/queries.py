@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from registry.answers import materialization_facts, version_facts
 from registry.licences.spdx import understood
 from registry.records.catalog import resolve
+from registry.records.columns import batches
 from registry.records.events import event_facts
 from registry.records.lineage import reached_from
 from registry.records.names import parse_reference
@@ -32,8 +33,19 @@ from storage.errors import UsageError
 KINDS = ("skills", "merges", "materializations", "events")
 LARGEST_PAGE = 1000
 Where = list[ColumnElement[bool]]
-Query = tuple[Select[*tuple[Any, ...]], tuple[Any, ...]]
-"""What is selected, and how it is ordered."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """``keys`` of all that is meant, their ``order``, and the ``rows`` that belong to a ``key``.
+
+    Keys are sorted and counted alone: whole rows are loaded of one page only, however deep it lies.
+    """
+
+    key: Any
+    keys: Select[Any]
+    order: tuple[Any, ...]
+    rows: Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -73,10 +85,14 @@ _TAKES = {
 def find(session: Session, kind: str, filters: Filters, *, limit: int, page: int) -> Found:
     """A page of what all filters fit, newest first. Raises UsageError for a kind or filter that there is not."""
     _check(kind, filters, limit, page)
-    query, order = _QUERIES[kind](session, filters)
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    rows = session.execute(query.order_by(*order).limit(limit).offset((page - 1) * limit)).all()
-    return Found(kind, [_TOLD[kind](row) for row in rows], total, page, -(-total // limit))
+    query = _QUERIES[kind](session, filters)
+    total = session.scalar(select(func.count()).select_from(query.keys.subquery())) or 0
+    keys = session.scalars(query.keys.order_by(*query.order).limit(limit).offset((page - 1) * limit)).all()
+    found: dict[Any, Any] = {}
+    for batch in batches(keys):
+        rows = query.rows.add_columns(query.key).where(query.key.in_(batch))
+        found |= {row[-1]: row for row in session.execute(rows)}
+    return Found(kind, [_TOLD[kind](found[key]) for key in keys], total, page, -(-total // limit))
 
 
 def _check(kind: str, filters: Filters, limit: int, page: int) -> None:
@@ -94,18 +110,20 @@ def _check(kind: str, filters: Filters, limit: int, page: int) -> None:
 
 
 def _skills(session: Session, filters: Filters) -> Query:
-    query = select(ModelVersion, Delta).join(Delta, Delta.version_id == ModelVersion.id)
+    with_delta = Delta.version_id == ModelVersion.id
     where = _versions(session, filters, "skill")
     where += [Delta.encoding == filters.encoding] if filters.encoding else []
     where += [Delta.seed == filters.seed] if filters.seed is not None else []
     where += [Delta.base_version_id == _version(session, filters.base)] if filters.base else []
     said = type_coerce(ModelVersion.attributes, JSON)["training"]["meta"]
     where += [said[key].as_string() == value for key, value in filters.meta.items()]
-    return query.where(*where), (ModelVersion.id.desc(),)
+    keys = select(ModelVersion.id).join(Delta, with_delta).where(*where)
+    rows = select(ModelVersion, Delta).join(Delta, with_delta)
+    return Query(ModelVersion.id, keys, (ModelVersion.id.desc(),), rows)
 
 
 def _merges(session: Session, filters: Filters) -> Query:
-    query = select(ModelVersion, Recipe).join(Recipe, Recipe.digest == ModelVersion.digest)
+    with_recipe = Recipe.digest == ModelVersion.digest
     where = _versions(session, filters, "merge")
     made = select(Materialization.id).where(
         or_(Materialization.merge_version_id == ModelVersion.id, Materialization.recipe_digest == ModelVersion.digest)
@@ -121,20 +139,24 @@ def _merges(session: Session, filters: Filters) -> Query:
     if filters.never == "evaluated":
         of_it = or_(Evaluation.version_id == ModelVersion.id, Evaluation.recipe_digest == ModelVersion.digest)
         where.append(~exists().where(of_it))
-    return query.where(*where), (ModelVersion.id.desc(),)
+    keys = select(ModelVersion.id).join(Recipe, with_recipe).where(*where)
+    rows = select(ModelVersion, Recipe.method).join(Recipe, with_recipe)
+    return Query(ModelVersion.id, keys, (ModelVersion.id.desc(),), rows)
 
 
 def _materializations(session: Session, filters: Filters) -> Query:
-    query = select(Materialization, Recipe).join(Recipe, Recipe.digest == Materialization.recipe_digest)
     where = _when(Materialization.created_at, filters)
     where += [Materialization.created_by == filters.by] if filters.by else []
     where += [Materialization.device == filters.device] if filters.device else []
-    where += [Recipe.method == filters.method] if filters.method else []
+    if filters.method:
+        where.append(Materialization.recipe_digest.in_(select(Recipe.digest).where(Recipe.method == filters.method)))
     where += [_software(filters.software)] if filters.software else []
     if filters.contains:
         inside = reached_from(_version(session, filters.contains))
         where.append(_reads(Materialization.recipe_digest, RecipeInput.version_id.in_(inside)))
-    return query.where(*where), (Materialization.created_at.desc(), Materialization.id)
+    rows = select(Materialization, Recipe.method).join(Recipe, Recipe.digest == Materialization.recipe_digest)
+    order = (Materialization.created_at.desc(), Materialization.id.desc())
+    return Query(Materialization.id, select(Materialization.id).where(*where), order, rows)
 
 
 def _events(session: Session, filters: Filters) -> Query:
@@ -142,7 +164,8 @@ def _events(session: Session, filters: Filters) -> Query:
     where += [AuditEvent.actor == filters.by] if filters.by else []
     where += [AuditEvent.action == filters.action] if filters.action else []
     where += [AuditEvent.subject == filters.subject] if filters.subject else []
-    return select(AuditEvent).where(*where), (AuditEvent.sequence.desc(),)
+    keys = select(AuditEvent.sequence).where(*where)
+    return Query(AuditEvent.sequence, keys, (AuditEvent.sequence.desc(),), select(AuditEvent))
 
 
 def _versions(session: Session, filters: Filters, kind: str) -> Where:
@@ -207,19 +230,19 @@ def _told_event(row: Any) -> dict[str, Any]:
 
 
 def _told_skill(row: Any) -> dict[str, Any]:
-    version, delta = row
+    version, delta, _ = row
     told = {"encoding": delta.encoding, "drop_rate": delta.drop_rate, "seed": delta.seed}
     return version_facts(version) | told | {"metadata": version.attributes.get("training", {}).get("meta", {})}
 
 
 def _told_merge(row: Any) -> dict[str, Any]:
-    version, recipe = row
-    return version_facts(version) | {"method": recipe.method, "expression": version.attributes.get("expression")}
+    version, method, _ = row
+    return version_facts(version) | {"method": method, "expression": version.attributes.get("expression")}
 
 
 def _told_materialization(row: Any) -> dict[str, Any]:
-    made, recipe = row
-    return {"method": recipe.method, **materialization_facts(made)}
+    made, method, _ = row
+    return {"method": method, **materialization_facts(made)}
 
 
 _QUERIES: dict[str, Callable[[Session, Filters], Query]] = {

@@ -301,6 +301,7 @@ class Materialization(Record):
         Index(None, "recipe_digest"),
         Index(None, "merge_version_id"),
         Index(None, "output_digest"),
+        Index(None, "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
