@@ -1,1 +1,0 @@
-"""Bundles: skills, merges and whole lineages out of one store and into another."""
