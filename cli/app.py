@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 import mergestore
-from cli import combine, console, curate, describe, examine, housekeeping, preflight, register, statistics
+from cli import combine, console, curate, describe, examine, exchange, housekeeping, preflight, register, statistics
 from cli.quick import QuickCommand, QuickGroup
 from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods",
-    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "sync",
+    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "export", "import", "sync",
 )  # fmt: skip
 
 
@@ -86,6 +86,8 @@ for _app, _name, _function in (
     (app, "alias", curate.alias),
     (app, "yank", curate.yank),
     (app, "pin", curate.pin),
+    (app, "export", exchange.export),
+    (app, "import", exchange.import_),
     (app, "sync", housekeeping.sync),
 ):
     _app.command(_name, cls=QuickCommand)(_function)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.console import remark, say
 from cli.grid import Column, print_grid
-from cli.units import count_text, seconds_text, size_text
+from cli.units import count_text, digest_text, seconds_text, size_text
 
 if TYPE_CHECKING:
     from mergestore import (
         Difference,
+        Exported,
+        Imported,
         Materialized,
         MaterializedAdapter,
         Merged,
@@ -159,6 +162,39 @@ def _tensor(row: Mapping[str, Any]) -> list[str]:
 
 def _said(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def exported(answer: Exported) -> None:
+    """The file on stdout, ready for a script; on stderr what is in it, and what another store must have."""
+    say(answer.path)
+    kinds = ", ".join(
+        f"{count} {kind}{'s' if count > 1 else ''}"
+        for kind, count in Counter(v["kind"] for v in answer.versions).items()
+    )
+    remark(f"  {size_text(answer.bytes)}: {kinds}; {answer.blobs} files")
+    remark(f"  {answer.bundle}")
+    for version in answer.versions:
+        if version["state"] != "ready":
+            remark(f"  note: {version['name']}@{version['version']} is {version['state']}, and stays so")
+    for need in answer.needs:
+        remark(f"  needs {need['kind']} {need['reference']} ({digest_text(need['digest'])}) where it is imported")
+
+
+def imported(answer: Imported) -> None:
+    """What became of each version, who exported them, and what to know."""
+    verb = "would be" if answer.dry_run else "is"
+    for version in answer.versions:
+        here = f"{version['name']}@{version['version']}"
+        named = version["was"] if version["was"] == here else f"{version['was']} {verb} {here}"
+        gained = ", ".join(f"{count} {name}" for name, count in version["added"].items())
+        new = "new" if version["created"] else f"known, new are {gained}" if gained else "known"
+        say(f"{version['kind']} {named}: {new} ({digest_text(version['digest'])})")
+    by = answer.exported
+    say(f"  exported by {by['by']} at {by['at']} from store {by['store']}")
+    stored = "would be stored" if answer.dry_run else "stored"
+    say(f"  {answer.blobs} files {stored}, {size_text(answer.bytes)}; all of it checked")
+    say(f"  {answer.bundle}")
+    _notes(answer.notes)
 
 
 def verification(answer: Verification) -> None:

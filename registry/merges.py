@@ -168,13 +168,9 @@ def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
     recipe = read_recipe(parse_json(record.canonical))
     inputs = {(role, parent.digest): parent for parent, role in parents(session, version.id)}
     try:
-        base = inputs["base", recipe.base]
-        skills = tuple(inputs["skill", term.skill] for term in recipe.terms)
-        head = inputs["head", recipe.head] if recipe.head else None
-        others = tuple(inputs["base", each] for each in sorted({term.base for term in recipe.terms if term.base}))
+        return with_inputs(recipe, inputs, str(version.attributes.get("expression", "")), version)
     except KeyError as error:
         raise IntegrityFailure(f"{version.reference}: the lineage lacks an input of its recipe: {error}") from error
-    return ResolvedMerge(recipe, base, skills, head, str(version.attributes.get("expression", "")), version, others)
 
 
 def stored_recipe(session: Session, digest: str) -> ResolvedMerge:
@@ -184,13 +180,20 @@ def stored_recipe(session: Session, digest: str) -> ResolvedMerge:
     versions = versions_by_id(session, (row.version_id for row in rows))
     inputs = {(row.role, versions[row.version_id].digest): versions[row.version_id] for row in rows}
     try:
-        base = inputs["base", recipe.base]
-        skills = tuple(inputs["skill", term.skill] for term in recipe.terms)
-        head = inputs["head", recipe.head] if recipe.head else None
-        others = tuple(inputs["base", each] for each in sorted({term.base for term in recipe.terms if term.base}))
+        return with_inputs(recipe, inputs, digest)
     except KeyError as error:
         raise IntegrityFailure(f"recipe {digest}: the records lack one of its inputs: {error}") from error
-    return ResolvedMerge(recipe, base, skills, head, digest, others=others)
+
+
+def with_inputs(
+    recipe: Recipe, inputs: Mapping[tuple[str, str], ModelVersion], expression: str, merge: ModelVersion | None = None
+) -> ResolvedMerge:
+    """A recipe with its inputs, by role and digest; KeyError for one that is not among them."""
+    base = inputs["base", recipe.base]
+    skills = tuple(inputs["skill", term.skill] for term in recipe.terms)
+    head = inputs["head", recipe.head] if recipe.head else None
+    others = tuple(inputs["base", each] for each in sorted({term.base for term in recipe.terms if term.base}))
+    return ResolvedMerge(recipe, base, skills, head, expression, merge, others)
 
 
 def record(session: Session, resolved: ResolvedMerge, *, actor: str) -> None:

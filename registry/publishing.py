@@ -191,11 +191,11 @@ def _version(version: ModelVersion) -> dict[str, Any]:
         "version": version.version,
         "digest": version.digest,
         "licence": version.licence,
-        "source": _public(version.source),
+        "source": public_source(version.source),
     }
 
 
-def _public(source: str | None) -> str | None:
+def public_source(source: str | None) -> str | None:
     """A source that others can use; a path of this machine is nobody's business."""
     return source if source and source.startswith("hf:") else None
 
@@ -308,7 +308,7 @@ def _card_body(
 
 def hub_source(version: ModelVersion) -> tuple[str, str | None] | None:
     """Repository and revision on the Hub that a version came from, if it did."""
-    public = _public(version.source)
+    public = public_source(version.source)
     if public is None:
         return None
     name, _, revision = public.removeprefix("hf:").partition("@")

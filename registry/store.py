@@ -5,9 +5,10 @@ from __future__ import annotations
 from registry.verbs.combining import Combining
 from registry.verbs.curating import Curating
 from registry.verbs.examining import Examining
+from registry.verbs.exchanging import Exchanging
 
 
-class Store(Combining, Examining, Curating):
+class Store(Combining, Examining, Curating, Exchanging):
     """A store of base models, skills and merges. Made by ``mergestore.open``; a context manager.
 
     Every method raises a MergestoreError of the kind that says what to do (``storage.errors``).

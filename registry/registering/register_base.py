@@ -107,7 +107,7 @@ def register_base(
 
 
 def _is_known(version: ModelVersion, digest: str, attributes: Mapping[str, Any]) -> bool:
-    own = {key: value for key, value in version.attributes.items() if key != "training"}
+    own = {key: value for key, value in version.attributes.items() if key not in ("training", "imported")}
     return (version.digest, own) == (digest, attributes)
 
 

@@ -15,9 +15,7 @@ from registry.home import Home
 from registry.opening import open_base, refuse_unready
 from registry.records.catalog import create_model_version, refuse_other_kind, resolve, versions
 from registry.records.contents import (
-    DeltaRow,
     FileRow,
-    TensorRow,
     add_delta,
     add_files,
     add_tensors,
@@ -33,6 +31,7 @@ from registry.registering.adapter_content import adapter_content
 from registry.registering.coding_options import CodingOptions, choose_coding
 from registry.registering.declaration import Who, read_licence, recorded_notes
 from registry.registering.merged_input import link_merge
+from registry.registering.skill_rows import delta_row, skill_tensors
 from registry.registering.training import read_training
 from registry.results import RegisteredSkill, VersionRef
 from registry.tokens.companion_files import blob_rows, companions_digest, keep_companions
@@ -175,8 +174,9 @@ def _record_skill(
         )
         record_blobs(session, blob_rows(files))
         add_files(session, version, files, actor=who.actor)
-        add_tensors(session, version, _skill_tensors(built), actor=who.actor)
-        add_delta(session, version, _delta_row(base, built, files[-1]), actor=who.actor)
+        add_tensors(session, version, skill_tensors(manifest, built.statistics), actor=who.actor)
+        delta_facts = delta_row(base.id, manifest, built.statistics, files[-1])
+        add_delta(session, version, delta_facts, actor=who.actor)
         add_lineage(session, version, [(base, "base")], actor=who.actor)
         link_merge(session, version, path, manifest.fine_tuned, actor=who.actor)
     delta = load_delta(session, version.id)
@@ -207,34 +207,6 @@ def _record_skill(
 
 def _is_known(version: ModelVersion, digest: str, attributes: Mapping[str, Any]) -> bool:
     return version.digest == digest and version.attributes.get("files") == attributes.get("files")
-
-
-def _delta_row(base: ModelVersion, built: Built, file: FileRow) -> DeltaRow:
-    assert file.blob_digest is not None
-    manifest, coding = built.manifest, built.manifest.coding
-    dare = coding if manifest.encoding == "dare" else None
-    parameters: dict[str, Any] = {"prefix": manifest.prefix, "dropped_prefix": manifest.dropped_prefix}
-    if coding and coding.selects_magnitude:
-        parameters |= {"density": coding.density, "trim": coding.trim}
-    return DeltaRow(
-        base_version_id=base.id,
-        encoding=manifest.encoding,
-        blob_digest=file.blob_digest,
-        stored_bytes=file.size,
-        values=coding.values if coding and manifest.encoding in ("dare", "magnitude") else None,
-        drop_rate=dare.drop_rate if dare else None,
-        seed=dare.seed if dare else None,
-        parameters=parameters,
-        statistics={key: built.statistics[key] for key in ("total", "advice")},
-    )
-
-
-def _skill_tensors(built: Built) -> list[TensorRow]:
-    statistics: Mapping[str, Any] = built.statistics["tensors"]
-    return [
-        TensorRow(name, each.fine_tuned_dtype, each.shape, each.fine_tuned, 0, statistics=statistics.get(name))
-        for name, each in built.manifest.tensors.items()
-    ]
 
 
 def _elements(source: TensorSource) -> int:

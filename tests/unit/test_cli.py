@@ -24,7 +24,7 @@ from mergestore import UsageError
 ROOT = Path(__file__).parents[2]
 ISSUE_VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods",
-    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "sync",
+    "audit", "impact", "find", "diff", "verify", "list", "show", "alias", "yank", "pin", "export", "import", "sync",
 )  # fmt: skip
 
 
