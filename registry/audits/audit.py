@@ -14,6 +14,7 @@ from registry.answers import delta_facts, made_of
 from registry.records import events
 from registry.records.catalog import resolve
 from registry.records.contents import load_deltas
+from registry.records.imports import came_from
 from registry.records.lineage import Edge, Lineage, Node, ancestors, count_descendants, newest_descendants
 from registry.records.lookup import find_versions, versions_by_id
 from registry.records.names import parse_reference
@@ -194,6 +195,7 @@ def _node(
         "source": version.source,
         "reason": version.reason,
         "training": version.attributes.get("training", {}),
+        "imported": came_from(version),
     }
     if version.id in deltas:
         more |= delta_facts(deltas[version.id]) | {"collected": collected.get(version.id, [])}

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry.bundles.manifest import Entry
+from registry.records.imports import IMPORTED
 from registry.registering.training import check_meta
 from storage.deltas.fields import Fields
 from storage.digests import is_digest
 from storage.errors import UsageError
 
-IMPORTED = "imported"
-"""The attribute that tells where an imported version comes from."""
 _OF_THIS_STORE = (IMPORTED, "referenced")
 _PLAIN = (str, int, float, bool)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from registry.bundles.attributes import IMPORTED, exported
+from registry.bundles.attributes import exported
 from registry.bundles.manifest import (
     Act,
     Attested,
@@ -32,6 +32,7 @@ from registry.records.attestations import attestations
 from registry.records.catalog import resolve
 from registry.records.contents import FileRow, load_delta, load_files
 from registry.records.evaluations import evaluations
+from registry.records.imports import IMPORTED, came_from
 from registry.records.lineage import parents
 from registry.records.names import parse_reference
 from registry.records.recipes import load_recipe, materializations, merge_recipes
@@ -118,7 +119,7 @@ class Gathering:
 
     def entry(self, version: ModelVersion, above: Sequence[tuple[ModelVersion, str]]) -> Entry:
         """All that is known of a version, which was made from ``above``."""
-        came = version.attributes.get(IMPORTED)
+        came = came_from(version)
         delta = load_delta(self.session, version.id)
         merged = version.kind == "merge"
         base = None if delta is None else self.session.get_one(ModelVersion, delta.base_version_id).reference

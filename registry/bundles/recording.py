@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from merging.recipes.stored import read_recipe
-from registry.bundles.attributes import IMPORTED
 from registry.bundles.checking import Checked
 from registry.bundles.contents import file_rows
 from registry.bundles.gathering import IMPORT
@@ -23,6 +22,7 @@ from registry.records.attestations import add_attestation
 from registry.records.catalog import create_model_version, yank
 from registry.records.contents import BlobRow, add_delta, add_files, add_tensors, record_blobs
 from registry.records.evaluations import add_evaluation
+from registry.records.imports import IMPORTED
 from registry.records.lineage import add_lineage
 from registry.records.statistics import add_statistics
 from registry.records.tables import ModelVersion

@@ -22,6 +22,7 @@ from registry.records.contents import (
     record_blobs,
 )
 from registry.records.database import reading, writing
+from registry.records.imports import IMPORTED
 from registry.records.names import validate_name
 from registry.records.tables import ModelVersion
 from registry.registering.declaration import Who, read_licence, recorded_notes
@@ -107,7 +108,7 @@ def register_base(
 
 
 def _is_known(version: ModelVersion, digest: str, attributes: Mapping[str, Any]) -> bool:
-    own = {key: value for key, value in version.attributes.items() if key not in ("training", "imported")}
+    own = {key: value for key, value in version.attributes.items() if key not in ("training", IMPORTED)}
     return (version.digest, own) == (digest, attributes)
 
 
