@@ -105,7 +105,10 @@ class ArchiveReader:
             raise self._fault(f"byte {at} begins {_shown(block)}, expected is the member {name}")
         if size > limit:
             raise self._fault(f"the member {name} claims {size:,} bytes, at most {limit:,} are allowed")
-        return Member(name, at + BLOCK, size)
+        member = Member(name, at + BLOCK, size)
+        if member.end > self.size:
+            raise self._fault(f"is cut short: it ends within the member {name}")
+        return member
 
     def read(self, member: Member) -> bytes:
         """All bytes of a small member."""

@@ -28,8 +28,8 @@ Known = Mapping[str, tuple[str, str, str | None]]
 def check_bundle(bundle: Bundle, where: str) -> None:
     """Raise IntegrityFailure naming what contradicts what; InputRefused for a merge by a method that is not known."""
     known = {need.reference: (need.kind, need.digest, need.files) for need in bundle.needs}
-    if len(known) != len(bundle.needs):
-        raise IntegrityFailure(f"{where}: a version is needed twice")
+    if list(known) != sorted(need.reference for need in bundle.needs):
+        raise IntegrityFailure(f"{where}: what is needed is told twice, or out of order")
     newest: dict[str, tuple[str, int]] = {}
     for entry in bundle.versions:
         for fault in _faults(entry, known, newest):
@@ -39,7 +39,7 @@ def check_bundle(bundle: Bundle, where: str) -> None:
         known[entry.reference] = (entry.kind, *entry.content)
         newest[entry.name] = (entry.kind, entry.version)
     references = {entry.reference for entry in bundle.versions}
-    if not bundle.named or len(set(bundle.named)) != len(bundle.named) or not set(bundle.named) <= references:
+    if not bundle.named or not set(bundle.named) <= references or list(bundle.named) != sorted(set(bundle.named)):
         raise IntegrityFailure(f"{where}: what is named is not what there is")
     used = {parent.reference for entry in bundle.versions for parent in entry.parents} - references
     if used != {need.reference for need in bundle.needs}:
@@ -59,8 +59,8 @@ def _faults(entry: Entry, known: Known, newest: Mapping[str, tuple[str, int]]) -
             yield f"stands before what it was made from, {parent.reference}"
         elif known[parent.reference][0] != _KIND_OF_ROLE[parent.role]:
             yield f"was made from {parent.reference} as its {parent.role}, which is a {known[parent.reference][0]}"
-    if len(set(entry.parents)) != len(entry.parents):
-        yield "was made from the same twice"
+    if list(entry.parents) != sorted(set(entry.parents)):
+        yield "was made from the same twice, or from parents out of order"
     yield from _wrong_files(entry)
     yield from _wrong_statements(entry)
     yield from _OF_KIND[entry.kind](entry, known)
@@ -68,8 +68,8 @@ def _faults(entry: Entry, known: Known, newest: Mapping[str, tuple[str, int]]) -
 
 def _wrong_files(entry: Entry) -> Iterator[str]:
     paths = [file.path for file in entry.files]
-    if len(set(paths)) != len(paths):
-        yield "has two files of one path"
+    if paths != sorted(set(paths)):
+        yield "has two files of one path, or files out of order"
     for file in entry.files:
         if not is_plain_path(file.path) or file.path in (MANIFEST, CARD):
             yield f"has a file of the path {file.path!r:.80}"
@@ -135,7 +135,10 @@ def _check_recipe(entry: Entry, known: Known, where: str) -> None:
             f"{where}: {entry.reference} is a merge by {method!r:.80}, a method that is not installed here",
             hint="install the package that brings it, or upgrade mergestore",
         )
-    recipe = read_recipe(entry.recipe)
+    try:
+        recipe = read_recipe(entry.recipe)
+    except IntegrityFailure as error:
+        raise IntegrityFailure(f"{where}: {entry.reference}: {error.message}", hint=error.hint) from error
     inputs = {("base", base) for base in (recipe.base, *(term.base for term in recipe.terms)) if base}
     inputs |= {("skill", term.skill) for term in recipe.terms}
     inputs |= {("head", recipe.head)} if recipe.head else set()

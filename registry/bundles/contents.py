@@ -170,9 +170,7 @@ def _check_measured(delta: DeltaFile) -> None:
 
 def _expect(what: str, found: Any, told: Any) -> None:
     if found != told:
-        raise IntegrityFailure(
-            f"{what} {'hashes to' if isinstance(told, str) else 'is'} {found}, the bundle says {told}"
-        )
+        raise IntegrityFailure(f"{what}: found {found}, the bundle says {told}")
 
 
 def _consume(pieces: Iterable[object]) -> None:

@@ -6,21 +6,26 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import mergestore
 from mergestore import Store
+from registry.opening import open_statistics
 from registry.records.attestations import add_attestation
 from registry.records.catalog import resolve
-from registry.records.database import writing
+from registry.records.contents import BlobRow, record_blobs
+from registry.records.database import reading, writing
 from registry.records.evaluations import add_evaluation
+from registry.records.statistics import StatisticsRow, add_statistics
+from storage.statistics.statistics_file import StatisticsWriter
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "store2"
 NAMED = (
-    *("assistant@1", "assistant@2", "again@1", "code@1", "math@1", "math@2", "second@1", "several@1", "small@1"),
-    *("stacked@1", "style@1", "weighted@1"),
+    *("again@1", "assistant@1", "assistant@2", "code@1", "fished@1", "math@1", "math@2", "second@1", "several@1"),
+    *("small@1", "stacked@1", "style@1", "weighted@1"),
 )
 """Every skill and merge of the store but `polite`, which comes along with the lineage."""
 
@@ -41,6 +46,8 @@ def original(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Pa
         store.register_base("second", home.parent / "made", licence="MIT")
         store.register_skill("again", home.parent / "made", base="golden/base", encoding="exact")
         store.merge("stacked", "golden/base + 0.5*again + 0.5*code", method="ties", semantics="mergekit", head="none")
+        _collect_again(store)
+        store.merge("fished", "golden/base + 0.5*code + 0.5*again", method="fisher", head="none")
         with writing(store.engine) as session:
             for name in ("math@1", "assistant@1"):
                 version = resolve(session, name)
@@ -57,6 +64,25 @@ def original(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Pa
                 actor="ann@lab",
             )
     return home
+
+
+def _collect_again(store: Store) -> None:
+    """Statistics of `again`: those of `code`, as if they were its own."""
+    scratch = store.home.blobs.scratch("statistics")
+    with reading(store.engine) as session:
+        own = resolve(session, "again")
+        with open_statistics(session, store.home, store.statistics("code")[0]["digest"]) as known:
+            manifest = replace(known.manifest, skill=own.digest)
+            with StatisticsWriter(scratch.with_suffix(".spool.tmp")) as writer:
+                for use in {use.payload: name for name, use in manifest.tensors.items()}.values():
+                    payload = manifest.tensors[use].payload
+                    writer.add_values(payload, [known.values(use, 0, manifest.payloads[payload].elements)])
+                writer.finish(scratch, manifest, known.software)
+    blob = store.home.blobs.adopt(scratch)
+    with writing(store.engine) as session:
+        record_blobs(session, [BlobRow(blob.digest, blob.size, "statistics")])
+        facts = (manifest.model, manifest.data, manifest.examples, dict(manifest.settings))
+        add_statistics(session, own, StatisticsRow("fisher", manifest.digest, blob.digest, *facts, "eve@lab"))
 
 
 @pytest.fixture

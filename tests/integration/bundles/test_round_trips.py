@@ -19,7 +19,7 @@ from storage.digests import canonical_json, sha256_digest
 from tests.integration.bundles.conftest import NAMED, Open
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
 
-MERGES = [("assistant@1", None), ("stacked", None), ("weighted", None), ("several", "code")]
+MERGES = [("assistant@1", None), ("stacked", None), ("fished", None), ("several", "code")]
 """But for assistant@2, which holds a skill that was yanked."""
 
 
@@ -62,9 +62,9 @@ def test_from_sqlite_to_postgresql_and_back(
         assert all(each["created"] and each["was"] == f"{each['name']}@{each['version']}" for each in imported.versions)
         verified = store.verify()
         assert verified.ok, verified.problems
-        assert verified.checked["statistics"] == 1
+        assert verified.checked["statistics"] == 2
         assert {name: lineage(store, name) for name in NAMED} == lineages
-        for name in ("assistant@1", "stacked", "weighted"):
+        for name in ("assistant@1", "stacked", "fished"):
             assert store.rebuild(name, threads=1).output_digest == expected[name, None]
         with pytest.raises(Conflict, match="style@1 is yanked: trained on the wrong catalogue"):
             store.materialize("assistant@2")
@@ -114,7 +114,18 @@ def test_what_is_known_of_each_version_comes_along(bundle: Path, empty: Store, o
     empty.import_bundle(bundle)
     for name in ("golden/base", *NAMED):
         there, here = origin.show(name), empty.show(name)
-        for fact in ("digest", "kind", "licence", "state", "reason", "encoding", "drop_rate", "seed", "density", "trim"):
+        for fact in (
+            "digest",
+            "kind",
+            "licence",
+            "state",
+            "reason",
+            "encoding",
+            "drop_rate",
+            "seed",
+            "density",
+            "trim",
+        ):
             assert here.get(fact) == there.get(fact), (name, fact)
         assert [(f["path"], f["size"], f["digest"]) for f in here["files"]] == [
             (f["path"], f["size"], f["digest"]) for f in there["files"]
@@ -166,7 +177,9 @@ def test_a_referenced_base_comes_with_its_bytes(surroundings: None, tmp_path: Pa
     shutil.move(folder, tmp_path / "gone")
     empty.import_bundle(tmp_path / "m.bundle")
     assert empty.materialize("m", output=tmp_path / "other", wait=False).output_digest == made.output_digest
-    assert sorted(p.name for p in (tmp_path / "other").iterdir()) == sorted(p.name for p in (tmp_path / "made").iterdir())
+    assert sorted(p.name for p in (tmp_path / "other").iterdir()) == sorted(
+        p.name for p in (tmp_path / "made").iterdir()
+    )
     assert "tiny" not in str(empty.show("tiny")["attributes"]["imported"]["exported"])
     assert empty.show("tiny")["attributes"]["referenced"] is None
     assert empty.export("m", tmp_path / "again.bundle", lineage=True).bundle == exported.bundle
