@@ -60,7 +60,7 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
         digest, folder = _recipe(session, target)
         recorded = materializations(session, [digest])
         known = {made.output_digest: "recorded output" for made in recorded}
-        known = {output: "output where it was imported from" for output in imported_outputs(session, digest)} | known
+        known = dict.fromkeys(imported_outputs(session, digest), "output where it was imported from") | known
         folders = {Path(made.path) for made in recorded if made.path and (Path(made.path) / MANIFEST).is_file()}
     clock = time.perf_counter()
     with opened(context, lambda session: _resolved(session, digest)) as found:
