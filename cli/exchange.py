@@ -1,4 +1,4 @@
-"""Verbs that carry versions from store to store: export, import."""
+"""Verbs that take versions from one store into another: export, import."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from cli.verb import Invocation, verb
 def export(
     invocation: Invocation,
     references: Annotated[
-        list[str], typer.Argument(metavar="NAME[@VERSION|@ALIAS]...", help="What to export: bases, skills, merges.")
+        list[str],
+        typer.Argument(
+            metavar="NAME[@VERSION|@ALIAS]...", help="Skills, merges and bases; of each the newest if only NAME."
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The bundle, a tar file.")],
-    lineage: Annotated[bool, typer.Option("--lineage", help="With everything that it was made from.")] = False,
-    without_bases: Annotated[
-        bool, typer.Option("--without-bases", help="With --lineage: leave base models out, which are large.")
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    lineage: Annotated[
+        bool, typer.Option("--lineage", help="With all that they were made from, down to the bases' bytes.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    without_bases: Annotated[
+        bool, typer.Option("--without-bases", help="With --lineage: leave out bases, which the other store must have.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
 ) -> None:
-    """Write versions into one file, for another store.
-
-    What is not in it, the other store must have.
-    """
-    load_compiler()
+    """Write versions with bytes and history into one file."""
     with invocation.open() as store:
         exported = store.export(
             references,
@@ -45,19 +46,21 @@ def export(
 @verb
 def import_(
     invocation: Invocation,
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle, as export wrote it.")],
+    bundle: Annotated[Path, typer.Argument(metavar="FILE", help="A file that export has written.")],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Another name for what was exported, if it was one.")
+    ] = None,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", metavar="NAME", help="Put all of it there: NAME/math, NAME/code …")
+        str | None, typer.Option("--namespace", metavar="NAME", help="Put all of it there: as NAME/math, NAME/llama.")
     ] = None,
-    expect: Annotated[
-        str | None, typer.Option("--expect", metavar="DIGEST", help="Refuse a file of another digest than this.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check all of it, tell what would be, and store nothing.")
+    ] = False,
 ) -> None:
-    """Take in what a bundle holds, every digest checked."""
+    """Take in an exported file, every digest of it checked."""
     load_compiler()
     with invocation.open() as store:
         imported = store.import_bundle(
-            path, namespace=namespace, expected=expect, dry_run=dry_run, progress=invocation.progress()
+            bundle, name=name, namespace=namespace, dry_run=dry_run, progress=invocation.progress()
         )
     invocation.answer(imported, report.imported)

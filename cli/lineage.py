@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Node = Mapping[str, Any]
 
 _VERDICTS = {True: "ok", False: "DAMAGED", None: "unchecked"}
+_DIGITS = 8  # of a store's identifier
 _DESCENDANT = ("kind", "name", "version", "digest", "licence", "state")
 
 
@@ -222,9 +223,8 @@ class _Lineage:
             yield f"training run {value}" if value == run else f"{key} {value}"
         if node.get("created_by"):
             yield f"by {node['created_by']}"
-        if node.get("imported"):
-            made = node["imported"]["made"]
-            yield f"from a bundle, made as {made['name']}@{made['version']} by {made['by']}"
+        if came := node.get("imported"):
+            yield f"made as {came['was']} by {came['made']['by']} in store {came['made']['store'][:_DIGITS]}"
         if node.get("pinned"):
             yield f"pinned: {node['pinned']['reason']}"
         if node["state"] != "ready":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +163,39 @@ def _said(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def exported(answer: Exported) -> None:
+    """The file on stdout, ready for a script; on stderr what is in it, and what another store must have."""
+    say(answer.path)
+    kinds = ", ".join(
+        f"{count} {kind}{'s' if count > 1 else ''}"
+        for kind, count in Counter(v["kind"] for v in answer.versions).items()
+    )
+    remark(f"  {size_text(answer.bytes)}: {kinds}; {answer.blobs} files")
+    remark(f"  {answer.bundle}")
+    for version in answer.versions:
+        if version["state"] != "ready":
+            remark(f"  note: {version['name']}@{version['version']} is {version['state']}, and stays so")
+    for need in answer.needs:
+        remark(f"  needs {need['kind']} {need['reference']} ({digest_text(need['digest'])}) where it is imported")
+
+
+def imported(answer: Imported) -> None:
+    """What became of each version, who exported them, and what to know."""
+    verb = "would be" if answer.dry_run else "is"
+    for version in answer.versions:
+        here = f"{version['name']}@{version['version']}"
+        named = version["was"] if version["was"] == here else f"{version['was']} {verb} {here}"
+        gained = ", ".join(f"{count} {name}" for name, count in version["added"].items())
+        new = "new" if version["created"] else f"known, new are {gained}" if gained else "known"
+        say(f"{version['kind']} {named}: {new} ({digest_text(version['digest'])})")
+    by = answer.exported
+    say(f"  exported by {by['by']} at {by['at']} from store {by['store']}")
+    stored = "would be stored" if answer.dry_run else "stored"
+    say(f"  {answer.blobs} files {stored}, {size_text(answer.bytes)}; all of it checked")
+    say(f"  {answer.bundle}")
+    _notes(answer.notes)
+
+
 def verification(answer: Verification) -> None:
     """What was checked, and each problem: what, where and what to do."""
     counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in answer.checked.items())
@@ -196,26 +230,6 @@ def pinned(answer: Mapping[str, Any]) -> None:
 def unpinned(answer: Mapping[str, Any]) -> None:
     """The version whose pin is gone."""
     say(f"{answer['name']}@{answer['version']} is not pinned any more")
-
-
-def exported(answer: Exported) -> None:
-    """What is in the bundle, and what is not."""
-    for each in answer.versions:
-        say(f"{each['kind']} {each['name']}@{each['version']} ({digest_text(each['digest'])})")
-    if answer.outside:
-        say(f"not in it, and needed by whoever takes it in: {', '.join(answer.outside)}")
-    say(f"{answer.path}: {size_text(answer.bytes)}, {answer.digest}")
-
-
-def imported(answer: Imported) -> None:
-    """What each version is here now."""
-    for each in answer.versions:
-        here = each["reference"] or each["name"]
-        was = "" if here == each["origin"] else f", made as {each['origin']}"
-        news = ("new" if answer.done else "would be new") if each["created"] else "here already"
-        say(f"{each['kind']} {here} ({digest_text(each['digest'])}): {news}{was}")
-    _notes(answer.notes)
-    say(f"bundle {answer.digest}{'' if answer.done else ': sound; nothing was changed'}")
 
 
 def _registered(answer: RegisteredBase | RegisteredSkill) -> None:

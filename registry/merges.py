@@ -192,9 +192,10 @@ def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
     """A named merge as it was recorded, with its own inputs: another version may have the content of one of them."""
     recipe = read_recipe(parse_json(load_recipe(session, version.digest).canonical))
     inputs = {(role, parent.digest): parent for parent, role in parents(session, version.id)}
-    expression = str(version.attributes.get("expression", ""))
-    where = f"{version.reference}: the lineage lacks an input of its recipe"
-    return replace(resolved_by(recipe, inputs, expression, where), merge=version)
+    try:
+        return with_inputs(recipe, inputs, str(version.attributes.get("expression", "")), version)
+    except KeyError as error:
+        raise IntegrityFailure(f"{version.reference}: the lineage lacks an input of its recipe: {error}") from error
 
 
 def stored_recipe(session: Session, digest: str) -> ResolvedMerge:
@@ -203,21 +204,21 @@ def stored_recipe(session: Session, digest: str) -> ResolvedMerge:
     rows = recipe_inputs(session, digest)
     versions = versions_by_id(session, (row.version_id for row in rows))
     inputs = {(row.role, versions[row.version_id].digest): versions[row.version_id] for row in rows}
-    return resolved_by(recipe, inputs, digest, f"recipe {digest}: the records lack one of its inputs")
-
-
-def resolved_by(
-    recipe: Recipe, inputs: Mapping[tuple[str, str], ModelVersion], expression: str, where: str
-) -> ResolvedMerge:
-    """A recipe with its inputs, given by (role, digest). Raises IntegrityFailure, saying ``where``, if one lacks."""
     try:
-        base = inputs["base", recipe.base]
-        skills = tuple(inputs["skill", term.skill] for term in recipe.terms)
-        head = inputs["head", recipe.head] if recipe.head else None
-        others = tuple(inputs["base", each] for each in sorted({term.base for term in recipe.terms if term.base}))
+        return with_inputs(recipe, inputs, digest)
     except KeyError as error:
-        raise IntegrityFailure(f"{where}: {error}") from error
-    return ResolvedMerge(recipe, base, skills, head, expression, others=others)
+        raise IntegrityFailure(f"recipe {digest}: the records lack one of its inputs: {error}") from error
+
+
+def with_inputs(
+    recipe: Recipe, inputs: Mapping[tuple[str, str], ModelVersion], expression: str, merge: ModelVersion | None = None
+) -> ResolvedMerge:
+    """A recipe with its inputs, by role and digest; KeyError for one that is not among them."""
+    base = inputs["base", recipe.base]
+    skills = tuple(inputs["skill", term.skill] for term in recipe.terms)
+    head = inputs["head", recipe.head] if recipe.head else None
+    others = tuple(inputs["base", each] for each in sorted({term.base for term in recipe.terms if term.base}))
+    return ResolvedMerge(recipe, base, skills, head, expression, merge, others)
 
 
 def record(session: Session, resolved: ResolvedMerge, *, actor: str) -> None:

@@ -299,28 +299,37 @@ class Rebuilt(Result):
 
 @dataclass(frozen=True)
 class Exported(Result):
-    """Answer of ``export``. ``digest``: SHA-256 of the file. ``versions``: {name, version, kind, digest} that it holds.
-    ``outside``: versions that it was made from and does not hold; whoever takes it in must have them.
+    """Answer of ``export``: the file, and what is in it.
+
+    ``bundle``: the bundle's own digest, SHA-256 of its manifest. ``versions``: {name, version, kind, digest, state}.
+    ``needs``: {reference, kind, digest} of what is not in it, and must be in the store that imports it.
     """
 
     path: str
-    digest: str
+    bundle: str
     bytes: int
+    blobs: int
     versions: list[dict[str, Any]]
-    outside: list[str]
+    needs: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Imported(Result):
-    """Answer of ``import``. ``digest``: SHA-256 of the file. ``versions``: {kind, name, reference, origin, digest,
-    created}, ``origin`` being what it was called in the store where it was made; ``reference`` is None of one that is
-    new, where it was only tried: ``done`` is False then.
+    """Answer of ``import``: from where a bundle came, and what became of each of its versions.
+
+    ``exported``: {by, at, store}. ``versions``: {was, name, version, kind, digest, created, added}, ``was`` being the
+    reference in the bundle and ``added`` what a version that was there before gained. ``blobs`` that were stored, and
+    their ``bytes``. With ``dry_run`` it is what would be. ``notes`` are findings a person should read.
     """
 
-    digest: str
+    path: str
+    bundle: str
+    exported: dict[str, Any]
+    dry_run: bool
     versions: list[dict[str, Any]]
+    blobs: int
+    bytes: int
     notes: list[str]
-    done: bool
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,28 @@ def sha256_digest(data: bytes | bytearray | memoryview) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+class Hashes:
+    """BLAKE3 and SHA-256 of the same bytes, piece by piece."""
+
+    def __init__(self) -> None:
+        self._blake3, self._sha256 = blake3(max_threads=blake3.AUTO), hashlib.sha256()
+
+    def update(self, piece: bytes | memoryview) -> None:
+        """Take in what comes next."""
+        self._blake3.update(piece)
+        self._sha256.update(piece)
+
+    @property
+    def blake3(self) -> str:
+        """``blake3:…`` of all so far."""
+        return "blake3:" + self._blake3.hexdigest()
+
+    @property
+    def sha256(self) -> str:
+        """``sha256:…`` of all so far."""
+        return "sha256:" + self._sha256.hexdigest()
+
+
 def json_digest(document: Any) -> str:
     """``sha256:…`` of a document's canonical JSON."""
     return sha256_digest(canonical_json(document))

@@ -17,6 +17,7 @@ from registry.records.attestations import attestation_facts, attestations
 from registry.records.catalog import resolve
 from registry.records.contents import load_deltas
 from registry.records.evaluations import count_evaluations, evaluations
+from registry.records.imports import came_from
 from registry.records.lineage import Edge, Lineage, Node, ancestors, count_descendants, newest_descendants
 from registry.records.lookup import find_versions, versions_by_id
 from registry.records.names import parse_reference
@@ -204,7 +205,7 @@ def _node(
         "created_by": version.created_by,
         "source": version.source,
         "reason": version.reason,
-        "imported": version.attributes.get("imported"),
+        "imported": came_from(version),
         **training_facts(version),
     }
     if version.id in deltas:

@@ -25,6 +25,7 @@ from registry.merges import ResolvedMerge, stored_recipe
 from registry.publishing import MANIFEST, output_digest
 from registry.records import events
 from registry.records.database import reading, writing
+from registry.records.imports import imported_outputs
 from registry.records.recipes import materializations
 from registry.results import Rebuilt
 from registry.software import versions
@@ -58,12 +59,13 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
     with reading(context.engine) as session:
         digest, folder = _recipe(session, target)
         recorded = materializations(session, [digest])
-        known = {made.output_digest for made in recorded}
+        known = {made.output_digest: "recorded output" for made in recorded}
+        known = dict.fromkeys(imported_outputs(session, digest), "output where it was imported from") | known
         folders = {Path(made.path) for made in recorded if made.path and (Path(made.path) / MANIFEST).is_file()}
     clock = time.perf_counter()
     with opened(context, lambda session: _resolved(session, digest)) as found:
         made = _adapter(context, found, wish, progress) if found.plan.recipe.adapter else _model(found, wish, progress)
-    compared = [_output(each, made) for each in sorted(known)]
+    compared = [_output(known[each], each, made) for each in sorted(known)]
     differing: list[dict[str, Any]] = []
     for place in sorted({*folders, *([folder] if folder else [])}):
         told, odd = _folder(place, made, digest, progress)
@@ -136,10 +138,10 @@ def _adapter(context: Context, found: Opened, wish: Wish, progress: Progress) ->
     return _Made(published.document["output_digest"], published.document["tensors"], published.engine)
 
 
-def _output(recorded: str, made: _Made) -> dict[str, Any]:
+def _output(what: str, recorded: str, made: _Made) -> dict[str, Any]:
     ok = recorded == made.digest
     detail = f"recorded is {recorded}, made was {'the same' if ok else made.digest}"
-    return {"what": "recorded output", "ok": ok, "detail": detail}
+    return {"what": what, "ok": ok, "detail": detail}
 
 
 def _folder(

@@ -23,6 +23,7 @@ from registry.records.contents import (
     record_blobs,
 )
 from registry.records.database import reading, writing
+from registry.records.imports import IMPORTED
 from registry.records.names import validate_name
 from registry.records.tables import ModelVersion
 from registry.registering.declaration import Who, recorded_notes, stated_licence
@@ -109,7 +110,7 @@ def register_base(
 
 
 def _is_known(version: ModelVersion, digest: str, attributes: Mapping[str, Any]) -> bool:
-    own = {key: value for key, value in version.attributes.items() if key not in ("training", "imported")}
+    own = {key: value for key, value in version.attributes.items() if key not in ("training", IMPORTED)}
     return (version.digest, own) == (digest, attributes)
 
 

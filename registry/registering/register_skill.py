@@ -32,10 +32,10 @@ from registry.registering.adapter_content import adapter_content
 from registry.registering.coding_options import CodingOptions, choose_coding
 from registry.registering.declaration import Who, recorded_notes, stated_licence
 from registry.registering.merged_input import link_merge
-from registry.registering.skill_rows import delta_row, skill_tensors, told_by_content
+from registry.registering.skill_rows import delta_row, skill_tensors
 from registry.registering.training import read_training
 from registry.results import RegisteredSkill, VersionRef
-from registry.tokens.companion_files import blob_rows, keep_companions
+from registry.tokens.companion_files import blob_rows, companions_digest, keep_companions
 from registry.tokens.vocabulary import added_tokens
 from storage.checkpoints.adapter import is_adapter, open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
@@ -148,7 +148,13 @@ def _record_skill(
 ) -> RegisteredSkill:
     manifest = built.manifest
     # The same delta with other files beside it is another version, as it is of a base.
-    attributes: dict[str, Any] = {"notes": list(built.notes), **told_by_content(manifest, files)}
+    attributes: dict[str, Any] = {
+        "notes": list(built.notes),
+        "head": sorted(manifest.head),
+        "fine_tuned": manifest.fine_tuned,
+    }
+    attributes |= {"files": companions_digest(files)} if len(files) > 1 else {}
+    attributes |= {"grown": list(manifest.grown)} if manifest.grown else {}
     attributes |= more
     attributes |= {"training": dict(training)} if training else {}
     known = [each for each in versions(session, name) if _is_known(each, manifest.digest, attributes)]
@@ -170,7 +176,7 @@ def _record_skill(
         record_blobs(session, blob_rows(files))
         add_files(session, version, files, actor=who.actor)
         add_tensors(session, version, skill_tensors(manifest, built.statistics), actor=who.actor)
-        add_delta(session, version, delta_row(base, manifest, built.statistics, files[-1]), actor=who.actor)
+        add_delta(session, version, delta_row(base.id, manifest, built.statistics, files[-1]), actor=who.actor)
         add_lineage(session, version, [(base, "base")], actor=who.actor)
         link_merge(session, version, path, manifest.fine_tuned, actor=who.actor)
     add_training(session, version)

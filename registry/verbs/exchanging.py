@@ -1,8 +1,8 @@
-"""Verbs that let versions out of a store and into it: bundles."""
+"""Verbs that take versions from one store into another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from registry.results import Exported, Imported
@@ -15,50 +15,43 @@ class Exchanging(Opened):
 
     def export(
         self,
-        references: str | Sequence[str],
-        output: str | Path,
+        references: str | Iterable[str],
+        path: str | Path,
         *,
         lineage: bool = False,
         bases: bool = True,
         force: bool = False,
         progress: Progress | None = None,
     ) -> Exported:
-        """Write versions into one file, a bundle, which ``import_bundle`` takes into another store.
+        """Write skills, merges and bases, named by reference, into one file that another store imports.
 
-        Alone, or with their whole ``lineage``; with ``bases`` False no base model's bytes are in it. What is not in it,
-        the other store must have. The same versions give the same bytes.
+        By default just these; what they were made from is told by digest, and must be in the other store. ``lineage``:
+        that too, down to the bases, whose bytes stay away without ``bases``. ``force`` replaces a file.
         """
-        from registry.exchange.exporting import Wanted, export
+        from registry.bundles.exporting import Scope, export
 
-        named = (references,) if isinstance(references, str) else tuple(references)
-        wanted = Wanted(named, lineage, bases)
-        return export(
-            self.engine, self.home, wanted, Path(output), self.actor, force=force, progress=progress or Silent()
-        )
+        named = [references] if isinstance(references, str) else list(references)
+        scope = Scope(lineage, bases, force)
+        return export(self.engine, self.home, named, Path(path), scope, self.actor, progress or Silent())
 
     def import_bundle(
         self,
         path: str | Path,
         *,
+        name: str | None = None,
         namespace: str | None = None,
-        expected: str | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> Imported:
-        """Take in what a bundle holds, after every digest was checked. What is here already is recognised.
+        """Take in a bundle, every digest of it checked, all of it or nothing; what is there already is recognised.
 
-        Versions keep their names and are numbered anew; ``namespace`` puts all of them there. ``expected``: the
-        file's digest, as ``export`` told it. ``dry_run`` checks everything and changes nothing.
+        A name that has other content gets its next version. ``name``: what was exported gets this name. ``namespace``:
+        all of it goes there. With ``dry_run`` everything is checked, and nothing is stored.
         """
-        from registry.exchange.importing import import_bundle
+        from registry.bundles.importing import import_bundle
+        from registry.bundles.planning import Naming
 
+        naming = Naming(name, namespace)
         return import_bundle(
-            self.engine,
-            self.home,
-            Path(path),
-            self.actor,
-            namespace=namespace,
-            expected=expected,
-            dry_run=dry_run,
-            progress=progress or Silent(),
+            self.engine, self.home, Path(path), naming, dry_run=dry_run, actor=self.actor, progress=progress or Silent()
         )

@@ -79,6 +79,13 @@ def _refuse_weighted_modules(root: Path) -> None:
         )
 
 
+def is_companion(name: str) -> bool:
+    """Whether a file of this name, relative to a model's folder, may be one that is kept."""
+    path = PurePath(name)
+    patterns = [pattern for pattern in (*_TRANSFORMER, *_SENTENCE_TRANSFORMERS, _CODE) if path.match(pattern)]
+    return not is_weights(name) and len(path.parts) in {len(PurePath(pattern).parts) for pattern in patterns}
+
+
 def read_config(root: Path) -> dict[str, Any] | None:
     """``config.json`` as a dictionary, None where there is none."""
     path = root / "config.json"
