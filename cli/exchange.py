@@ -53,6 +53,9 @@ def import_(
     namespace: Annotated[
         str | None, typer.Option("--namespace", metavar="NAME", help="Put all of it there: as NAME/math, NAME/llama.")
     ] = None,
+    expect: Annotated[
+        str | None, typer.Option("--expect", metavar="DIGEST", help="Refuse any bundle but that of this digest.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all of it, tell what would be, and store nothing.")
     ] = False,
@@ -61,6 +64,11 @@ def import_(
     load_compiler()
     with invocation.open() as store:
         imported = store.import_bundle(
-            bundle, name=name, namespace=namespace, dry_run=dry_run, progress=invocation.progress()
+            bundle,
+            name=name,
+            namespace=namespace,
+            expected=expect,
+            dry_run=dry_run,
+            progress=invocation.progress(),
         )
     invocation.answer(imported, report.imported)

@@ -36,8 +36,8 @@ from registry.records.identity import store_id
 from registry.results import Imported
 from storage.archive import ArchiveReader, Member
 from storage.blobs import Blob
-from storage.digests import Hashes
-from storage.errors import Conflict, InputRefused, IntegrityFailure
+from storage.digests import Hashes, is_digest
+from storage.errors import Conflict, InputRefused, IntegrityFailure, UsageError
 from storage.files import disk_errors, remove_tree, write_all
 from storage.progress import Progress
 
@@ -52,15 +52,32 @@ class _Opened:
 
 
 def import_bundle(
-    engine: Engine, home: Home, path: Path, naming: Naming, *, dry_run: bool, actor: str, progress: Progress
+    engine: Engine,
+    home: Home,
+    path: Path,
+    naming: Naming,
+    *,
+    expected: str | None,
+    dry_run: bool,
+    actor: str,
+    progress: Progress,
 ) -> Imported:
     """Check a bundle, and unless ``dry_run`` record what is new of it. What is known already is recognised.
 
-    Raises InputRefused for a file that is no bundle, IntegrityFailure for one that is not as it was written; and what
+    ``expected``: the digest that it must have, as somebody told. Raises InputRefused for a file that is no bundle, IntegrityFailure for one that is not as it was written; and what
     ``make_plan`` raises.
     """
+    if expected is not None and not (is_digest(expected) and expected.startswith("sha256:")):
+        raise UsageError(
+            f"{expected!r} is no digest of a bundle", hint="it is sha256: and 64 digits, as `export` tells"
+        )
     with ArchiveReader(path) as archive:
         opened = _open(archive)
+        if expected not in (None, opened.bundle.digest):
+            raise IntegrityFailure(
+                f"{path} is the bundle {opened.bundle.digest}, expected is {expected}",
+                hint="ask whoever exported it for the digest, and for the file",
+            )
         with reading(engine) as session:
             plan = _plan(session, home, opened.bundle, naming)
         scratch = home.blobs.scratch("bundle")

@@ -40,18 +40,26 @@ class Exchanging(Opened):
         *,
         name: str | None = None,
         namespace: str | None = None,
+        expected: str | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> Imported:
         """Take in a bundle, every digest of it checked, all of it or nothing; what is there already is recognised.
 
         A name that has other content gets its next version. ``name``: what was exported gets this name. ``namespace``:
-        all of it goes there. With ``dry_run`` everything is checked, and nothing is stored.
+        all of it goes there. ``expected``: refuse a bundle of another digest than this. With ``dry_run`` everything is checked, and nothing is stored.
         """
         from registry.bundles.importing import import_bundle
         from registry.bundles.planning import Naming
 
         naming = Naming(name, namespace)
         return import_bundle(
-            self.engine, self.home, Path(path), naming, dry_run=dry_run, actor=self.actor, progress=progress or Silent()
+            self.engine,
+            self.home,
+            Path(path),
+            naming,
+            expected=expected,
+            dry_run=dry_run,
+            actor=self.actor,
+            progress=progress or Silent(),
         )

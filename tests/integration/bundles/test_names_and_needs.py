@@ -419,3 +419,13 @@ def test_a_store_that_cannot_be_written_to(bundle: Path, empty: Store, monkeypat
     assert not [path for path in empty.home.root.rglob("*") if path.is_file() and ".db" not in path.name]
     monkeypatch.undo()
     assert created(empty.import_bundle(bundle))
+
+
+def test_a_bundle_of_another_digest_than_expected(origin: Store, empty: Store, bundle: Path) -> None:
+    digest = empty.import_bundle(bundle, dry_run=True).bundle
+    with pytest.raises(IntegrityFailure, match="expected is sha256:0000"):
+        empty.import_bundle(bundle, expected="sha256:" + "0" * 64)
+    with pytest.raises(UsageError, match="no digest of a bundle"):
+        empty.import_bundle(bundle, expected=digest.removeprefix("sha256:"))
+    assert empty.list().skills == []
+    assert empty.import_bundle(bundle, expected=digest).bundle == digest
