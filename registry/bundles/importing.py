@@ -64,8 +64,8 @@ def import_bundle(
 ) -> Imported:
     """Check a bundle, and unless ``dry_run`` record what is new of it. What is known already is recognised.
 
-    ``expected``: the digest that it must have, as somebody told. Raises InputRefused for a file that is no bundle, IntegrityFailure for one that is not as it was written; and what
-    ``make_plan`` raises.
+    ``expected``: the digest that it must have, as somebody told. Raises InputRefused for a file that is no bundle,
+    IntegrityFailure for one that is not as it was written or expected; and what ``make_plan`` raises.
     """
     if expected is not None and not (is_digest(expected) and expected.startswith("sha256:")):
         raise UsageError(

@@ -47,7 +47,8 @@ class Exchanging(Opened):
         """Take in a bundle, every digest of it checked, all of it or nothing; what is there already is recognised.
 
         A name that has other content gets its next version. ``name``: what was exported gets this name. ``namespace``:
-        all of it goes there. ``expected``: refuse a bundle of another digest than this. With ``dry_run`` everything is checked, and nothing is stored.
+        all of it goes there. ``expected``: refuse a bundle of another digest than this. With ``dry_run`` everything is
+        checked, and nothing is stored.
         """
         from registry.bundles.importing import import_bundle
         from registry.bundles.planning import Naming
