@@ -93,6 +93,10 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
 def _recipe(session: Session, target: str | Path) -> tuple[str, Path | None]:
     """The recipe that a target is of, and the folder that it is."""
     folder = Path(target) if isinstance(target, Path) else None
+    # What came out may have been registered since: asked for is how it was made, not what it became.
+    made = output_of(session, str(target)) if folder is None else None
+    if made is not None:
+        return made.recipe_digest, None
     try:
         found = audit_folder(folder, session, newest=1) if folder is not None else audit(session, str(target), newest=1)
     except (UsageError, NotFound):
@@ -110,9 +114,7 @@ def _recipe(session: Session, target: str | Path) -> tuple[str, Path | None]:
             f"this store has not made {target}, and knows nothing of its recipe {found.recipe_digest}",
             hint="use the store that made it",
         )
-    made = output_of(session, str(target)) if folder is None else None
-    own = read_manifest(folder)["recipe_digest"] if folder is not None else found.recipe_digest
-    return (made.recipe_digest if made is not None else own), folder
+    return read_manifest(folder)["recipe_digest"] if folder is not None else found.recipe_digest, folder
 
 
 def _resolved(session: Session, digest: str) -> ResolvedMerge:
