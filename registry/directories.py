@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.publishing import MANIFEST, WEIGHTS_METADATA, manifest_digest, strange_files
+from registry.publishing import ADAPTER_FORMAT, MANIFEST, MODEL_FORMAT, WEIGHTS_METADATA, manifest_digest, strange_files
 from storage.checkpoints.adapter import open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.checkpoints.companions import is_read_by_loaders
 from storage.checkpoints.inputs import tensor_digests
 from storage.checkpoints.safetensors_header import read_header
+from storage.checkpoints.shards import INDEX, index_json, shard_names
 from storage.checkpoints.tensors import quoted
 from storage.digests import json_digest, model_digest, parse_json, sha256_digest
 from storage.errors import IntegrityFailure, MergestoreError
@@ -34,6 +35,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise IntegrityFailure(f"{folder}: no {MANIFEST}: not a model that mergestore published") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityFailure(f"{path} is damaged: {error!r:.200}") from error
+    known = ADAPTER_FORMAT if "adapter" in document else MODEL_FORMAT
+    if document.get("format") != known:
+        raise IntegrityFailure(
+            f"{path} is of format {document.get('format')!r}, which is not known here: format {known} is",
+            hint="upgrade mergestore, if a newer one wrote it",
+        )
     return document  # type: ignore[no-any-return]
 
 
@@ -49,6 +56,7 @@ def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], l
     except MergestoreError as error:
         return {"manifests": 1}, [*problems, _problem(f"the weights cannot be read: {error.message}", str(folder))]
     try:
+        problems += _index_problems(folder, document, checkpoint.source)
         problems += _tensor_problems(folder, document, checkpoint.source, progress)
     finally:
         checkpoint.close()
@@ -84,6 +92,19 @@ def _file_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
     for name in filter(is_read_by_loaders, strange_files(folder, document)):
         problems.append(_problem(f"file {quoted(name)} is not of this model: it was added later", str(folder / name)))
     return problems
+
+
+def _index_problems(folder: Path, document: dict[str, Any], source: Any) -> list[Problem]:
+    """The index of shards, which no digest covers, is what the shards themselves tell."""
+    names = shard_names(sum(name.endswith(".safetensors") for name in document["files"]))
+    if len(names) == 1:
+        return []
+    specs = [(entry.file, (entry.name, entry.dtype, entry.shape)) for entry in source.entries.values()]
+    expected = index_json([[spec for file, spec in specs if file == name] for name in names])
+    path = folder / INDEX
+    if path.is_file() and path.read_bytes() == expected:
+        return []
+    return [_problem(f"file {quoted(INDEX)} is not what the weight files tell", str(path))]
 
 
 def is_inside(folder: Path, path: Path) -> bool:

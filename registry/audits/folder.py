@@ -96,7 +96,7 @@ def _is_named(part: Mapping[str, Any]) -> bool:
         isinstance(part["name"], str)
         and type(part["version"]) is int
         and is_digest(part["digest"])
-        and isinstance(part.get("licence"), str | None)
+        and isinstance(part["licence"], str | None)
     )
 
 
