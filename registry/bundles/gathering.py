@@ -32,7 +32,7 @@ from registry.records.attestations import attestations
 from registry.records.catalog import resolve
 from registry.records.contents import FileRow, load_delta, load_files
 from registry.records.evaluations import evaluations
-from registry.records.imports import IMPORTED, came_from
+from registry.records.imports import MEASURED, came_from
 from registry.records.lineage import parents
 from registry.records.names import parse_reference
 from registry.records.recipes import load_recipe, materializations, merge_recipes
@@ -183,7 +183,7 @@ class Gathering:
 
     def _score(self, record: Evaluation) -> Score:
         details = dict(record.details)
-        came = details.pop(IMPORTED, None)
+        came = details.pop(MEASURED, None)
         act = Act(**came) if came else self._act(record)
         return Score(record.metric, record.value, record.dataset, details, act)
 

@@ -66,7 +66,7 @@ class Score:
     metric: str
     value: float
     dataset: str
-    details: Mapping[str, Any]
+    details: Mapping[str, str]
     made: Act
 
 

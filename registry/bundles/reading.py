@@ -25,6 +25,7 @@ from registry.bundles.manifest import (
 )
 from registry.records.names import parse_reference, validate_name
 from registry.records.tables import FILE_KINDS, KINDS, LINEAGE_ROLES
+from registry.registering.training import check_meta
 from storage.deltas.fields import Fields
 from storage.digests import canonical_json, is_digest, parse_json, sha256_digest
 from storage.errors import InputRefused, IntegrityFailure, UsageError
@@ -174,7 +175,14 @@ def _score(reader: Fields) -> Score:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise reader.fail("value", "a number")
     metric, dataset = _line(reader, "metric"), _line(reader, "dataset")
-    return Score(metric, float(value), dataset, reader.mapping("details"), _act(reader, "made"))
+    return Score(metric, float(value), dataset, _details(reader), _act(reader, "made"))
+
+
+def _details(reader: Fields) -> dict[str, str]:
+    try:
+        return check_meta(reader.mapping("details"))
+    except UsageError as error:
+        raise reader.fail("details", f"lines by name ({error.message})") from error
 
 
 def _attested(reader: Fields) -> Attested:

@@ -22,7 +22,7 @@ from registry.records.attestations import add_attestation
 from registry.records.catalog import create_model_version, yank
 from registry.records.contents import BlobRow, add_delta, add_files, add_tensors, record_blobs
 from registry.records.evaluations import add_evaluation
-from registry.records.imports import IMPORTED
+from registry.records.imports import IMPORTED, MEASURED
 from registry.records.lineage import add_lineage
 from registry.records.statistics import add_statistics
 from registry.records.tables import ModelVersion
@@ -124,7 +124,7 @@ class Recording:
                 metric=score.metric,
                 value=score.value,
                 dataset=score.dataset,
-                details={**score.details, IMPORTED: plain(score.made)},
+                details={**score.details, MEASURED: plain(score.made)},
                 actor=self.actor,
             )
         for attested in planned.attestations:

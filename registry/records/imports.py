@@ -16,6 +16,9 @@ from registry.records.tables import ModelVersion
 IMPORTED = "imported"
 """The attribute: {bundle, exported {by, at, store}, was, made {by, at, store}, outputs}."""
 
+MEASURED = "@measured"
+"""The detail of an imported score, {by, at, store}: no key that a person gives a detail begins so."""
+
 
 def came_from(version: ModelVersion) -> dict[str, Any] | None:
     """From where a version was imported; None for one that was made in this store."""

@@ -52,7 +52,12 @@ def original(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Pa
             for name in ("math@1", "assistant@1"):
                 version = resolve(session, name)
                 recipe = version.digest if version.kind == "merge" else None
-                score = {"metric": "accuracy", "value": 1.0, "dataset": "gsm8k", "details": {"shots": 5.0}}
+                score = {
+                    "metric": "accuracy",
+                    "value": 1.0,
+                    "dataset": "gsm8k",
+                    "details": {"shots": "5", "imported": "no"},
+                }
                 add_evaluation(session, version=version, recipe_digest=recipe, actor="eve@lab", **score)
             add_attestation(
                 session,

@@ -566,6 +566,27 @@ def _a_statement_about_something_else(forged: Forged) -> None:
     forged.entry("sum")["attestations"] = [statement]
 
 
+@pytest.mark.parametrize("details", [{"task": ["x"]}, {"task": {}}, {"task": 7}, {"@measured": "x"}, {"": "x"}])
+def test_details_of_a_score_are_texts(details: Any, forged: Forged, store: Store, tmp_path: Path) -> None:
+    score = {"metric": "accuracy", "value": 0.5, "dataset": "sums", "details": details}
+    forged.entry("one")["evaluations"] = [{**score, "made": forged.entry("one")["made"]}]
+    assert "details must be" in refused(store, forged.write(tmp_path / "bad")).message
+
+
+def test_the_bytes_of_a_head_are_compared(store: Store, tmp_path: Path, opened: Callable[..., Store]) -> None:
+    """They are stored as they are, in no frame that has a checksum."""
+    head, source = floats([[3, 5], [7, 9]]), opened(tmp_path / "source")
+    source.register_base("base", save(tmp_path / "base", BASE))
+    source.register_skill("one", save(tmp_path / "one", {**BASE, "score": head}), base="base")
+    source.export("one", tmp_path / "one.bundle", lineage=True)
+    forged = Forged.read(tmp_path / "one.bundle")
+    old = blob(forged, "one", "delta.safetensors")
+    data = bytearray(forged.blobs[old])
+    data[data.index(head.data)] ^= 1
+    forged.replace(old, bytes(data))
+    assert "head tensor 'score' hashes to" in refused(store, forged.write(tmp_path / "bad")).message
+
+
 @pytest.mark.parametrize("function", ATTACKS, ids=lambda pair: pair[1].__name__)
 def test_sound_archives_of_bad_content(
     function: tuple[str, Callable[[Forged], None]], forged: Forged, store: Store, tmp_path: Path

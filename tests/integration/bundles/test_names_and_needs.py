@@ -188,8 +188,8 @@ def test_scores_and_statements_come_along_once(origin: Store, empty: Store, bund
         for name in ("math@1", "assistant@1"):
             version = resolve(session, name)
             (score,) = evaluations(session, [version.id], [])
-            came = score.details["imported"]
-            assert (score.metric, score.value, score.dataset, score.details["shots"]) == ("accuracy", 1.0, "gsm8k", 5)
+            came = score.details["@measured"]
+            assert (score.metric, score.value, score.dataset, score.details["shots"]) == ("accuracy", 1.0, "gsm8k", "5")
             assert (came["by"], score.created_by) == ("eve@lab", "bob@elsewhere")
         output = origin.audit("assistant@1").materializations[0]["output_digest"]
         (statement,) = attestations(session, [output])
@@ -289,6 +289,17 @@ def test_a_name_of_another_kind_is_a_conflict(origin: Store, tiny: Callable[...,
     assert names(target.import_bundle(path, name="other"))[-1] == "other@1"
 
 
+def test_versions_of_one_name_keep_their_order(tiny: Callable[..., Store], empty: Store, tmp_path: Path) -> None:
+    """Whatever stands below them: the bare name means the newest there, too."""
+    source = tiny("source", "z", "a")
+    source.merge("m", "tiny + z")
+    source.merge("m", "tiny + a")
+    source.export(["m@1", "m@2"], tmp_path / "m.bundle", lineage=True)
+    empty.import_bundle(tmp_path / "m.bundle")
+    for name in ("m", "m@1", "m@2"):
+        assert empty.show(name)["digest"] == source.show(name)["digest"]
+
+
 def test_two_bases_of_one_content_become_one(tiny: Callable[..., Store], empty: Store, tmp_path: Path) -> None:
     """One copied, one referenced: two versions here, and the same content there."""
     source = tiny("source", "math")
@@ -321,9 +332,9 @@ def test_a_yank_comes_along_and_nothing_more(origin: Store, empty: Store, bundle
 
 
 def test_another_licence_is_told(tiny: Callable[..., Store], tmp_path: Path) -> None:
-    source, target = tiny("source", licence="MIT"), tiny("target", licence="GPL-3.0")
+    source, target = tiny("source", licence="MIT"), tiny("target", licence="Apache-2.0")
     source.export("tiny", tmp_path / "t.bundle")
-    assert target.import_bundle(tmp_path / "t.bundle").notes == ["tiny@1 has the licence GPL-3.0-only here, MIT there"]
+    assert target.import_bundle(tmp_path / "t.bundle").notes == ["tiny@1 has the licence Apache-2.0 here, MIT there"]
 
 
 def test_nothing_of_this_machine_leaves(origin: Store, bundle: Path) -> None:
