@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ from registry.merges import stored_merge
 from registry.opening import open_base, open_skill, open_statistics
 from registry.policies.enforcing import policies_of
 from registry.records.catalog import resolve
-from registry.records.contents import FileRow, load_files, load_tensors
+from registry.records.contents import FileRow, load_files, load_tensors, recorded_sha256
 from registry.records.database import reading
 from registry.records.integrity import verify_records
 from registry.records.lineage import ancestors
 from registry.records.names import parse_reference
 from registry.records.recipes import load_recipe, materializations, merge_recipes
 from registry.records.statistics import load_statistics
-from registry.records.tables import Materialization, Model, ModelVersion
+from registry.records.tables import Materialization, Model, ModelVersion, Statistics
 from registry.results import Verification
 from registry.unified import check_recipe, keeps_vector, open_unified
 from storage.checkpoints.inputs import tensor_digests
@@ -104,15 +104,15 @@ def _check_versions(
     session: Session, home: Home, versions: Iterable[ModelVersion], findings: _Findings, progress: Progress
 ) -> None:
     versions = list(versions)
-    _check_statistics(session, home, versions, findings)
-    sound: dict[str, bool] = {}
+    files = {version.id: load_files(session, version.id) for version in versions}
+    collected = load_statistics(session, files)
+    damaged = _check_blobs(session, home, _uses(versions, files, collected), findings)
+    _check_statistics(
+        session, home, [each for each in collected if each.blob_digest not in damaged], versions, findings
+    )
     for version in versions:
         findings.count("versions")
-        files = load_files(session, version.id)
-        for file in files:
-            if file.blob_digest is not None and file.blob_digest not in sound:
-                sound[file.blob_digest] = _check_blob(home, version, file, findings)
-        whole = all(file.blob_digest is not None and sound[file.blob_digest] for file in files)
+        whole = all(file.blob_digest is not None and file.blob_digest not in damaged for file in files[version.id])
         # A blob that equals its name holds what was checked when it was stored; else the damage is located.
         if version.kind == "base":
             _check_tensor_records(session, version, findings)
@@ -124,15 +124,37 @@ def _check_versions(
             _check_merge(session, home, version, findings)
 
 
-def _check_blob(home: Home, version: ModelVersion, file: FileRow, findings: _Findings) -> bool:
-    findings.count("blobs")
-    assert file.blob_digest is not None
-    try:
-        home.blobs.verify(file.blob_digest)
-    except MergestoreError as error:
-        findings.add(error, f"{version.reference}: {file.path}")
-        return False
-    return True
+def _uses(
+    versions: Iterable[ModelVersion], files: Mapping[int, list[FileRow]], collected: Iterable[Statistics]
+) -> dict[str, list[str]]:
+    """What each blob is for: one may be of several versions."""
+    references = {version.id: version.reference for version in versions}
+    uses: dict[str, list[str]] = {}
+    for version_id, rows in files.items():
+        for file in rows:
+            if file.blob_digest is not None:
+                uses.setdefault(file.blob_digest, []).append(f"{references[version_id]}: {file.path}")
+    for record in collected:
+        uses.setdefault(record.blob_digest, []).append(_told(record, references))
+    return uses
+
+
+def _told(record: Statistics, references: Mapping[int, str]) -> str:
+    return f"{references[record.version_id]}: {record.kind} statistics {record.digest}"
+
+
+def _check_blobs(session: Session, home: Home, uses: Mapping[str, list[str]], findings: _Findings) -> set[str]:
+    """The blobs that are not as they were stored; each is read once."""
+    public = recorded_sha256(session, uses)
+    damaged = set()
+    for digest, places in uses.items():
+        findings.count("blobs")
+        try:
+            home.blobs.verify(digest, public.get(digest))
+        except MergestoreError as error:
+            findings.add(error, ", ".join(places))
+            damaged.add(digest)
+    return damaged
 
 
 def _check_tensor_records(session: Session, version: ModelVersion, findings: _Findings) -> None:
@@ -187,17 +209,23 @@ def _check_merge(session: Session, home: Home, version: ModelVersion, findings: 
         findings.add(error, version.reference)
 
 
-def _check_statistics(session: Session, home: Home, versions: Iterable[ModelVersion], findings: _Findings) -> None:
-    """What was collected of skills: every byte, and whether it is what the records say it is."""
+def _check_statistics(
+    session: Session,
+    home: Home,
+    collected: Iterable[Statistics],
+    versions: Iterable[ModelVersion],
+    findings: _Findings,
+) -> None:
+    """What was collected of skills: whether it is what the records say it is."""
     references = {version.id: version.reference for version in versions}
-    for record in load_statistics(session, references):
+    for record in collected:
         findings.count("statistics")
         try:
-            with open_statistics(session, home, record.digest) as file:
+            with open_statistics(session, home, record.digest, verified=True) as file:
                 for payload in file.manifest.payloads:
                     file.check_content(payload)
         except MergestoreError as error:
-            findings.add(error, f"{references[record.version_id]}: {record.kind} statistics {record.digest}")
+            findings.add(error, _told(record, references))
 
 
 def _check_outputs(made: Iterable[Materialization], findings: _Findings, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,14 +27,16 @@ class Blob:
     size: int
 
 
-def hash_file(path: Path) -> Blob:
-    """Read a file once and name it."""
+def hash_file(path: Path, public: hashlib._Hash | None = None) -> Blob:
+    """Read a file once and name it; ``public``: another hash that is to be taken on the way."""
     hasher = blake3(max_threads=blake3.AUTO)
     buffer = bytearray(_READ)
     size = 0
     with disk_errors(f"cannot read {path}"), path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             hasher.update(memoryview(buffer)[:count])
+            if public is not None:
+                public.update(memoryview(buffer)[:count])
             size += count
     return Blob("blake3:" + hasher.hexdigest(), size)
 
@@ -82,17 +85,23 @@ class BlobStore:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def verify(self, digest: str) -> Blob:
-        """Read a blob whole and compare it with its name.
+    def verify(self, digest: str, sha256: str | None = None) -> Blob:
+        """Read a blob whole and compare it with its name, and with the SHA-256 that is on record of it, if one is.
 
-        Raises IntegrityFailure when it is missing or its bytes have changed.
+        Raises IntegrityFailure when it is missing, a link to elsewhere, or its bytes have changed.
         """
         path = self.path(digest)
+        if path.is_symlink():
+            raise IntegrityFailure(f"blob {digest} is replaced by a link: {path}", hint=_RESTORE)
         if not path.is_file():
             raise IntegrityFailure(f"blob {digest} is missing: expected {path}", hint=_RESTORE)
-        found = hash_file(path)
+        public = hashlib.sha256() if sha256 is not None else None
+        found = hash_file(path, public)
         if found.digest != digest:
             raise IntegrityFailure(f"blob {digest} is damaged: {path} now hashes to {found.digest}", hint=_RESTORE)
+        if public is not None and f"sha256:{public.hexdigest()}" != sha256:
+            told = f"blob {digest} has the SHA-256 sha256:{public.hexdigest()}, but on record is {sha256}"
+            raise IntegrityFailure(told, hint="restore the database from a backup; the blob is not affected")
         return found
 
     def digests(self) -> Iterator[str]:
@@ -104,7 +113,8 @@ class BlobStore:
     def _intact(self, blob: Blob) -> bool:
         # A damaged object of this name is replaced by the good bytes at hand.
         path = self.path(blob.digest)
-        return path.is_file() and path.stat().st_size == blob.size and hash_file(path) == blob
+        there = path.is_file() and not path.is_symlink()
+        return there and path.stat().st_size == blob.size and hash_file(path) == blob
 
 
 def open_blob(path: Path) -> int:

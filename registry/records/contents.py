@@ -88,6 +88,15 @@ def record_blobs(session: Session, blobs: Iterable[BlobRow]) -> None:
     session.flush()
 
 
+def recorded_sha256(session: Session, digests: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of those of these blobs that it was taken of."""
+    found: dict[str, str] = {}
+    for batch in batches(sorted(set(digests))):
+        rows = session.execute(select(Blob.digest, Blob.sha256).where(Blob.digest.in_(batch)))
+        found |= {digest: sha256 for digest, sha256 in rows if sha256 is not None}
+    return found
+
+
 def add_files(session: Session, version: ModelVersion, files: Sequence[FileRow], *, actor: str) -> None:
     """Record the files of a version; their blobs must be recorded before."""
     rows = [{"version_id": version.id, **asdict(file)} for file in files]

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, inspect, text
 import mergestore
 from registry.records.database import migrating, open_engine, reading, sqlite_url
 from registry.records.tables import Record
-from tests.golden.make_store import make
+from tests.golden.make_store import Module, forward, make
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,17 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Everything:
         )
         store.register_skill("again", found.model, base="golden/base", licence="MIT", meta={"run-id": "0" * 32})
         store.merge("twice", "golden/base + 0.5*again + 0.5*small", method="dare_linear", head="none")
+        (folder / "examples.jsonl").write_text('{"x": [1, 2, 3]}\n' * 4)
+        store.collect_statistics(
+            "small",
+            kind="fisher",
+            data=folder / "examples.jsonl",
+            examples=4,
+            labels="sampled",
+            model=Module(),
+            forward=forward,
+        )
+        store.merge("weighed", "golden/base + 0.7*code + 0.3*small", method="fisher", head="none")
         store.pin("assistant@1", "shipped")
         store.add_evaluation("assistant@1", metric="accuracy", value=0.5, dataset="sums", details={"split": "test"})
         store.add_evaluation("small", metric="loss", value=1.25, dataset="sums")
