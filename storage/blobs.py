@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +119,14 @@ class BlobStore:
 
 
 def open_blob(path: Path) -> int:
-    """A read-only file descriptor of a stored file; IntegrityFailure when it is gone."""
+    """A read-only file descriptor of a stored file; IntegrityFailure when it is gone, or no file."""
     try:
-        return os.open(path, os.O_RDONLY)
+        fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError as error:
         raise IntegrityFailure(f"stored file is missing: {path}", hint="run `mergestore verify`") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise IntegrityFailure(
+            f"there is no file in the place of a stored file: {path}", hint="run `mergestore verify`"
+        )
+    return fd

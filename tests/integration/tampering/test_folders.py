@@ -188,9 +188,9 @@ def test_with_a_mended_digest_it_is_found_by_content_by_the_store_or_by_a_signat
     document = json.loads(file.read_text())
     assert store.verify(published, key=public).ok
     told = 0
-    for path, changed in alterations(document):
-        if "digest" not in changed or path == ("digest",):
-            continue
+    for number, (path, changed) in enumerate(alterations(document)):
+        if "digest" not in changed or path == ("digest",) or number % 4 in (1, 2):
+            continue  # of the four ways two: each is compared with everything that there is
         changed["digest"] = manifest_digest(changed)
         file.write_bytes(canonical_json(changed) + b"\n")
         assert _signed_no_more(store, published, public), path
