@@ -168,9 +168,11 @@ def _materialization(session: Session, name: str, recipe: str, version: ModelVer
         created_at=moment,
         created_by=f"person-{turn % 10}@host",
     )
-    recipes.record_materialization(session, made)
-    message = outbox.add(session, kind="mlflow", key=made.id, payload={"recipe_digest": made.recipe_digest})
+    told = {"recipe_digest": made.recipe_digest}
+    message = outbox.add(session, kind=outbox.MATERIALIZATION, key=made.id, payload=told)
+    recipes.record_materialization(session, made, message=message)
     outbox.mark_delivered(session, message.id)
+    recipes.set_mlflow_run(session, made.id, made.id[:32], actor=made.created_by)
 
 
 def _tensor_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""What audits ask for: results by digest, registered versions in MLflow, who a store is; and a log that only grows."""
+"""What audits ask for: results and events by index, registered versions in MLflow, who a store is; a log only grows."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def upgrade() -> None:
     op.add_column("materialization", sa.Column("mlflow_version", sa.Integer(), nullable=True))
     op.create_index(op.f("ix_materialization_output_digest"), "materialization", ["output_digest"])
     op.create_index(op.f("ix_materialization_created_at_id"), "materialization", ["created_at", "id"])
+    op.drop_index(op.f("ix_materialization_recipe_digest"), "materialization")
+    op.create_index(
+        op.f("ix_materialization_recipe_digest_created_at_id"), "materialization", ["recipe_digest", "created_at", "id"]
+    )
+    op.create_index(op.f("ix_audit_event_action_sequence"), "audit_event", ["action", "sequence"])
     store_meta = sa.table("store_meta", sa.column("key", sa.Text()), sa.column("value", sa.Text()))
     op.execute(store_meta.insert().values(key="store_id", value=uuid.uuid4().hex))
     for statement in _SQLITE_TRIGGERS if _on_sqlite() else _POSTGRES_TRIGGERS:
@@ -50,6 +55,9 @@ def downgrade() -> None:
         op.execute("DROP TRIGGER audit_event_follows ON audit_event")
         op.execute("DROP FUNCTION mergestore_follow()")
     op.execute("DELETE FROM store_meta WHERE key = 'store_id'")
+    op.drop_index(op.f("ix_audit_event_action_sequence"), "audit_event")
+    op.drop_index(op.f("ix_materialization_recipe_digest_created_at_id"), "materialization")
+    op.create_index(op.f("ix_materialization_recipe_digest"), "materialization", ["recipe_digest"])
     op.drop_index(op.f("ix_materialization_created_at_id"), "materialization")
     op.drop_index(op.f("ix_materialization_output_digest"), "materialization")
     op.drop_column("materialization", "mlflow_version")

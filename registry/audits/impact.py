@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Subquery, and_, func, select
 from sqlalchemy.orm import Session
 
 from registry.answers import materialization_facts
@@ -26,15 +26,11 @@ def impact(session: Session, reference: str, newest: int | None = None) -> Impac
     version = resolve(session, parse_reference(reference))
     nodes = newest_descendants(session, version.id, newest)
     mine = _aliases(session, version.id)
-    inside = reached_from(version.id)
-    recipes = select(RecipeInput.recipe_digest).where(RecipeInput.version_id.in_(inside))
-    # Two questions, each with an index of its own: one with "or" would read every row.
-    of_recipes = select(Materialization.id).where(Materialization.recipe_digest.in_(recipes))
-    touched = Materialization.id.in_(
-        of_recipes.union(select(Materialization.id).where(Materialization.merge_version_id.in_(inside)))
-    )
-    query = select(Materialization).where(touched).order_by(Materialization.created_at.desc()).limit(newest)
-    made = list(session.scalars(query))
+    touched = _touched(version.id)
+    order = (touched.c.created_at.desc(), touched.c.id.desc())
+    chosen = select(touched.c.id).order_by(*order).limit(newest).subquery()
+    query = select(Materialization).join(chosen, chosen.c.id == Materialization.id)
+    made = list(session.scalars(query.order_by(Materialization.created_at.desc(), Materialization.id.desc())))
     merges = versions_by_id(session, (each.merge_version_id for each in made if each.merge_version_id is not None))
     return Impact(
         name=version.name,
@@ -49,9 +45,20 @@ def impact(session: Session, reference: str, newest: int | None = None) -> Impac
         materializations=[_made(each, merges) for each in made],
         counts={
             "versions": count_descendants(session, version.id),
-            "materializations": session.scalar(select(func.count()).select_from(Materialization).where(touched)) or 0,
+            "materializations": session.scalar(select(func.count()).select_from(touched)) or 0,
         },
     )
+
+
+def _touched(version_id: int) -> Subquery:
+    """The materializations of recipes that read a version or what came of it, and of merges that are such."""
+    inside = reached_from(version_id)
+    recipes = select(RecipeInput.recipe_digest).where(RecipeInput.version_id.in_(inside))
+    # Two questions, each with an index of its own: one with "or" would read every row.
+    told = select(Materialization.id, Materialization.created_at)
+    of_recipes = told.where(Materialization.recipe_digest.in_(recipes))
+    of_merges = told.where(Materialization.merge_version_id.in_(inside), Materialization.recipe_digest.not_in(recipes))
+    return of_recipes.union_all(of_merges).subquery()
 
 
 def _aliases(session: Session, version_id: int) -> dict[str, list[str]]:

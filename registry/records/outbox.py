@@ -91,17 +91,18 @@ def changed_messages(session: Session, told: Told) -> Iterator[Finding]:
     waiting = {(each.kind, each.key): message_fingerprint(each) for each in pending(session, None)}
     there = {(kind, key) for kind, key in session.execute(select(Outbox.kind, Outbox.key))}
     delivered = {event.details.get("materialization") for event in told.all("provenance.deliver")}
-    recorded = {event.details.get("materialization"): event for event in told.all("materialization.record")}
-    for id_, event in recorded.items():
-        message, seen = (MATERIALIZATION, str(id_)), event.details.get("message")
+    made = (event.details for event in told.all("materialization.record"))
+    recorded = {str(details.get("materialization")): details.get("message") for details in made}
+    for id_, seen in recorded.items():
+        message = (MATERIALIZATION, id_)
         if seen is None:
             continue
         if message not in there:
-            yield f"what is to be told of materialization {id_} is gone", str(id_)
+            yield f"what is to be told of materialization {id_} is gone", id_
         elif (message in waiting) == (id_ in delivered):
-            yield f"what is told of materialization {id_} is wrongly said to be delivered, or not to be", str(id_)
+            yield f"what is told of materialization {id_} is wrongly said to be delivered, or not to be", id_
         elif waiting.get(message, seen) != seen:
-            yield f"what is to be told of materialization {id_} was changed", str(id_)
+            yield f"what is to be told of materialization {id_} was changed", id_
     for kind, key in sorted(there):
         if kind == MATERIALIZATION and key not in recorded:
             yield f"a message tells of materialization {key}, which was never recorded", key

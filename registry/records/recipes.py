@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Row, func, insert, select
 from sqlalchemy.orm import Session
 
 from registry.records import events
@@ -74,7 +74,7 @@ def input_rows(session: Session, digest: str) -> list[dict[str, Any]]:
     ]
 
 
-def materialization_row(made: Materialization) -> dict[str, Any]:
+def materialization_row(made: Materialization | Row[Any]) -> dict[str, Any]:
     """What is recorded of a computation and stays as it is, as plain values."""
     return {
         "id": made.id,

@@ -298,7 +298,7 @@ class Materialization(Record):
     __table_args__ = (
         is_digest("output_digest"),
         CheckConstraint("seconds >= 0 AND bytes >= 0", name="measured"),
-        Index(None, "recipe_digest"),
+        Index(None, "recipe_digest", "created_at", "id"),  # the newest of some recipes, from the index alone
         Index(None, "merge_version_id"),
         Index(None, "output_digest"),
         Index(None, "created_at", "id"),
@@ -395,7 +395,11 @@ class AuditEvent(Record):
     """
 
     __tablename__ = "audit_event"
-    __table_args__ = (CheckConstraint("sequence >= 1", name="sequence"), Index(None, "subject"))
+    __table_args__ = (
+        CheckConstraint("sequence >= 1", name="sequence"),
+        Index(None, "subject"),
+        Index(None, "action", "sequence"),
+    )
 
     sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[datetime]

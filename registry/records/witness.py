@@ -129,7 +129,8 @@ def _changed_recipes(session: Session, told: Told) -> Iterator[Finding]:
 
 
 def _changed_materializations(session: Session, told: Told) -> Iterator[Finding]:
-    found = {made.id: fingerprint([materialization_row(made)]) for made in session.scalars(select(Materialization))}
+    rows = session.execute(select(*Materialization.__table__.columns)).yield_per(1000)  # as records they take long
+    found = {made.id: fingerprint([materialization_row(made)]) for made in rows}
     seen = {
         str(event.details.get("materialization")): event.details.get("row")
         for event in told.all("materialization.record")
