@@ -170,7 +170,7 @@ def _events(session: Session, filters: Filters) -> Query:
 
 def _versions(session: Session, filters: Filters, kind: str) -> Where:
     """What versions of any kind are chosen by."""
-    where: Where = [ModelVersion.model_id.in_(select(Model.id).where(Model.kind == kind))]
+    where: Where = [ModelVersion.model.has(Model.kind == kind)]
     where += _when(ModelVersion.created_at, filters)
     where += [ModelVersion.created_by == filters.by] if filters.by else []
     where += [ModelVersion.state == filters.state] if filters.state else []

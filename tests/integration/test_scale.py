@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from registry import answers, merges
 from registry.audits.audit import audit
 from registry.audits.impact import impact
+from registry.audits.queries import Filters, find
 from registry.home import Home
 from registry.records import aliases, catalog, contents, lineage, outbox, recipes
 from registry.records.contents import BlobRow
@@ -63,6 +64,16 @@ def expression(terms: int) -> str:
     return "llama" + "".join(f" + 0.1*{name(number)}" for number in range(terms))
 
 
+def found(kind: str, **filters: Any) -> Look:
+    """A page of what is found so, and a later one."""
+
+    def look(session: Session) -> Any:
+        first = find(session, kind, Filters(**filters), limit=3, page=1)
+        return [first, find(session, kind, Filters(**filters), limit=1, page=max(1, first.total))]
+
+    return look
+
+
 LOOKS: dict[str, Look] = {
     "list": lambda session: answers.listing(session),
     "list skill": lambda session: answers.listing(session, "skill"),
@@ -81,11 +92,33 @@ LOOKS: dict[str, Look] = {
     "audit a digest": lambda session: audit(session, mix(session)[:20], newest=10),
     "impact of a base": lambda session: impact(session, "llama", newest=10),
     "impact of a skill": lambda session: impact(session, "hot"),
+    "impact of a base, all": lambda session: impact(session, "llama"),
+    "find skills": found("skills"),
+    "find skills by seed": found("skills", seed=7),
+    "find skills of a base": found("skills", base="llama", licence="MIT", meta={"dataset": "x"}),
+    "find merges with a skill": found("merges", contains=name(1)),
+    "find merges by seed": found("merges", seed=7, method="task_arithmetic"),
+    "find merges that were never evaluated": found("merges", never="evaluated"),
+    "find merges by software": found("merges", software="0.1.0"),
+    "find materializations": found("materializations"),
+    "find materializations with a skill": found("materializations", contains=name(1)),
+    "find materializations with a base": found("materializations", contains="llama"),
+    "find materializations of a time": found("materializations", since="2020-01-01", until="2999-01-01"),
+    "find materializations by software": found("materializations", software="0.1.0", device="cpu", by=ME),
+    "find events": found("events"),
+    "find events of an action": found("events", action="alias.set"),
+    "find events about a skill": found("events", subject="hot@1"),
+    "find events of a time": found("events", since="2020-01-01", by=ME),
     "the cache": lambda session: recipes.cached_materialization(session, mix(session)),
     "the outbox": lambda session: (outbox.count_pending(session), outbox.pending(session)),
     "verify": lambda session: verify_records(session),
 }
-WHOLE = ("list", "list skill", "verify")  # they read every row, and may
+WHOLE = (  # they read every row, and may
+    *("list", "list skill", "verify"),
+    *("find skills", "find skills by seed", "find skills of a base"),
+    *("find merges by seed", "find merges that were never evaluated", "find merges by software"),
+    *("find materializations by software", "find events", "find events of a time"),
+)
 
 
 def mix(session: Session) -> str:
