@@ -1,7 +1,8 @@
 """What MLflow loads of mergestore: merges as artifacts, by URIs of our scheme, and tags for the runs that people start.
 
 MLflow finds both by entry points (pyproject.toml) whenever it is imported itself, so that this module imports nothing
-but MLflow's own base class; the store is opened when a URI is asked for. It stands above the floors, as ``mergestore``.
+but MLflow's own base class; whoever imports it by hand imports mlflow first. The store is opened when a URI is asked
+for. It stands above the floors, as ``mergestore``.
 
     mergestore:/assistant@prod                     a merge by its reference, in the environment's store
     mergestore:/assistant@prod/config.json         a file of it; the reference needs its @

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from registry.audits.drawing import dot, mermaid
 from registry.audits.page import layout, render, write
+from registry.licences.combined import combined
 from registry.results import Audit
 from storage.errors import UsageError
 
@@ -60,7 +61,8 @@ def test_a_graph_that_goes_round_is_laid_out_all_the_same():
 
 
 def _audit(graph, **more):
-    return Audit("m", 1, "merge", DIGEST, more.get("expression"), None, None, graph, [], {"descendants": {}})
+    licences = combined(graph, [node["id"] for node in graph["nodes"][-1:]])
+    return Audit("m", 1, "merge", DIGEST, more.get("expression"), None, None, graph, licences, [], {"descendants": {}})
 
 
 @given(graphs(), texts | st.just("</script><script>alert(1)</script>") | st.just("<!--<script>"))

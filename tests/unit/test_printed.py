@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import pytest
 from cli import grid, lineage, tables
 from cli.grid import Column, print_grid
 from mergestore import Audit
+from registry.licences.combined import combined
 
 COLUMNS = [Column("name"), Column("size", right=True)]
 
@@ -76,7 +78,7 @@ def test_a_version_with_parents_is_told_once(capsys):
         edges += [(f"m{number}", f"m{number - 1}", "merge"), (f"m{number}", f"s{number}", "skill")]
         edges += [(f"s{number}", f"m{number - 1}", "merge")]
     lineage.audit(answer("m24", edges))
-    printed = lines(capsys)
+    printed = list(itertools.takewhile(lambda line: not line.startswith("licences "), lines(capsys)))
     assert sum("base b0@1" in line for line in printed) == 1
     assert len([line for line in printed if "@1" in line]) == len(edges) + 1
     assert sum(", as above" in line for line in printed) == 24
@@ -101,10 +103,10 @@ KINDS = {"b": "base", "s": "skill", "t": "skill", "m": "merge"}
 def answer(root: str, edges: Sequence[tuple[str, str, str]]) -> Audit:
     names = dict.fromkeys(name for child, parent, _ in edges for name in (child, parent))
     arrows = [{"child": f"{child}@1", "parent": f"{parent}@1", "role": role} for child, parent, role in edges]
-    counts: dict[str, Any] = {"materializations": 0, "descendants": {}, "events": 0}
-    return Audit(
-        root, 1, "merge", digest(root), None, None, None, {"nodes": [*map(node, names)], "edges": arrows}, [], counts
-    )
+    counts: dict[str, Any] = {"materializations": 0, "evaluations": 0, "descendants": {}, "events": 0}
+    graph = {"nodes": [*map(node, names)], "edges": arrows}
+    licences = combined(graph, [f"{root}@1"])
+    return Audit(root, 1, "merge", digest(root), None, None, None, graph, licences, [], counts)
 
 
 def node(name: str) -> dict[str, Any]:

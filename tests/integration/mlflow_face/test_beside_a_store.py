@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import mlflow  # noqa: F401  (it loads the module below by its entry points, and so comes first)
 import pytest
 
 import mergestore
