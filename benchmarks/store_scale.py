@@ -171,7 +171,8 @@ def block(result: Result) -> list[str]:
                 f"| {what} | {_cells(result, 'call', what, sizes)} | {' to '.join(f'{n:g}' for n in counts)} |"
             )
     lines += ["", head[0].format("a whole process: CPU ms (wall ms)"), head[1]]
-    lines += [f"| {what} | {_cells(result, 'process', what, sizes)} |" for what in PROCESSES]
+    asked = (what for what in PROCESSES if f"process: {what} {sizes[-1]}" in result.rows)
+    lines += [f"| {what} | {_cells(result, 'process', what, sizes)} |" for what in asked]
     return lines
 
 
