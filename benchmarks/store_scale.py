@@ -1,9 +1,11 @@
 """What the size of a store costs those who ask it: listing, showing, resolving, auditing among 10 to 10,000 skills.
 
-    python -m benchmarks.store_scale [--sizes 10 100 1000 10000] [--runs 7] [--work .bench] [--database URL]
+    python -m benchmarks.store_scale [--sizes 10 100 1000 10000] [--runs 7] [--work .bench] [--database URL] [--keep]
 
-Stores are made anew by ``benchmarks.store_samples``; the largest takes some minutes. Every question is asked in a
-process that runs already (with the statements that it takes) and, where the command line has it, as a whole process.
+Stores are made anew by ``benchmarks.store_samples``, with ten materializations a skill; the largest takes some ten
+minutes. Every question is asked in a process that runs already (with the statements that it takes) and, where the
+command line has it, as a whole process. With a URL the records are copied to a server (CPU is then that of the
+process alone, not the server's).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 import mergestore
 from benchmarks import store_samples
@@ -29,6 +31,7 @@ from registry import merges
 from registry.records import catalog
 from registry.records.database import reading
 from registry.records.integrity import verify_records
+from registry.records.tables import AuditEvent
 
 SIZES = (10, 100, 1000, 10_000)
 Ask = Callable[[Store], object]
@@ -141,7 +144,7 @@ def main() -> None:
     given = _arguments()
     rows: dict[str, list[dict[str, float]]] = {}
     load = os.getloadavg()[0]
-    database = "SQLite"
+    database = ""
     for skills in given.sizes:
         home = Path(given.work) / "store-scale" / str(skills)
         store = _kept(home, skills, given.database) if given.keep else _made(home, skills, given.database)
@@ -150,7 +153,8 @@ def main() -> None:
         store.close()
         rows |= {f"{what} {skills}": costs for what, costs in _processes(home, given.database, given.runs)}
     about = {**describe(), "runs": given.runs, "database": database, "load": [load, os.getloadavg()[0]]}
-    result = Result("store", "store-scale", about, {"sizes": list(given.sizes)}, rows)
+    name = "store-scale" if database == "sqlite" else f"store-scale-{database}"
+    result = Result("store", name, about, {"sizes": list(given.sizes)}, rows)
     print("\n".join(block(result)))
     print(f"kept in {save(result, Path(given.output))}")
 
@@ -193,16 +197,29 @@ def _spelled(seconds: float) -> str:
 
 def _made(home: Path, skills: int, database: str | None) -> Store:
     shutil.rmtree(home, ignore_errors=True)
-    store = mergestore.open(home, database=_own(database, skills))
+    store = mergestore.open(home)
     started = time.perf_counter()
     store_samples.fill(store.engine, skills)
     print(f"  {skills:,} skills written in {time.perf_counter() - started:.1f} s", file=sys.stderr)
-    return store
+    return _served(store, skills, database)
 
 
 def _kept(home: Path, skills: int, database: str | None) -> Store:
     """The store that an earlier run made."""
-    return mergestore.open(home, database=_own(database, skills), create=False)
+    return _served(mergestore.open(home, create=False), skills, database)
+
+
+def _served(store: Store, skills: int, database: str | None) -> Store:
+    """The same store with its records on a server, if one is meant; copied there, unless they are there."""
+    if database is None:
+        return store
+    server = mergestore.open(store.home.root, database=_own(database, skills))
+    with reading(server.engine) as session:
+        there = session.scalar(select(AuditEvent.sequence).limit(1)) is not None
+    if not there:
+        store_samples.copy(store.engine, server.engine)
+    store.close()
+    return server
 
 
 def _own(database: str | None, skills: int) -> str | None:
