@@ -18,13 +18,19 @@ from registry.records.lineage import parents
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
 from registry.records.pins import pin_facts, pins
-from registry.records.recipes import load_recipe, materializations, merge_recipes, policies_kept
+from registry.records.recipes import (
+    materializations,
+    merge_recipes,
+    policies_kept,
+    read_canonical,
+    recipe_document,
+)
 from registry.records.statistics import all_statistics, find_statistics, load_statistics
 from registry.records.tables import Delta, Materialization, ModelVersion, Recipe, RecipeInput, Statistics
 from registry.registering.training import mlflow_run
 from registry.results import Listing
 from registry.scores import told
-from storage.digests import parse_json
+from storage.errors import IntegrityFailure
 
 
 def listing(session: Session, kind: str | None = None) -> Listing:
@@ -81,17 +87,20 @@ def training_facts(version: ModelVersion) -> dict[str, Any]:
 
 def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
     if version.kind == "merge":
-        recipe = load_recipe(session, version.digest)
         made = made_of(session, merge_recipes(session, version.id, version.digest))
         inputs = [
             {"role": role, "reference": parent.reference, "digest": parent.digest}
             for parent, role in parents(session, version.id)
         ]
-        told = {"inputs": inputs, "recipe": parse_json(recipe.canonical)}
+        told = {"inputs": inputs, "recipe": recipe_document(session, version.digest)}
         return {**told, "materializations": made}
+    if version.kind == "base":
+        return {}
     delta = load_delta(session, version.id)
     if delta is None:
-        return {}
+        raise IntegrityFailure(
+            f"{version.reference}: the record of its delta is missing", hint="run `mergestore verify`"
+        )
     base = session.get_one(ModelVersion, delta.base_version_id)
     collected = [_collected(version, each) for each in load_statistics(session, [version.id])]
     named = {"name": base.name, "version": base.version, "digest": base.digest}
@@ -168,7 +177,7 @@ def made_of(session: Session, recipes: Collection[str], newest: int | None = Non
 def _tasks(session: Session, recipes: Collection[str]) -> dict[str, str]:
     """The skill whose model a recipe makes, by the recipe's digest, where it names one."""
     query = select(Recipe.digest, Recipe.canonical).where(Recipe.digest.in_(recipes), Recipe.method == "emr")
-    asked = {digest: parse_json(canonical).get("task") for digest, canonical in session.execute(query)}
+    asked = {digest: read_canonical(digest, canonical).get("task") for digest, canonical in session.execute(query)}
     inputs = (
         select(RecipeInput.recipe_digest, ModelVersion)
         .join(ModelVersion, ModelVersion.id == RecipeInput.version_id)

@@ -28,7 +28,7 @@ from registry.records.contents import load_deltas, load_tensors
 from registry.records.lineage import add_lineage, parents
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
-from registry.records.recipes import InputRow, load_recipe, recipe_inputs, record_recipe
+from registry.records.recipes import InputRow, load_recipe, recipe_document, recipe_inputs, record_recipe
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Merged
 from registry.statistics_used import choose_statistics, statistics_notes
@@ -36,7 +36,6 @@ from registry.tasks import choose_task
 from registry.terms import Resolved, resolve_terms
 from registry.tokens.vocabulary import Asked, as_asked, left_out, settle
 from storage.checkpoints.tensors import listed
-from storage.digests import parse_json
 from storage.errors import IntegrityFailure, NotFound, UsageError
 
 _RECIPE = re.compile(r"sha256:[0-9a-f]{64}")
@@ -190,7 +189,7 @@ def recorded(session: Session, digest: str) -> ResolvedMerge:
 
 def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
     """A named merge as it was recorded, with its own inputs: another version may have the content of one of them."""
-    recipe = read_recipe(parse_json(load_recipe(session, version.digest).canonical))
+    recipe = read_recipe(recipe_document(session, version.digest))
     inputs = {(role, parent.digest): parent for parent, role in parents(session, version.id)}
     try:
         return with_inputs(recipe, inputs, str(version.attributes.get("expression", "")), version)
@@ -200,7 +199,7 @@ def stored_merge(session: Session, version: ModelVersion) -> ResolvedMerge:
 
 def stored_recipe(session: Session, digest: str) -> ResolvedMerge:
     """A recipe as it was recorded, that no merge names or whose name does not matter, with its own inputs."""
-    recipe = read_recipe(parse_json(load_recipe(session, digest).canonical))
+    recipe = read_recipe(recipe_document(session, digest))
     rows = recipe_inputs(session, digest)
     versions = versions_by_id(session, (row.version_id for row in rows))
     inputs = {(row.role, versions[row.version_id].digest): versions[row.version_id] for row in rows}

@@ -24,9 +24,9 @@ from registry.records.names import parse_reference
 from registry.records.pins import pin_facts, pins
 from registry.records.recipes import (
     count_materializations,
-    load_recipe,
     merge_recipes,
     output_digests,
+    recipe_document,
     recipe_inputs,
 )
 from registry.records.statistics import load_statistics
@@ -34,7 +34,6 @@ from registry.records.tables import Delta, Materialization, ModelVersion, Recipe
 from registry.results import Audit
 from registry.scores import told
 from storage.checkpoints.tensors import listed
-from storage.digests import parse_json
 from storage.errors import Conflict, NotFound
 
 _DIGEST = re.compile(r"(?:blake3|sha256):[0-9a-f]{8,64}")
@@ -120,7 +119,7 @@ def _of_version(session: Session, version: ModelVersion, newest: int | None) -> 
         digest=version.digest,
         expression=version.attributes.get("expression"),
         recipe_digest=recipe_digest,
-        recipe=parse_json(load_recipe(session, recipe_digest).canonical) if recipe_digest else None,
+        recipe=recipe_document(session, recipe_digest) if recipe_digest else None,
         lineage={"nodes": _nodes(session, graph), "edges": graph.to_dict()["edges"]},
         licences=combined(graph.to_dict(), [version.reference]),
         descendants=[node.to_dict() for node in newest_descendants(session, version.id, newest)],
@@ -147,7 +146,7 @@ def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
         digest=digest,
         expression=None,
         recipe_digest=digest,
-        recipe=parse_json(load_recipe(session, digest).canonical),
+        recipe=recipe_document(session, digest),
         lineage=lineage,
         licences=combined(lineage, [RESULT]),
         descendants=[],

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from registry.answers import materialization_facts, version_facts
 from registry.licences.spdx import understood
 from registry.records.catalog import resolve
-from registry.records.columns import batches
+from registry.records.columns import Known, batches
 from registry.records.events import event_facts
 from registry.records.lineage import reached_from
 from registry.records.names import parse_reference
@@ -88,10 +88,10 @@ def find(session: Session, kind: str, filters: Filters, *, limit: int, page: int
     query = _QUERIES[kind](session, filters)
     total = session.scalar(select(func.count()).select_from(query.keys.subquery())) or 0
     keys = session.scalars(query.keys.order_by(*query.order).limit(limit).offset((page - 1) * limit)).all()
-    found: dict[Any, Any] = {}
+    found: Known[Any, Any] = Known()
     for batch in batches(keys):
         rows = query.rows.add_columns(query.key).where(query.key.in_(batch))
-        found |= {row[-1]: row for row in session.execute(rows)}
+        found.update((row[-1], row) for row in session.execute(rows))
     return Found(kind, [_TOLD[kind](found[key]) for key in keys], total, page, -(-total // limit))
 
 

@@ -35,10 +35,10 @@ from registry.records.evaluations import evaluations
 from registry.records.imports import MEASURED, came_from
 from registry.records.lineage import parents
 from registry.records.names import parse_reference
-from registry.records.recipes import load_recipe, materializations, merge_recipes
+from registry.records.recipes import materializations, merge_recipes, recipe_document
 from registry.records.statistics import statistics_of_content
 from registry.records.tables import STATISTICS_KINDS, Evaluation, Materialization, ModelVersion, Statistics
-from storage.digests import canonical_json, parse_json
+from storage.digests import canonical_json
 from storage.errors import Conflict
 
 IMPORT = "bundle.import"
@@ -137,7 +137,7 @@ class Gathering:
             files=tuple(self._files(version)),
             parents=tuple(sorted(Parent(role, parent.reference) for parent, role in above)),
             base=base,
-            recipe=parse_json(load_recipe(self.session, version.digest).canonical) if merged else None,
+            recipe=recipe_document(self.session, version.digest) if merged else None,
             statistics=tuple(self._statistics(version)) if version.kind == "skill" else (),
             evaluations=tuple(self.scores(version)),
             attestations=tuple(self._attestations(outputs)),

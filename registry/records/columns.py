@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 from storage.errors import IntegrityFailure
 
 Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 _NAMING = {
     "pk": "pk_%(table_name)s",
@@ -45,6 +46,17 @@ _BATCH = 500  # well below every database's limit of bound parameters
 def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """``items`` in parts that one statement may name."""
     return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+
+
+class Known(dict[Key, Item]):
+    """Records by what others call them. One that is called and is not there is damage: the schema forbids it."""
+
+    def __missing__(self, key: Key) -> Item:
+        """Raise IntegrityFailure."""
+        raise IntegrityFailure(
+            f"the registry is damaged: a record leads to {key!r}, which does not exist",
+            hint="run `mergestore verify`, which tells what was changed",
+        )
 
 
 def now() -> datetime:

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from registry.records import events
-from registry.records.columns import batches
+from registry.records.columns import Known, batches
 from registry.records.tables import Blob, Delta, ModelVersion, Tensor, VersionFile
 from storage.errors import InputRefused
 
@@ -171,8 +171,8 @@ def load_delta(session: Session, version_id: int) -> Delta | None:
 
 def load_deltas(session: Session, version_ids: Iterable[int]) -> dict[int, Delta]:
     """The deltas of many versions, by version; those that are not skills have none."""
-    found: dict[int, Delta] = {}
+    found: Known[int, Delta] = Known()
     for batch in batches(sorted(set(version_ids))):
         rows = session.scalars(select(Delta).where(Delta.version_id.in_(batch)))
-        found |= {delta.version_id: delta for delta in rows}
+        found.update((delta.version_id, delta) for delta in rows)
     return found

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound, ProgrammingError
 from sqlalchemy.orm import Session
 
 from registry.records.database_errors import database_failure, shown_url
@@ -100,6 +100,9 @@ def _failures(engine: Engine) -> Iterator[None]:
     except UnicodeDecodeError as error:  # sqlite3, reading text that mergestore never wrote
         message = f"the registry database {shown_url(engine.url)} is damaged: it holds text that is none"
         raise IntegrityFailure(message, hint="restore it from a backup, or choose another store") from error
+    except NoResultFound as error:  # asked for by a key that another record holds, which the schema keeps
+        message = f"the registry {shown_url(engine.url)} is damaged: a record leads to one that does not exist"
+        raise IntegrityFailure(message, hint="run `mergestore verify`, which tells what was changed") from error
     except DBAPIError as error:
         failure = database_failure(engine.url, error)
         if failure is None:

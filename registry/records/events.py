@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import String, func, select, type_coerce
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from registry.records.columns import batches, now
@@ -50,7 +51,12 @@ def append(
     if last is None or (meta is None and session.scalar(select(AuditEvent.sequence).limit(1))):
         raise IntegrityFailure("the head of the audit chain is lost", hint=_HINT)
     event = _link(last, now(), actor, action, subject, details or {})
+    session.flush()
     session.add(event)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise IntegrityFailure(f"the audit chain goes on behind its head, event {last.sequence}", hint=_HINT) from error
     value = canonical_json({"sequence": event.sequence, "hash": event.hash}).decode()
     if meta is None:
         session.add(StoreMeta(key=HEAD_KEY, value=value))
@@ -127,16 +133,24 @@ def _link(last: Head, at: datetime, actor: str, action: str, subject: str, detai
 
 
 def event_facts(event: AuditEvent) -> dict[str, Any]:
-    """An event as JSON-ready values."""
+    """An event as JSON-ready values. Raises IntegrityFailure where what it tells cannot be read."""
     return {
         "sequence": event.sequence,
         "at": event.at.isoformat(),
         "actor": event.actor,
         "action": event.action,
         "subject": event.subject,
-        "details": parse_json(event.details),
+        "details": read_details(event.sequence, event.details),
         "hash": event.hash,
     }
+
+
+def read_details(sequence: int, details: str) -> Any:
+    """What an event tells, from its text. Raises IntegrityFailure for what is no JSON."""
+    try:
+        return parse_json(details)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityFailure(f"audit event {sequence} is damaged: {error}", hint=_HINT) from error
 
 
 def _read_head(meta: StoreMeta | None) -> Head | None:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, insert, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.records import events
+from registry.records.columns import Known
 from registry.records.tables import KINDS, LineageEdge, Model, ModelVersion
 
 
@@ -122,7 +123,7 @@ def _reach(
     session: Session, starts: Sequence[int], near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
 ) -> Lineage:
     inside = _closure(starts, near, far)
-    nodes = dict(_read_nodes(session, _NODES.where(ModelVersion.id.in_(inside)).order_by(ModelVersion.id)))
+    nodes = Known(_read_nodes(session, _NODES.where(ModelVersion.id.in_(inside)).order_by(ModelVersion.id)))
     columns = (LineageEdge.child_version_id, LineageEdge.parent_version_id, LineageEdge.role)
     edges = session.execute(select(*columns).where(near.in_(inside)).order_by(*columns))
     return Lineage(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from registry.records.columns import batches
+from registry.records.columns import Known, batches
 from registry.records.names import Reference
 from registry.records.tables import Alias, Model, ModelVersion
 
@@ -20,20 +20,20 @@ def find_versions(session: Session, references: Iterable[Reference]) -> dict[Ref
     What does not resolve is left out: ``resolve`` says why, and what was meant instead.
     """
     wanted = sorted(set(references), key=str)
-    found: dict[Reference, ModelVersion] = {}
+    found: Known[Reference, ModelVersion] = Known()
     for batch in batches(wanted):
-        found |= _numbered(session, [each for each in batch if each.version is not None])
-        found |= _aliased(session, [each for each in batch if each.alias is not None])
-        found |= _newest_ready(session, [each for each in batch if each.version is None and each.alias is None])
+        found.update(_numbered(session, [each for each in batch if each.version is not None]))
+        found.update(_aliased(session, [each for each in batch if each.alias is not None]))
+        found.update(_newest_ready(session, [each for each in batch if each.version is None and each.alias is None]))
     return found
 
 
 def versions_by_id(session: Session, ids: Iterable[int]) -> dict[int, ModelVersion]:
     """The versions of these ids; what does not exist is left out."""
-    found: dict[int, ModelVersion] = {}
+    found: Known[int, ModelVersion] = Known()
     for batch in batches(sorted(set(ids))):
         rows = session.scalars(select(ModelVersion).where(ModelVersion.id.in_(batch)))
-        found |= {version.id: version for version in rows}
+        found.update((version.id, version) for version in rows)
     return found
 
 

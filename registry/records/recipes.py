@@ -14,7 +14,7 @@ from registry.records.outbox import message_fingerprint
 from registry.records.tables import AuditEvent, Materialization, Outbox, Recipe, RecipeInput
 from registry.records.told import moment
 from storage.digests import canonical_json, parse_json, sha256_digest
-from storage.errors import NotFound
+from storage.errors import IntegrityFailure, NotFound
 
 _RECORD = "materialization.record"
 
@@ -58,6 +58,21 @@ def load_recipe(session: Session, digest: str) -> Recipe:
     if recipe is None:
         raise NotFound(f"there is no recipe {digest}")
     return recipe
+
+
+def recipe_document(session: Session, digest: str) -> Any:
+    """The JSON of the recipe of this digest. Raises NotFound, or IntegrityFailure where its text is damaged."""
+    return read_canonical(digest, load_recipe(session, digest).canonical)
+
+
+def read_canonical(digest: str, canonical: str) -> Any:
+    """The JSON of a recipe from its text on record. Raises IntegrityFailure for what is none."""
+    try:
+        return parse_json(canonical)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityFailure(
+            f"the text of recipe {digest} is damaged: {error}", hint="run `mergestore verify`"
+        ) from error
 
 
 def recipe_inputs(session: Session, digest: str) -> list[RecipeInput]:
@@ -130,8 +145,12 @@ def policies_kept(
     session: Session, recipe_digests: Collection[str], limit: int | None = None
 ) -> dict[str, list[dict[str, str]]]:
     """The policies that the newest so many materializations of these recipes were compared with, by materialization."""
-    query = select(AuditEvent.details).where(AuditEvent.subject.in_(recipe_digests), AuditEvent.action == _RECORD)
-    told = map(parse_json, session.scalars(query.order_by(AuditEvent.sequence.desc()).limit(limit)))
+    if not recipe_digests:
+        return {}  # asked of none, a database would read all events of the kind
+    columns = (AuditEvent.sequence, AuditEvent.details)
+    query = select(*columns).where(AuditEvent.subject.in_(recipe_digests), AuditEvent.action == _RECORD)
+    found = session.execute(query.order_by(AuditEvent.sequence.desc()).limit(limit))
+    told = [events.read_details(sequence, details) for sequence, details in found]
     return {details["materialization"]: details["policies"] for details in told if "policies" in details}
 
 

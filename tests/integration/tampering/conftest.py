@@ -81,7 +81,7 @@ def books(
     }
     engine = make_engine[request.param]()
     with migrating(engine) as connection:
-        for statement in _guards(engine):
+        for statement in guards(engine):
             connection.execute(text(statement))
     yield engine
     engine.dispose()
@@ -110,7 +110,8 @@ def _loaded(everything: Everything, request: pytest.FixtureRequest) -> Engine:
     return engine
 
 
-def _guards(engine: Engine) -> list[str]:
+def guards(engine: Engine) -> list[str]:
+    """The statements that take away what would stop an attacker who has the database."""
     if engine.dialect.name == "sqlite":
         with reading(engine) as session:
             triggers = session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'"))

@@ -70,17 +70,17 @@ def test_a_store_that_nobody_touched(books: Engine) -> None:
 
 @pytest.mark.parametrize("table", [table.name for table in TABLES])
 def test_every_tampering_is_found_and_named(books: Engine, table: str) -> None:
-    changes = list(_changes(books, Record.metadata.tables[table]))
-    assert changes
+    tried = list(changes(books, Record.metadata.tables[table]))
+    assert tried
     missed, refused = [], 0
-    for change in changes:
+    for change in tried:
         problems = found(books, change.do)
         refused += problems is None
         told = " ".join(f"{problem['what']} {problem['where']}" for problem in problems or ())
         if problems is not None and not any(word in told for word in change.words):
             missed.append((change.what, told))
     assert not missed
-    assert refused < len(changes) / 4  # what a database refuses proves nothing here
+    assert refused < len(tried) / 4  # what a database refuses proves nothing here
 
 
 def found(engine: Engine, change: Callable[[Connection], Any]) -> list[dict[str, Any]] | None:
@@ -110,7 +110,7 @@ def test_the_moves_of_an_alias_in_another_order(books: Engine) -> None:
 # --- what is done -----------------------------------------------------------------------------------------
 
 
-def _changes(engine: Engine, table: Table) -> Iterator[Change]:
+def changes(engine: Engine, table: Table) -> Iterator[Change]:
     with reading(engine) as session:
         rows: list[Row] = [dict(row._mapping) for row in session.connection().execute(table.select())]
         names = _names(session)
