@@ -33,9 +33,9 @@ class Reads:
         self.spans.setdefault(os.fstat(descriptor).st_ino, []).append((offset, offset + count))
         return count
 
-    def hash(self, path):
+    def hash(self, path, *others):
         self.hashed.append(path.stat().st_size)
-        return self.hash_file(path)
+        return self.hash_file(path, *others)
 
     def of(self, folder):
         """How often each byte of each tensor under a folder was read: {times: bytes}."""
