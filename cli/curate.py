@@ -41,14 +41,16 @@ def yank(
     invocation: Invocation,
     reference: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="The version to warn against.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it must not be used any more.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Take a yank back; the reason says why.")] = False,
     no_wait: NoWaitOption = False,
 ) -> None:
     """Withdraw a version: nothing new may use it.
 
-    What was made of it before stays, and stays explainable.
+    Nor may anything new use what came of it.
+    What was made of it before stays, and can still be looked at, audited, compared and made again as a check.
     """
     with invocation.open() as store:
-        change = store.yank(reference, reason, wait=not no_wait)
+        change = (store.unyank if undo else store.yank)(reference, reason, wait=not no_wait)
     invocation.answer(change, report.yanked)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.console import say
+from cli.console import counted, say
 from cli.grid import Column, print_grid
 from cli.tables import SCORE, materializations, newest
 from cli.units import digest_text, size_text
@@ -60,14 +60,15 @@ def licences(told: Mapping[str, Any]) -> None:
 def impact(answer: Impact) -> None:
     """How much contains a version, and the newest of it."""
     counts = answer.counts
-    kinds = ", ".join(f"{count:,} {kind}{'s' if count > 1 else ''}" for kind, count in counts["versions"].items())
+    kinds = ", ".join(counted(count, kind) for kind, count in counts["versions"].items())
     made = counts["materializations"]
     say(f"{answer.kind} {answer.name}@{answer.version} ({digest_text(answer.digest)})")
     if answer.state != "ready":
-        say(f"{answer.state.upper()}: {answer.reason}")
+        by = f" (by {answer.yanked['by']} at {answer.yanked['at']})" if answer.yanked else ""
+        say(f"{answer.state.upper()}: {answer.reason}{by}")
     if answer.pinned:
         say(f"pinned by {answer.pinned['by']}: {answer.pinned['reason']}")
-    say(f"is in {kinds or 'no other version'}, and in {made:,} materialization{'' if made == 1 else 's'}")
+    say(f"is in {kinds or 'no other version'}, and in {counted(made, 'materialization')}")
     if answer.aliases:
         say(f"aliases that lead there: {', '.join(answer.aliases)}")
     say()
@@ -139,7 +140,7 @@ def _vocabulary(said: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[s
 def _descendants(answer: Audit) -> None:
     """What came of this version: how many of each kind, and the newest of them."""
     counts = answer.counts["descendants"]
-    spelled = ", ".join(f"{count:,} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+    spelled = ", ".join(counted(count, kind) for kind, count in counts.items())
     newest(f"descendants: {spelled}", answer.descendants, _DESCENDANT, sum(counts.values()))
 
 
@@ -214,7 +215,7 @@ class _Lineage:
             yield f"{node['encoding']}{_chosen(node)}{size}"
         for each in node.get("collected") or ():
             if self.used is None or self.used.get(node["digest"]) == each["digest"]:
-                told = f"{each['kind']} of {each['examples']:,} example{'s' if each['examples'] > 1 else ''}"
+                told = f"{each['kind']} of {counted(each['examples'], 'example')}"
                 yield told if self.used is None else f"{told}, {digest_text(each['digest'])}"
         if node.get("licence"):
             yield str(node["licence"])

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.console import remark, say
+from cli.console import counted, remark, say
 from cli.grid import Column, print_grid
 from cli.units import count_text, digest_text, seconds_text, size_text
 
@@ -166,10 +166,7 @@ def _said(value: Any) -> str:
 def exported(answer: Exported) -> None:
     """The file on stdout, ready for a script; on stderr what is in it, and what another store must have."""
     say(answer.path)
-    kinds = ", ".join(
-        f"{count} {kind}{'s' if count > 1 else ''}"
-        for kind, count in Counter(v["kind"] for v in answer.versions).items()
-    )
+    kinds = ", ".join(counted(count, kind) for kind, count in Counter(v["kind"] for v in answer.versions).items())
     remark(f"  {size_text(answer.bytes)}: {kinds}; {answer.blobs} files")
     remark(f"  {answer.bundle}")
     for version in answer.versions:
@@ -217,8 +214,14 @@ def removed_alias(answer: Mapping[str, Any]) -> None:
 
 
 def yanked(answer: Mapping[str, Any]) -> None:
-    """The version that was withdrawn, and why."""
-    say(f"yanked {answer['name']}@{answer['version']}: {answer['reason']}")
+    """The version that was withdrawn, or is ready again, why, and what contains it."""
+    reference, contained = f"{answer['name']}@{answer['version']}", answer["contained"]
+    say(f"{'ready again' if answer['state'] == 'ready' else 'yanked'} {reference}: {answer['reason']}")
+    parts = [counted(number, kind) for kind, number in contained["versions"].items()]
+    parts += [counted(contained["materializations"], "materialization")] if contained["materializations"] else []
+    if parts:
+        aliases = f"; aliases that lead there: {', '.join(contained['aliases'])}" if contained["aliases"] else ""
+        say(f"it is in {', '.join(parts)}{aliases} (`mergestore impact {reference}`)")
     _remarks(answer["notes"])
 
 

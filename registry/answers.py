@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from registry.home import Home
 from registry.opening import open_statistics
 from registry.records.aliases import alias_history, aliases
-from registry.records.catalog import Listed, list_versions, resolve, versions
+from registry.records.catalog import Listed, list_versions, look_up, versions
 from registry.records.contents import load_delta, load_files
 from registry.records.evaluations import evaluations
 from registry.records.lineage import parents
 from registry.records.lookup import versions_by_id
-from registry.records.names import parse_reference
 from registry.records.pins import pin_facts, pins
+from registry.records.readiness import yank_facts
 from registry.records.recipes import (
     materializations,
     merge_recipes,
@@ -48,10 +48,11 @@ def listing(session: Session, kind: str | None = None) -> Listing:
 
 def show(session: Session, reference: str) -> dict[str, Any]:
     """One version in full, with every version and alias of its name."""
-    version = resolve(session, parse_reference(reference))
+    version = look_up(session, reference)
     document = {**version_facts(version), "kind": version.kind, "attributes": version.attributes}
     document["training_run"] = training_facts(version)["training_run"]
     document["pinned"] = pin_facts(pins(session, [version.id]).get(version.id))
+    document["yanked"] = yank_facts(session, version)
     document["aliases"] = [alias for id_, alias in aliases(session, version.model_id) if id_ == version.id]
     document["versions"] = [version_facts(each) for each in versions(session, version.name)]
     document["alias_history"] = alias_history(session, version.model_id)
@@ -127,7 +128,7 @@ def statistics(session: Session, reference: str | None = None) -> list[dict[str,
         found = all_statistics(session)
         skills = versions_by_id(session, {record.version_id for record in found})
     else:
-        version = resolve(session, parse_reference(reference), kinds=("skill",))
+        version = look_up(session, reference, kinds=("skill",))
         found, skills = load_statistics(session, [version.id]), {version.id: version}
     return [_collected(skills[record.version_id], record) for record in found]
 

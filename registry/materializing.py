@@ -22,7 +22,7 @@ from registry.cache import cache_path, find_record, is_usable, publish_copy
 from registry.computing import compute, publish_computed
 from registry.directories import read_manifest
 from registry.merges import Choices, ResolvedMerge, notes_of, resolve_target
-from registry.opening import open_base, open_skill, open_statistics, refuse_unready
+from registry.opening import open_base, open_skill, open_statistics
 from registry.outputs import refuse_output
 from registry.policies.enforcing import enforce, policies_of, without_thresholds
 from registry.policies.policy import Policy
@@ -36,6 +36,7 @@ from registry.records.evaluations import evaluations
 from registry.records.lineage import ancestors
 from registry.records.lookup import find_versions
 from registry.records.names import parse_reference
+from registry.records.readiness import refuse_unready
 from registry.records.tables import Materialization
 from registry.results import Materialized, MaterializedAdapter
 from registry.scores import told
@@ -185,14 +186,21 @@ def opened_merge(
 
 @contextmanager
 def opened(
-    context: Context, resolve: Callable[[Session], ResolvedMerge], policies: Sequence[Policy] = ()
+    context: Context,
+    resolve: Callable[[Session], ResolvedMerge],
+    policies: Sequence[Policy] = (),
+    *,
+    looking: bool = False,
 ) -> Iterator[Opened]:
-    """What a merge is made of, open and checked to fit together; Conflict where it is not as the policies ask."""
+    """What a merge is made of, open and checked to fit together.
+
+    Raises Conflict where it is not as the policies ask, and unless one is only ``looking``, where it is out of use.
+    """
     with ExitStack() as stack:
         with reading(context.engine) as session:
             resolved = resolve(session)
-            for each in resolved.inputs:
-                refuse_unready(each)
+            if not looking:
+                refuse_unready(session, *resolved.inputs)
             enforce(session, policies, resolved)
             base = open_base(session, context.home, resolved.base)
             stack.callback(base.source.close)

@@ -22,12 +22,12 @@ from merging.recipes.tensor_settings import idle_filters
 from merging.settings import Setting, constant, varies
 from registry.heads import NO_HEAD, choose_head, head_choice
 from registry.home import Home
-from registry.opening import refuse_unready
 from registry.records.catalog import create_model_version, find_version_by_digest, resolve, versions_of_content
 from registry.records.contents import load_deltas, load_tensors
 from registry.records.lineage import add_lineage, parents
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
+from registry.records.readiness import refuse_unready
 from registry.records.recipes import InputRow, load_recipe, recipe_document, recipe_inputs, record_recipe
 from registry.records.tables import Delta, ModelVersion
 from registry.results import Merged
@@ -162,7 +162,7 @@ def resolve_target(session: Session, home: Home, target: str, choices: Choices) 
             f"there is no merge {target!r}: it is a {version.kind}",
             hint=f"to combine it, write an expression: {example}",
         )
-    refuse_unready(version)
+    refuse_unready(session, version)
     stored = stored_merge(session, version)
     return _vary(session, home, stored, choices) if choices.any else stored
 
@@ -183,7 +183,7 @@ def recorded(session: Session, digest: str) -> ResolvedMerge:
     merges = versions_of_content(session, digest, "merge")
     ready = [version for version in merges if version.state == "ready"]
     if merges and not ready:
-        refuse_unready(merges[-1])
+        refuse_unready(session, merges[-1])
     return stored_merge(session, ready[-1]) if ready else stored_recipe(session, record.digest)
 
 
@@ -237,11 +237,10 @@ def record_merge(
     ``unified``: what is to be told of the vector that was stored for it.
     """
     recipe = resolved.recipe
-    for version in resolved.inputs:
-        refuse_unready(version)
+    refuse_unready(session, *resolved.inputs)
     known = find_version_by_digest(session, name, recipe.digest)
     if known is not None and known.kind == "merge":
-        refuse_unready(known)
+        refuse_unready(session, known)
         return _merged(name, known, resolved, created=False)
     version = create_model_version(
         session,

@@ -15,7 +15,7 @@ from registry.records.tables import ModelVersion
 from storage.checkpoints.checkpoint import SafetensorsSource
 from storage.checkpoints.tensors import TensorEntry
 from storage.deltas.base_model import BaseModel
-from storage.errors import Conflict, InputRefused, IntegrityFailure
+from storage.errors import InputRefused, IntegrityFailure
 
 if TYPE_CHECKING:
     from storage.deltas.delta import DeltaFile
@@ -40,16 +40,6 @@ def place(home: Home, file: FileRow) -> Path:
         return home.blobs.path(file.blob_digest)
     assert file.referenced_path is not None
     return Path(file.referenced_path)
-
-
-def refuse_unready(version: ModelVersion) -> None:
-    """Raise Conflict for a version that was yanked or quarantined."""
-    if version.state != "ready":
-        raise Conflict(
-            f"{version.reference} is {version.state}: {version.reason}",
-            hint="use another version, or ask those who took it out of use",
-            details={"version": version.reference, "state": version.state, "reason": version.reason},
-        )
 
 
 def require_files(session: Session, home: Home, version: ModelVersion) -> None:

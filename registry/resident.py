@@ -20,12 +20,13 @@ from merging.recipes.recipe import Recipe
 from merging.residence import resident
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, resolve_target
-from registry.opening import open_base, open_skill, open_statistics, refuse_unready
+from registry.opening import open_base, open_skill, open_statistics
 from registry.policies.enforcing import enforce, policies_of, without_thresholds
 from registry.records import events
 from registry.records.catalog import resolve
 from registry.records.contents import load_delta
 from registry.records.database import reading
+from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
 from registry.results import Footprint, Loaded
 from registry.tokens.vocabulary import Asked
@@ -168,8 +169,7 @@ class Resident:
     def _resolve_anew(self, session: Session, target: str, choices: Choices) -> ResolvedMerge:
         resolved = resolve_target(session, self._home, target, choices)
         _refuse_unified(resolved)
-        for version in resolved.inputs:
-            refuse_unready(version)
+        refuse_unready(session, *resolved.inputs)
         enforce(session, without_thresholds(policies_of(self._home)), resolved)
         absent = [version.reference for version in resolved.inputs if version.digest not in self._references]
         if absent:
@@ -254,7 +254,7 @@ def _refuse_unified(resolved: ResolvedMerge) -> None:
 
 def _ready(session: Session, reference: str, kind: str) -> ModelVersion:
     version = resolve(session, reference, kinds=(kind,))
-    refuse_unready(version)
+    refuse_unready(session, version)
     return version
 
 

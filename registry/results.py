@@ -245,7 +245,7 @@ class Found(Result):
 class Impact(Result):
     """Answer of ``impact``: what contains a version, directly or through others.
 
-    ``pinned``: {reason, by, at} if it is.
+    ``pinned``, ``yanked``: {reason, by, at} if it is.
     ``versions``: newest first, each with its ``aliases``. ``aliases``: all that lead to the version or to one of those.
     ``materializations``: newest first, of named merges and of expressions, each with the ``merge`` that it is of, and
     whether it is still ``there``. ``counts``: {"versions": {kind: int}, "materializations": int}.
@@ -257,6 +257,7 @@ class Impact(Result):
     digest: str
     state: str
     reason: str | None
+    yanked: dict[str, Any] | None
     pinned: dict[str, Any] | None
     versions: list[dict[str, Any]]
     aliases: list[str]

@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from merging.methods import METHODS, Unified
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, record_merge, resolve_expression
-from registry.opening import open_base, open_skill, refuse_unready
+from registry.opening import open_base, open_skill
 from registry.records.catalog import find_version_by_digest, refuse_other_kind
 from registry.records.contents import BlobRow, FileRow, add_files, load_deltas, load_files, record_blobs
 from registry.records.database import reading, writing
 from registry.records.names import validate_name
+from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
 from registry.results import Merged
 from storage.blobs import Blob
@@ -98,8 +99,7 @@ def check_recipe(file: UnifiedFile, resolved: ResolvedMerge) -> None:
 
 def _resolve(session: Session, home: Home, expression: str, choices: Choices) -> ResolvedMerge:
     resolved = resolve_expression(session, home, expression, choices)
-    for version in resolved.inputs:
-        refuse_unready(version)
+    refuse_unready(session, *resolved.inputs)
     return resolved
 
 

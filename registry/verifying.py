@@ -14,7 +14,7 @@ from registry.home import Home
 from registry.merges import stored_merge
 from registry.opening import open_base, open_skill, open_statistics
 from registry.policies.enforcing import policies_of
-from registry.records.catalog import resolve
+from registry.records.catalog import look_up, resolve
 from registry.records.contents import FileRow, load_files, load_tensors, recorded_sha256
 from registry.records.database import reading
 from registry.records.integrity import verify_records
@@ -62,7 +62,7 @@ def verify_version(engine: Engine, home: Home, reference: str, progress: Progres
     """Check one version and everything it came from: every stored byte, and what was materialized from it."""
     findings = _Findings()
     with reading(engine) as session:
-        version = resolve(session, parse_reference(reference))
+        version = look_up(session, reference)
         ids = [resolve(session, parse_reference(node.id)).id for node in ancestors(session, version.id).nodes]
         _check_versions(session, home, [session.get_one(ModelVersion, id_) for id_ in ids], findings, progress)
         recipes = merge_recipes(session, version.id, version.digest) if version.kind == "merge" else []

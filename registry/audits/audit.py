@@ -14,7 +14,7 @@ from registry.answers import delta_facts, made_of, training_facts
 from registry.licences.combined import combined
 from registry.records import events
 from registry.records.attestations import attestation_facts, attestations
-from registry.records.catalog import resolve
+from registry.records.catalog import look_up
 from registry.records.contents import load_deltas
 from registry.records.evaluations import count_evaluations, evaluations
 from registry.records.imports import came_from
@@ -50,7 +50,7 @@ def audit(session: Session, target: str, newest: int | None = None) -> Audit:
     """
     if _DIGEST.fullmatch(target):
         return _of_digest(session, target, newest)
-    return _of_version(session, resolve(session, parse_reference(target)), newest)
+    return _of_version(session, look_up(session, target), newest)
 
 
 def _of_digest(session: Session, digest: str, newest: int | None) -> Audit:

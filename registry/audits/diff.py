@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from merging.choosing import open_engine
 from merging.passes.preparing import prepared
@@ -27,15 +28,15 @@ from merging.streaming.materializer import materialize
 from merging.streaming.sinks import MemorySink
 from registry.answers import show
 from registry.directories import read_manifest
-from registry.materializing import opened_merge
-from registry.merges import Choices
+from registry.materializing import opened
+from registry.merges import Choices, ResolvedMerge, resolve_expression, stored_merge
 from registry.opening import open_base
 from registry.publishing import MANIFEST
-from registry.records.catalog import resolve
+from registry.records.catalog import look_up
 from registry.records.database import reading
-from registry.records.names import parse_reference
 from registry.records.tables import ModelVersion
 from registry.results import Difference
+from registry.tasks import require_task
 from registry.wish import Context
 from storage.checkpoints.adapter import is_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
@@ -97,7 +98,7 @@ def _open(context: Context, stack: ExitStack, target: str | Path, threads: int |
         return _folder(stack, target)
     with reading(context.engine) as session:
         try:
-            version = resolve(session, parse_reference(target))
+            version = look_up(session, target)
         except (UsageError, NotFound):
             if not Path(target).is_dir():
                 raise
@@ -107,10 +108,16 @@ def _open(context: Context, stack: ExitStack, target: str | Path, threads: int |
             base = open_base(session, context.home, version)
             stack.callback(base.source.close)
             return _of_source(_version(version), base.source, {}, (version.digest, base.source))
-    base_name = facts["base"]["name"] if version.kind == "skill" else ""
-    expression = version.reference if version.kind == "merge" else f"{base_name}@{facts['base']['version']} + "
-    expression += "" if version.kind == "merge" else version.reference
-    made = stack.enter_context(opened_merge(context, expression, Choices()))
+
+    def resolved_anew(session: Session) -> ResolvedMerge:
+        if version.kind == "merge":
+            found = stored_merge(session, version)
+            require_task(found)
+            return found
+        base = f"{facts['base']['name']}@{facts['base']['version']}"
+        return resolve_expression(session, context.home, f"{base} + {version.reference}", Choices())
+
+    made = stack.enter_context(opened(context, resolved_anew, looking=True))
     plan = prepared(made.plan, thread_count(threads), Silent())
     resolved = made.sources.resolved
     made_of = _recipe(resolved.recipe.to_dict(), {each.digest: each.reference for each in resolved.inputs})

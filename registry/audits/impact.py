@@ -9,11 +9,11 @@ from sqlalchemy import Subquery, and_, func, select
 from sqlalchemy.orm import Session
 
 from registry.answers import materialization_facts
-from registry.records.catalog import resolve
+from registry.records.catalog import look_up
 from registry.records.lineage import count_descendants, newest_descendants, reached_from
 from registry.records.lookup import versions_by_id
-from registry.records.names import parse_reference
 from registry.records.pins import pin_facts, pins
+from registry.records.readiness import yank_facts
 from registry.records.tables import Alias, Materialization, ModelVersion, RecipeInput
 from registry.results import Impact
 
@@ -23,7 +23,7 @@ def impact(session: Session, reference: str, newest: int | None = None) -> Impac
 
     Of descendants and materializations the ``newest`` so many, if given; ``counts`` says how many there are.
     """
-    version = resolve(session, parse_reference(reference))
+    version = look_up(session, reference)
     nodes = newest_descendants(session, version.id, newest)
     mine = _aliases(session, version.id)
     touched = _touched(version.id)
@@ -39,6 +39,7 @@ def impact(session: Session, reference: str, newest: int | None = None) -> Impac
         digest=version.digest,
         state=version.state,
         reason=version.reason,
+        yanked=yank_facts(session, version),
         pinned=pin_facts(pins(session, [version.id]).get(version.id)),
         versions=[{**node.to_dict(), "aliases": mine.get(node.id, [])} for node in nodes],
         aliases=sorted(f"{reference.partition('@')[0]}@{alias}" for reference, all_ in mine.items() for alias in all_),

@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session, aliased
 
 from registry.answers import materialization_facts, version_facts
 from registry.licences.spdx import understood
-from registry.records.catalog import resolve
+from registry.records.catalog import look_up
 from registry.records.columns import Known, batches
 from registry.records.events import event_facts
 from registry.records.lineage import reached_from
-from registry.records.names import parse_reference
 from registry.records.tables import (
     AuditEvent,
     Delta,
@@ -222,7 +221,7 @@ def _moment(text: str, option: str) -> datetime:
 
 
 def _version(session: Session, reference: str) -> int:
-    return resolve(session, parse_reference(reference)).id
+    return look_up(session, reference).id
 
 
 def _told_event(row: Any) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
         known = dict.fromkeys(imported_outputs(session, digest), "output where it was imported from") | known
         folders = {Path(made.path) for made in recorded if made.path and (Path(made.path) / MANIFEST).is_file()}
     clock = time.perf_counter()
-    with opened(context, lambda session: _resolved(session, digest)) as found:
+    with opened(context, lambda session: _resolved(session, digest), looking=True) as found:
         made = _adapter(context, found, wish, progress) if found.plan.recipe.adapter else _model(found, wish, progress)
     compared = [_output(known[each], each, made) for each in sorted(known)]
     differing: list[dict[str, Any]] = []

@@ -29,12 +29,11 @@ from registry.opening import place
 from registry.publishing import public_source
 from registry.records import events
 from registry.records.attestations import attestations
-from registry.records.catalog import resolve
+from registry.records.catalog import look_up
 from registry.records.contents import FileRow, load_delta, load_files
 from registry.records.evaluations import evaluations
 from registry.records.imports import MEASURED, came_from
 from registry.records.lineage import parents
-from registry.records.names import parse_reference
 from registry.records.recipes import materializations, merge_recipes, recipe_document
 from registry.records.statistics import statistics_of_content
 from registry.records.tables import STATISTICS_KINDS, Evaluation, Materialization, ModelVersion, Statistics
@@ -66,7 +65,7 @@ def choose(session: Session, references: Iterable[str], *, lineage: bool, bases:
 
     Raises Conflict for one in quarantine: what nobody may use is not handed on.
     """
-    named = {version.id: version for version in (resolve(session, parse_reference(each)) for each in references)}
+    named = {version.id: version for version in (look_up(session, each) for each in references)}
     found, pending = dict(named), list(named.values())
     above: dict[int, list[tuple[ModelVersion, str]]] = {}
     while pending:

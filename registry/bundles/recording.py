@@ -19,11 +19,12 @@ from registry.home import Home
 from registry.merges import ResolvedMerge, record, with_inputs
 from registry.records import events
 from registry.records.attestations import add_attestation
-from registry.records.catalog import create_model_version, yank
+from registry.records.catalog import create_model_version
 from registry.records.contents import BlobRow, add_delta, add_files, add_tensors, record_blobs
 from registry.records.evaluations import add_evaluation
 from registry.records.imports import IMPORTED, MEASURED
 from registry.records.lineage import add_lineage
+from registry.records.readiness import yank
 from registry.records.statistics import add_statistics
 from registry.records.tables import ModelVersion
 from registry.registering.skill_rows import delta_row, skill_tensors

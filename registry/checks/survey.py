@@ -28,10 +28,10 @@ from registry.merges import (
     sparse_skills,
     stored_merge,
 )
-from registry.opening import refuse_unready
 from registry.problems import Problems
 from registry.records.catalog import resolve
 from registry.records.names import parse_reference
+from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
 from registry.tasks import choose_task, require_task
 from registry.terms import survey_terms
@@ -79,7 +79,7 @@ def survey(
     found = _of_resolved(resolved) if resolved is not None else _in_parts(session, target, choices, problems)
     for version in _each_once([found.base, *found.others, *found.skills, found.head]):
         with problems.noted():
-            refuse_unready(version)
+            refuse_unready(session, version)
     return found
 
 

@@ -16,11 +16,11 @@ from registry.collecting.readying import Job, Ready, made_ready, of_forward
 from registry.collecting.running import import_transformers, repeatable
 from registry.collecting.under_way import under_way
 from registry.home import Home
-from registry.opening import refuse_unready
 from registry.records.catalog import resolve
 from registry.records.contents import BlobRow, load_delta, record_blobs
 from registry.records.database import reading, writing
 from registry.records.names import parse_reference
+from registry.records.readiness import refuse_unready
 from registry.records.statistics import StatisticsRow, add_statistics, load_statistics
 from registry.records.tables import ModelVersion, Statistics
 from registry.results import CollectedStatistics, VersionRef
@@ -44,7 +44,7 @@ def collect_statistics(context: Context, reference: str, asked: Asked, progress:
     _check_device(asked.device)
     with reading(context.engine) as session:
         skill = resolve(session, parse_reference(reference), kinds=("skill",))
-        refuse_unready(skill)
+        refuse_unready(session, skill)
         delta = load_delta(session, skill.id)
         if delta is None:
             raise IntegrityFailure(f"{skill.reference}: the record of its delta is missing")

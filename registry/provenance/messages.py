@@ -41,6 +41,12 @@ def lease_name(kind: str, key: str) -> str:
     return f"{outbox.LEASE}:{subject}" if kind == MATERIALIZATION else f"{outbox.LEASE}:{kind}:{subject}"
 
 
+def has_results(session: Session, version: ModelVersion) -> bool:
+    """Whether a version of a merge was ever materialized: MLflow registers it then."""
+    made = select(Materialization.id).where(Materialization.merge_version_id == version.id).limit(1)
+    return session.scalar(made) is not None
+
+
 def add_registered(session: Session, model: Model) -> Outbox | None:
     """Let MLflow know how the aliases and states of a merge stand now; None where it cannot know of any version."""
     made = exists().where(Materialization.merge_version_id == ModelVersion.id, ModelVersion.model_id == model.id)

@@ -11,9 +11,10 @@ from registry.records import events
 from registry.records.catalog import find_model
 from registry.records.columns import now
 from registry.records.names import validate_alias
+from registry.records.readiness import refuse_unready
 from registry.records.tables import Alias, AliasEvent, ModelVersion
 from registry.records.told import moment
-from storage.errors import Conflict, NotFound
+from storage.errors import NotFound
 
 
 def set_alias(session: Session, version: ModelVersion, alias: str, *, actor: str) -> Alias:
@@ -22,10 +23,7 @@ def set_alias(session: Session, version: ModelVersion, alias: str, *, actor: str
     Setting it to what it means already changes nothing. Raises Conflict for a version that is not ready.
     """
     validate_alias(alias)
-    if version.state != "ready":
-        raise Conflict(
-            f"{version.reference} is {version.state}: {version.reason}", hint="choose a version that is ready"
-        )
+    refuse_unready(session, version)
     record = session.get(Alias, (version.model_id, alias))
     if record is not None and record.version_id == version.id:
         return record

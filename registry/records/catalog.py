@@ -20,7 +20,7 @@ from registry.records.identity import find_store_id
 from registry.records.names import Reference, near_names, parse_reference, validate_name
 from registry.records.tables import Alias, Model, ModelVersion
 from registry.records.told import moment
-from storage.errors import Conflict, NotFound, UsageError
+from storage.errors import Conflict, NotFound
 
 _LARGEST = 2**31 - 1  # of the version column
 _MERGED = "to combine it further, materialize it, and register the folder as a skill of its base, or as a base"
@@ -115,6 +115,16 @@ def resolve(session: Session, reference: str | Reference, kinds: Collection[str]
     return _newest_ready(session, model)
 
 
+def look_up(session: Session, reference: str | Reference, kinds: Collection[str] | None = None) -> ModelVersion:
+    """The version to look at: as ``resolve``, and of a bare name without a ready version the newest there is."""
+    reference = parse_reference(reference) if isinstance(reference, str) else reference
+    if reference.version is None and reference.alias is None:
+        of_name = versions(session, reference.name)
+        if of_name and all(version.state != "ready" for version in of_name):
+            reference = Reference(reference.name, version=of_name[-1].version)
+    return resolve(session, reference, kinds)
+
+
 def versions(session: Session, name: str) -> list[ModelVersion]:
     """Every version of ``name``, oldest first; empty for an unknown name."""
     query = select(ModelVersion).join(Model).where(Model.name == name).order_by(ModelVersion.version)
@@ -164,18 +174,6 @@ def _newest_of(model_id: InstrumentedAttribute[int], *, ready: bool) -> ScalarSe
     own = aliased(ModelVersion)
     query = select(own.id).where(own.model_id == model_id).order_by(own.version.desc()).limit(1)
     return (query.where(own.state == "ready") if ready else query).correlate(Model).scalar_subquery()
-
-
-def yank(session: Session, version: ModelVersion, reason: str, *, actor: str) -> ModelVersion:
-    """Take a version out of use; it stays on record. Raises Conflict when it is yanked already."""
-    if not reason.strip():
-        raise UsageError("a yank needs a reason", hint="people who depend on it will read it")
-    if version.state == "yanked":
-        raise Conflict(f"{version.reference} is yanked already: {version.reason}")
-    version.state, version.reason = "yanked", reason
-    details = {"reason": reason}
-    events.append(session, actor=actor, action="version.yank", subject=version.reference, details=details)
-    return version
 
 
 def _model_for(session: Session, name: str, kind: str, actor: str, at: datetime) -> Model:
@@ -228,5 +226,5 @@ def _newest_ready(session: Session, model: Model) -> ModelVersion:
     states = [f"{each.version} is {each.state}: {each.reason}" for each in versions(session, model.name)]
     raise Conflict(
         f"no version of {model.name} is ready ({'; '.join(states[-3:])})",
-        hint=f"name the version, as in {model.name}@1, if you really want it",
+        hint=f"`mergestore show {model.name}` tells who took them out of use; register or merge a new version",
     )

@@ -93,6 +93,11 @@ def reached_from(version_id: int) -> Select[tuple[int]]:
     return _closure((version_id,), LineageEdge.parent_version_id, LineageEdge.child_version_id)
 
 
+def origins_of(version_ids: Sequence[int]) -> Select[tuple[int]]:
+    """A query for the ids of versions and of everything that they came from, directly or not."""
+    return _closure(version_ids, LineageEdge.child_version_id, LineageEdge.parent_version_id)
+
+
 def count_descendants(session: Session, version_id: int) -> dict[str, int]:
     """How many versions of each kind came from this one, directly or not."""
     query = select(Model.kind, func.count()).join(ModelVersion.model).where(_below(version_id)).group_by(Model.kind)

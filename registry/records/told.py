@@ -38,9 +38,9 @@ class Told:
         for action, subject, actor, details in self._session.execute(query).yield_per(1000):
             yield Event(action, subject, actor, _document(details))
 
-    def last(self, action: str) -> dict[str, Event]:
-        """The newest event of a kind about each subject."""
-        return {event.subject: event for event in self.all(action)}
+    def last(self, *actions: str) -> dict[str, Event]:
+        """The newest event of some kinds about each subject."""
+        return {event.subject: event for event in self.all(*actions)}
 
 
 def moment(at: datetime) -> str:

@@ -20,6 +20,7 @@ from registry.records.origins import changed_origins
 from registry.records.outbox import changed_messages
 from registry.records.parts import Rows, each_delta, each_files, each_inputs, each_statistics, each_tensors
 from registry.records.pins import pin_row, pins
+from registry.records.readiness import UNYANK, YANK
 from registry.records.recipes import materialization_row
 from registry.records.tables import (
     Attestation,
@@ -36,11 +37,11 @@ def contradictions(session: Session) -> Iterator[Finding]:
     """Every record that is not as the chain tells, changed or gone."""
     told = Told(session)
     names: dict[int, str] = {}
-    made, yanked = told.last("version.create"), told.last("version.yank")
+    made, left = told.last("version.create"), told.last(YANK, UNYANK)
     for version in session.scalars(select(ModelVersion).order_by(ModelVersion.id)):
         names[version.id] = version.reference
         yield from _changed_facts(version, made)
-        yield from _changed_state(version, yanked)
+        yield from _changed_state(version, left)
     yield from changed_origins(session, names, told)
     yield from _changed_parts(session, names, told)
     yield from _changed_edges(session, names, told)
@@ -66,9 +67,11 @@ def _changed_facts(version: ModelVersion, made: Mapping[str, Event]) -> Iterator
         yield f"the attributes of {version.reference} were changed", version.reference
 
 
-def _changed_state(version: ModelVersion, yanked: Mapping[str, Event]) -> Iterator[Finding]:
-    event = yanked.get(version.reference)
-    state, reason = ("ready", None) if event is None else ("yanked", event.details.get("reason"))
+def _changed_state(version: ModelVersion, left: Mapping[str, Event]) -> Iterator[Finding]:
+    event = left.get(version.reference)
+    state, reason = ("ready", None)
+    if event is not None and event.action == YANK:
+        state, reason = "yanked", event.details.get("reason")
     if version.state != state:
         yield f"{version.reference} is {version.state}, but was left {state}", version.reference
     elif version.reason != reason:

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Engine
 
 from registry.home import Home
-from registry.opening import refuse_unready
 from registry.provenance.messages import add_training
 from registry.records.catalog import create_model_version, refuse_other_kind, versions
 from registry.records.contents import (
@@ -25,6 +24,7 @@ from registry.records.contents import (
 from registry.records.database import reading, writing
 from registry.records.imports import IMPORTED
 from registry.records.names import validate_name
+from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
 from registry.registering.declaration import Who, recorded_notes, stated_licence
 from registry.registering.merged_input import link_merge
@@ -92,7 +92,7 @@ def register_base(
             tensors = [tensor_row(entry, digests) for entry in staged.tensors.values()]
             add_tensors(session, version, tensors, actor=who.actor)
             link_merge(session, version, checkpoint.root, digest, actor=who.actor)
-        refuse_unready(version)
+        refuse_unready(session, version)
         add_training(session, version)
         return RegisteredBase(
             name=name,

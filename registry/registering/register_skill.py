@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.home import Home
-from registry.opening import open_base, refuse_unready
+from registry.opening import open_base
 from registry.provenance.messages import add_training
 from registry.records.catalog import create_model_version, refuse_other_kind, resolve, versions
 from registry.records.contents import (
@@ -27,6 +27,7 @@ from registry.records.contents import (
 from registry.records.database import reading, writing
 from registry.records.lineage import add_lineage
 from registry.records.names import parse_reference, validate_name
+from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
 from registry.registering.adapter_content import adapter_content
 from registry.registering.coding_options import CodingOptions, choose_coding
@@ -71,7 +72,7 @@ def register_skill(
     with reading(engine) as session:
         refuse_other_kind(session, name, "skill")
         base_version = resolve(session, parse_reference(base), kinds=("base",))
-        refuse_unready(base_version)
+        refuse_unready(session, base_version)
         model = open_base(session, home, base_version)
         base_files = load_files(session, base_version.id)
     scratch = home.blobs.scratch("skill")
@@ -161,7 +162,7 @@ def _record_skill(
     version = known[-1] if known else None
     created = version is None
     if version is not None:
-        refuse_unready(version)
+        refuse_unready(session, version)
     else:
         version = create_model_version(
             session,

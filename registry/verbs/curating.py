@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from registry.audits.impact import impact
 from registry.evidence.keys import signer
 from registry.provenance import messages
 from registry.provenance.standing import fits_mlflow
 from registry.records import aliases as alias_records
-from registry.records import catalog
+from registry.records import catalog, readiness
 from registry.records import pins as pin_records
 from registry.records.database import writing
 from registry.records.names import parse_reference
-from registry.records.tables import Outbox
+from registry.records.tables import ModelVersion, Outbox
 from registry.results import Attested
 from registry.verbs.opened import Opened
+from storage.errors import UsageError
 from storage.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -36,7 +39,11 @@ class Curating(Opened):
             fits = version.kind != "merge" or fits_mlflow(alias)
             told = messages.add_registered(session, version.model) if fits else None
             found = {"name": version.name, "version": version.version, "digest": version.digest, "alias": alias}
+            unknown = told is not None and not messages.has_results(session, version)
         notes = [] if fits else [f"MLflow takes no alias such as {alias!r}: it stands in this store only"]
+        if unknown:
+            here = f"{found['name']}@{found['version']}"
+            notes.append(f"MLflow has no result of {here} yet: it gets the alias when that is materialized")
         return found | {"notes": [*notes, *self._tell(told, wait)]}
 
     def unalias(self, name: str, alias: str, *, wait: bool = True) -> dict[str, Any]:
@@ -48,16 +55,32 @@ class Curating(Opened):
         return {"name": name, "alias": alias, "removed": True, "notes": self._tell(told, wait)}
 
     def yank(self, reference: str, reason: str, *, wait: bool = True) -> dict[str, Any]:
-        """Take a version out of use, with a reason: new merges and materializations refuse it.
+        """Take a version out of use, with a reason: new merges and materializations refuse it, and what contains it.
 
-        Of a merge that was materialized, MLflow's registered version is marked too; with ``wait`` False by ``sync``.
+        ``reference`` says which version: name@version or name@alias. ``contained`` in the answer says what it went
+        into. Of a merge that was materialized, MLflow's registered version is marked too; with ``wait`` False by
+        ``sync``.
         """
+        return self._withdraw(readiness.yank, reference, reason, wait)
+
+    def unyank(self, reference: str, reason: str, *, wait: bool = True) -> dict[str, Any]:
+        """Take a yank back, with a reason; the log keeps both. MLflow is told as ``yank`` does."""
+        return self._withdraw(readiness.unyank, reference, reason, wait)
+
+    def _withdraw(self, change: Callable[..., ModelVersion], reference: str, reason: str, wait: bool) -> dict[str, Any]:
+        said = parse_reference(reference)
         with writing(self.engine) as session:
-            version = catalog.yank(
-                session, catalog.resolve(session, parse_reference(reference)), reason, actor=self.actor
-            )
+            version = catalog.look_up(session, said)
+            if said.version is None and said.alias is None:
+                raise UsageError(
+                    f"{reference} has no version: say which one is meant",
+                    hint=f"the newest is {version.reference}; `mergestore show {reference}` tells of all",
+                )
+            change(session, version, reason, actor=self.actor)
             told = messages.add_registered(session, version.model)
+            touched = impact(session, version.reference, newest=1)
             found = {"name": version.name, "version": version.version, "state": version.state, "reason": reason}
+            found["contained"] = {**touched.counts, "aliases": touched.aliases}
         return found | {"notes": self._tell(told, wait)}
 
     def _tell(self, message: Outbox | None, wait: bool) -> list[str]:

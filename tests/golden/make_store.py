@@ -71,7 +71,7 @@ def make(home, database=None):
         for target in ("assistant@1", "assistant@2", "golden/base + 0.5*small"):
             store.materialize(target, wait=False, threads=1)
         store.materialize("several", task="code", wait=False, threads=1)
-        store.yank("style", "trained on the wrong catalogue")
+        store.yank("style@1", "trained on the wrong catalogue")
     data.unlink()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, event
 
-from registry.records import aliases, catalog, events
+from registry.records import aliases, catalog, events, readiness
 from registry.records.database import reading, writing
 from storage.errors import Conflict, NotFound, UsageError
 from tests.integration.registry_samples import ME, actions, digest, make
@@ -65,7 +65,7 @@ def three(engine: Engine) -> Engine:
     with writing(engine) as session:
         versions = [make(session, "math", content=word) for word in "abc"]
         aliases.set_alias(session, versions[0], "prod", actor=ME)
-        catalog.yank(session, versions[2], "trained on the test set", actor=ME)
+        readiness.yank(session, versions[2], "trained on the test set", actor=ME)
         make(session, "llama", "base")
         make(session, "assistant", "merge")
     return engine
@@ -113,7 +113,7 @@ def test_kinds_narrow_what_is_found(three: Engine) -> None:
 def test_nothing_ready(three: Engine) -> None:
     with writing(three) as session:
         for number in (1, 2):
-            catalog.yank(session, catalog.resolve(session, f"math@{number}"), "old", actor=ME)
+            readiness.yank(session, catalog.resolve(session, f"math@{number}"), "old", actor=ME)
         with pytest.raises(Conflict, match=r"2 is yanked: old; 3 is yanked: trained on the test set"):
             catalog.resolve(session, "math")
         assert catalog.resolve(session, "math@prod").state == "yanked"
@@ -121,7 +121,7 @@ def test_nothing_ready(three: Engine) -> None:
 
 def test_listing_shows_what_bare_names_mean(three: Engine) -> None:
     with writing(three) as session:
-        catalog.yank(session, make(session, "bad"), "wrong", actor=ME)
+        readiness.yank(session, make(session, "bad"), "wrong", actor=ME)
     with reading(three) as session:
         listed = [(each.reference, each.state) for each in catalog.list_versions(session)]
         skills = [each.name for each in catalog.list_versions(session, "skill")]
@@ -165,9 +165,9 @@ def test_yanking_keeps_the_version_and_its_reason(three: Engine) -> None:
 def test_yanking_twice_or_without_reason(three: Engine) -> None:
     with writing(three) as session:
         with pytest.raises(Conflict, match="yanked already: trained on the test set"):
-            catalog.yank(session, catalog.resolve(session, "math@3"), "again", actor=ME)
+            readiness.yank(session, catalog.resolve(session, "math@3"), "again", actor=ME)
         with pytest.raises(UsageError):
-            catalog.yank(session, catalog.resolve(session, "math@2"), "  ", actor=ME)
+            readiness.yank(session, catalog.resolve(session, "math@2"), "  ", actor=ME)
 
 
 def test_an_alias_moves_and_remembers(three: Engine) -> None:

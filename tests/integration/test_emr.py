@@ -256,7 +256,7 @@ def test_the_stored_vector_suffices_without_the_skills_own_files(store, tmp_path
 
 
 def test_a_yanked_skill_takes_the_merge_out_of_use(store):
-    store.yank("code", "wrong data")
+    store.yank("code@1", "wrong data")
     for target, options in (("both", {}), (EXPRESSION.replace("code", "code@1"), {"method": "emr"})):
         with pytest.raises(Conflict, match="wrong data"):
             store.load(target, task="math", **options)

@@ -17,7 +17,7 @@ from registry.audits.audit import audit
 from registry.audits.impact import impact
 from registry.audits.queries import Filters, find
 from registry.home import Home
-from registry.records import aliases, catalog, contents, lineage, outbox, recipes
+from registry.records import aliases, catalog, contents, lineage, outbox, readiness, recipes
 from registry.records.contents import BlobRow
 from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
@@ -228,7 +228,7 @@ def test_many_references_are_found_as_one_by_one(engine: Engine) -> None:
     grow(engine, 0, 30)
     with writing(engine) as session:
         for each in ("hot@3", "skill0003"):
-            catalog.yank(session, catalog.resolve(session, each), "wrong data", actor=ME)
+            readiness.yank(session, catalog.resolve(session, each), "wrong data", actor=ME)
     with reading(engine) as session:
         words = ("hot", "hot@1", "hot@3", "hot@prod", "skill0009@prod", "skill0003@1", "llama", "mix")
         missing = ("skill0003", "nobody", "hot@99", "hot@99999999999", "hot@none", "skill0001@prod")

@@ -80,7 +80,7 @@ def test_a_named_merge_reads_its_own_inputs_not_others_of_the_same_content(store
     store.materialize("merge2", output=tmp_path / "out", wait=False)
     told = json.loads((tmp_path / "out" / "mergestore.json").read_text())
     assert [(skill["name"], skill["licence"]) for skill in told["skills"]] == [("skill2", "LicenseRef-2")]
-    store.yank("skill1", "withdrawn")
+    store.yank("skill1@1", "withdrawn")
     store.materialize("merge2", wait=False)
     with pytest.raises(Conflict, match="withdrawn"):
         store.materialize("merge1", wait=False)

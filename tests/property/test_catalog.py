@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 import migrations
-from registry.records import aliases, catalog, events, lineage
+from registry.records import aliases, catalog, events, lineage, readiness
 from registry.records.database import open_engine, sqlite_url, writing
 from registry.records.names import MAX_LENGTH, parse_reference, validate_name
 from registry.records.tables import ModelVersion
@@ -207,10 +207,19 @@ class CatalogMachine(RuleBasedStateMachine):
     def yank(self, version: ModelVersion) -> None:
         if self.states[version.name][version.version - 1] == "yanked":
             with pytest.raises(Conflict):
-                catalog.yank(self.session, version, "again", actor=ME)
+                readiness.yank(self.session, version, "again", actor=ME)
         else:
-            catalog.yank(self.session, version, "bad", actor=ME)
+            readiness.yank(self.session, version, "bad", actor=ME)
             self.states[version.name][version.version - 1] = "yanked"
+
+    @rule(version=made)
+    def unyank(self, version: ModelVersion) -> None:
+        if self.states[version.name][version.version - 1] == "ready":
+            with pytest.raises(Conflict):
+                readiness.unyank(self.session, version, "a slip", actor=ME)
+        else:
+            readiness.unyank(self.session, version, "a slip", actor=ME)
+            self.states[version.name][version.version - 1] = "ready"
 
     @rule(version=made, alias=WORDS)
     def set_alias(self, version: ModelVersion, alias: str) -> None:

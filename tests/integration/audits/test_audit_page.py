@@ -27,10 +27,10 @@ def audited(surroundings, tmp_path_factory):
         store.materialize("inner", output=folder / "inner", wait=False)
         store.register_skill("both", folder / "inner", base="tiny", encoding="exact")
         store.merge("outer", "tiny + 0.5*both + 0.5*chat")
-        store.yank("code@1", "trained on the test set")
         for _ in range(14):
             store.alias("outer", "prod")
             store.unalias("outer", "prod")
+        store.yank("code@1", "trained on the test set")
         write(store.audit("outer"), folder / "audit.html")
     return folder / "audit.html"
 

@@ -172,4 +172,8 @@ def test_a_yanked_version(shell):
     assert "no version of gone is ready" in shell.refused(4, "merge", "bad", "tiny + gone")["message"]
     assert "yanked" in shell.refused(4, "alias", "gone@1", "prod")["message"]
     assert "yanked already" in shell.refused(4, "yank", "gone@1", "--reason", "again")["message"]
-    assert "needs a reason" in shell.refused(2, "yank", "math", "--reason", " ")["message"]
+    assert "needs a reason" in shell.refused(2, "yank", "math@1", "--reason", " ")["message"]
+    bare = shell.refused(2, "yank", "math", "--reason", "wrong data")
+    assert "math has no version" in bare["message"]
+    assert "math@1" in bare["hint"]
+    assert "math@1 is not yanked" in shell.refused(4, "yank", "math@1", "--undo", "--reason", "a slip")["message"]

@@ -42,7 +42,7 @@ def sound(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.merge("sum", "base + 0.5*one + 0.5*two")
         store.merge("both", "base + one + two", method="emr")
         store.materialize("sum", wait=False)
-        store.yank("two", "a reason")
+        store.yank("two@1", "a reason")
         store.export(["sum", "both"], folder / "sound.bundle", lineage=True)
     return folder / "sound.bundle"
 

@@ -83,7 +83,7 @@ def test_inputs_are_found_by_content_whatever_they_are_called(tiny: Callable[...
     source, target = tiny("source", "math"), tiny("target")
     target.register_skill("arithmetic", tmp_path / "models" / "math", base="tiny")
     target.register_skill("more", tmp_path / "models" / "math", base="tiny")
-    target.yank("more", "a copy")
+    target.yank("more@1", "a copy")
     source.merge("m", "tiny + math")
     source.export("m", tmp_path / "m.bundle")
     target.import_bundle(tmp_path / "m.bundle")
@@ -323,7 +323,7 @@ def test_a_yank_comes_along_and_nothing_more(origin: Store, empty: Store, bundle
     assert event["subject"] == "style@1"
     # A later recall is told, but each store decides for itself.
     origin.yank("math@1", "leaked")
-    empty.yank("code", "not ours")
+    empty.yank("code@1", "not ours")
     origin.export(NAMED, tmp_path / "later.bundle", lineage=True)
     notes = empty.import_bundle(tmp_path / "later.bundle").notes
     assert any(note.startswith("math@1 is ready here, and yanked where it comes from (leaked)") for note in notes)

@@ -38,7 +38,8 @@ def test_an_alias_is_moved_and_removed_as_the_store_moves_it(world):
     assert world.aliases() == {"early": 2}, "set when the version is first delivered"
     assert store.show(name)["materializations"][0]["mlflow_version"] == 1
     store.alias(name, "prod")
-    store.alias(f"{name}@1", "prod")
+    (note,) = store.alias(f"{name}@1", "prod")["notes"]
+    assert note.startswith(f"MLflow has no result of {name}@1 yet")
     assert world.aliases() == {"early": 2}, "prod means a version that MLflow does not know: it means nothing there"
     store.materialize(f"{name}@1")
     assert world.aliases() == {"early": 2, "prod": 1}

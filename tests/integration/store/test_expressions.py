@@ -54,7 +54,7 @@ def test_the_other_base_is_lineage(two_bases):
     two_bases.merge("mixed", "general + 0.5*(code - tiny)")
     edges = {(edge["role"], edge["parent"]) for edge in two_bases.audit("mixed").lineage["edges"]}
     assert {("base", "general@1"), ("base", "tiny@1"), ("skill", "code@1")} <= edges
-    two_bases.yank("tiny", "out of use")
+    two_bases.yank("tiny@1", "out of use")
     with pytest.raises(Conflict, match="tiny@1 is yanked"):
         two_bases.materialize("mixed", wait=False)
 

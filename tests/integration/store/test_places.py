@@ -84,7 +84,7 @@ def test_all_of_it_on_postgresql(postgres_url, models, tmp_path):
         assert store.materialize("tiny + code", wait=False).cached is False
         assert store.materialize("tiny + code", wait=False).cached is True
         assert read_model(Path(store.materialize("tiny + code", wait=False).path)) == fine_tune(BASE, 1)
-        store.yank("code", "enough")
+        store.yank("code@1", "enough")
         verified = store.verify()
         assert verified.ok, verified.problems
         assert len(store.audit("assistant").lineage["nodes"]) == 4

@@ -100,7 +100,7 @@ def test_what_was_yanked_is_used_no_more_but_stays_explained(filled, models):
     node = next(node for node in filled.audit("assistant").lineage["nodes"] if node["id"] == "math@1")
     assert (node["state"], node["reason"]) == ("yanked", "leaked data")
     assert filled.verify(Path(made.path)).ok
-    filled.yank("math", "also wrong")
+    filled.yank("math@2", "also wrong")
     with pytest.raises(Conflict, match="no version of math is ready"):
         filled.merge("z", "tiny + math")
     assert filled.list("skill").skills[1]["state"] == "yanked"
