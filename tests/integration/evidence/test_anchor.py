@@ -214,7 +214,7 @@ def test_a_log_begun_anew_is_found(unguarded: Engine, lived, length: int) -> Non
 
 def test_a_chain_that_went_on_still_passes_through_an_old_anchor(lived, engine: Engine) -> None:
     anchor = lived.anchor().anchor
-    lived.alias("both", "prod")
+    lived.pin("math@1", "evidence of a fault")
     assert lived.anchor().anchor["sequence"] == anchor["sequence"] + 1
     with reading(engine) as session:
         assert contradictions(session, anchor) == []
