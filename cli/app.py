@@ -17,6 +17,7 @@ from cli import (
     examine,
     exchange,
     housekeeping,
+    keep,
     preflight,
     register,
     statistics,
@@ -27,7 +28,7 @@ from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
     "audit", "impact", "find", "diff", "verify", "attest", "anchor",
-    "list", "show", "alias", "yank", "pin", "export", "import", "sync",
+    "list", "show", "alias", "yank", "pin", "export", "import", "gc", "sync",
 )  # fmt: skip
 
 
@@ -108,6 +109,7 @@ for _app, _name, _function in (
     (app, "pin", curate.pin),
     (app, "export", exchange.export),
     (app, "import", exchange.import_),
+    (app, "gc", keep.gc),
     (app, "sync", housekeeping.sync),
 ):
     _app.command(_name, cls=QuickCommand)(_function)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from mergestore import UsageError
 
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -22,13 +25,16 @@ def count_text(count: float) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """A duration with the precision a person needs: ``0.42 s``, ``12.3 s``, ``3 min 5 s``."""
+    """A duration with the precision a person needs: ``0.42 s``, ``12.3 s``, ``3 min 5 s``, ``14 days 0 h``."""
     if seconds < 10:
         return f"{seconds:.2f} s"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"
 
 
 def time_text(moment: str) -> str:
@@ -49,6 +55,14 @@ def parse_size(text: str) -> int:
     if size < 1:
         raise UsageError(f"{text!r} is not a size", hint="Write a number and a unit: 500MB, 5GB, 2GiB, or plain bytes.")
     return size
+
+
+def parse_duration(text: str) -> timedelta:
+    """A duration from ``90s``, ``30m``, ``12h`` or ``14d``; ``0`` is none at all."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None or (not found[2] and float(found[1])):
+        raise UsageError(f"{text!r} is not a duration", hint="Write a number and a unit: 90s, 30m, 12h, 14d.")
+    return timedelta(seconds=float(found[1]) * _SECONDS.get(found[2].lower(), 0))
 
 
 def _scaled(value: float) -> str:

@@ -19,7 +19,7 @@ from storage.errors import EnvironmentFailure, IntegrityFailure
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision this code knows, oldest first. Kept here so that the usual start needs no Alembic."""
 
 VERSION_TABLE = "mergestore_version"

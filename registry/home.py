@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ class Home:
     """Where a store's bytes lie. ``objects`` are immutable; ``cache`` can be emptied at any time."""
 
     root: Path
+    spare: Callable[[str], None] | None = None
+    """Called with the digest of an object that is there already, before a new record relies on it."""
 
     @property
     def cache(self) -> Path:
@@ -33,7 +36,7 @@ class Home:
     @property
     def blobs(self) -> BlobStore:
         """The immutable objects."""
-        return BlobStore(self.root / "objects", self.root / "tmp")
+        return BlobStore(self.root / "objects", self.root / "tmp", self.spare)
 
     def prepare(self) -> None:
         """Make the folders that are missing."""

@@ -343,6 +343,26 @@ class Verification(Result):
 
 
 @dataclass(frozen=True)
+class Collected(Result):
+    """Answer of ``collect_garbage``: what nothing needs, and what became of it.
+
+    ``objects``: {digest, bytes, state, found_at}; state ``found`` for the first time, ``waits`` for its time to run
+    out, or ``deleted``. ``leftovers`` of work that was cut short: {path, bytes, changed_at}. ``writers``: how many
+    store bytes just now, and hold back what was found since they began. ``strangers``: files among the objects that
+    are none.
+    """
+
+    applied: bool
+    grace_seconds: float
+    objects: list[dict[str, Any]]
+    leftovers: list[dict[str, Any]]
+    deleted_bytes: int
+    waiting_bytes: int
+    writers: int
+    strangers: list[str]
+
+
+@dataclass(frozen=True)
 class Attested(Result):
     """Answer of ``attest``: the in-toto ``statement`` about a published folder, and the DSSE ``envelope`` around it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,11 @@ def hash_file(path: Path, public: hashlib._Hash | None = None) -> Blob:
 class BlobStore:
     """The ``objects/`` folder of a store. A blob is there whole under its name, or not at all."""
 
-    def __init__(self, objects: Path, temporary: Path):
+    def __init__(self, objects: Path, temporary: Path, spare: Callable[[str], None] | None = None):
+        """``spare``: called with the digest of a blob that is there already, before something new relies on it."""
         self.objects = objects
         self.temporary = temporary
+        self._spare = spare
 
     def path(self, digest: str) -> Path:
         """Where the blob of this digest lies, or would lie."""
@@ -75,7 +77,7 @@ class BlobStore:
         try:
             blob = blob or hash_file(temporary)
             path = self.path(blob.digest)
-            if self._intact(blob):
+            if self._intact(blob) and self._is_kept(blob):
                 # Another process may have given it this name just now, and not flushed it yet.
                 fsync_path(path)
                 settle(path, _FOLDERS)
@@ -109,7 +111,41 @@ class BlobStore:
         """Every blob name present, in sorted order."""
         for algorithm in sorted(path for path in self.objects.glob("*") if path.is_dir()):
             for path in sorted(algorithm.glob("??/*")):
-                yield f"{algorithm.name}:{path.name}"
+                digest = f"{algorithm.name}:{path.name}"
+                if is_digest(digest) and path == self.path(digest):
+                    yield digest
+
+    def strangers(self) -> Iterator[Path]:
+        """What lies among the blobs and is none: nothing of ours, and nothing of ours to delete."""
+        known = {self.path(digest) for digest in self.digests()}
+        folders = {folder for path in known for folder in path.parents}
+        for path in sorted(self.objects.rglob("*")):
+            if path not in known and path not in folders and not (path.is_dir() and not path.is_symlink()):
+                yield path
+
+    def size(self, digest: str) -> int | None:
+        """Bytes of a blob's file; None when there is none, or a link or folder in its place."""
+        try:
+            found = os.lstat(self.path(digest))
+        except FileNotFoundError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def remove(self, digest: str) -> None:
+        """Delete a blob, durably; absent is fine. Whoever calls makes sure that nobody needs it."""
+        path = self.path(digest)
+        with disk_errors(f"cannot delete {path}"):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return
+            fsync_path(path.parent)
+
+    def _is_kept(self, blob: Blob) -> bool:
+        """Whether what is there will stay: what was found to be garbage may be gone by the time it is spared."""
+        if self._spare is not None:
+            self._spare(blob.digest)
+        return self.has(blob.digest)
 
     def _intact(self, blob: Blob) -> bool:
         # A damaged object of this name is replaced by the good bytes at hand.

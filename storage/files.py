@@ -75,15 +75,35 @@ def fsync_path(path: Path) -> None:
 
 def temporary_path(folder: Path, label: str) -> Path:
     """A name in ``folder`` that nothing else has. It tells whose it is, so that ``sweep`` knows what is left over."""
-    return folder / f"{label}.{_host()}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
+    return folder / f"{label}.{process_name()}.{uuid.uuid4().hex}.tmp"
+
+
+def process_name() -> str:
+    """What tells the running process from all others, of all hosts."""
+    return f"{_host()}.{os.getpid()}"
+
+
+def is_dead(process: str) -> bool:
+    """Whether a process, by its ``process_name``, is known to live no more: one of another host is not."""
+    host, _, number = process.partition(".")
+    return host == _host() and number.isdigit() and not _alive(int(number))
 
 
 def sweep(folder: Path, label: str = "*") -> None:
     """Delete temporary files and folders whose process, on this host, has died: what a kill left behind."""
     for path in folder.glob(f"{label}.{_host()}.*.*.tmp"):
-        owner = path.name.split(".")[-3]
-        if owner.isdigit() and not _alive(int(owner)):
+        if is_leftover(path):
             remove_tree(path)
+
+
+def is_of_this_host(path: Path) -> bool:
+    """Whether a ``temporary_path`` was made on this host, since its start."""
+    return path.name.split(".")[-4:-3] == [_host()]
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a ``temporary_path`` is of a process that is known to live no more."""
+    return is_dead(".".join(path.name.split(".")[-4:-2]))
 
 
 def _host() -> str:

@@ -16,7 +16,7 @@ def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
 
     ``holder`` names one process, not one machine. The caller commits before it begins the job.
     """
-    at = _clock(session)
+    at = clock(session)
     lease = session.get(Lease, name)
     if lease is None:
         lease = Lease(name=name, holder=holder)
@@ -34,7 +34,13 @@ def release(session: Session, name: str, holder: str) -> None:
         session.delete(lease)
 
 
-def _clock(session: Session) -> datetime:
+def held(session: Session, prefix: str) -> list[Lease]:
+    """The leases whose names begin so and that have not run out, the oldest first."""
+    query = select(Lease).where(Lease.name.startswith(prefix, autoescape=True), Lease.expires_at > clock(session))
+    return list(session.scalars(query.order_by(Lease.acquired_at)))
+
+
+def clock(session: Session) -> datetime:
     """One clock for all holders: the server's, where there is one."""
     if session.get_bind().dialect.name != "postgresql":
         return now()

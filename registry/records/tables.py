@@ -126,7 +126,10 @@ class AliasEvent(Record):
 
 
 class Blob(Record):
-    """A stored file, named by the BLAKE3 digest of its bytes; SHA-256 once it has left the store."""
+    """A stored file, named by the BLAKE3 digest of its bytes; SHA-256 once it has left the store.
+
+    ``verified_at``: when it was last read whole and found to be what its name says.
+    """
 
     __tablename__ = "blob"
     __table_args__ = (
@@ -140,6 +143,17 @@ class Blob(Record):
     sha256: Mapped[str | None]
     kind: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
+    verified_at: Mapped[datetime | None]
+
+
+class Garbage(Record):
+    """An object that no record needed when garbage was looked for; after a while of grace it is deleted."""
+
+    __tablename__ = "garbage"
+    __table_args__ = (is_digest("digest"),)
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    found_at: Mapped[datetime]
 
 
 class VersionFile(Record):

@@ -16,6 +16,7 @@ from merging.adapters.settings import (
 )
 from registry.records.database import writing
 from registry.results import Checked, Materialized, MaterializedAdapter, Merged
+from registry.upkeep.writers import storing
 from registry.verbs.registering import Registering
 from storage.progress import Progress, Silent
 
@@ -70,7 +71,8 @@ class Combining(Registering):
         asked, choices = merges.asked_for(expression, given)
         if unified.keeps_vector(choices.method):
             watcher = progress or Silent()
-            merged = unified.merge_unified(self.engine, self.home, name, asked, choices, self.actor, watcher)
+            with storing(self.engine):
+                merged = unified.merge_unified(self.engine, self.home, name, asked, choices, self.actor, watcher)
             return with_notes(self.engine, self.home, merged)
         with writing(self.engine) as session:
             resolved = merges.resolve_expression(session, self.home, asked, choices)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from registry.results import Exported, Imported
+from registry.upkeep.writers import storing
 from registry.verbs.opened import Opened
 from storage.progress import Progress, Silent
 
@@ -54,13 +55,14 @@ class Exchanging(Opened):
         from registry.bundles.planning import Naming
 
         naming = Naming(name, namespace)
-        return import_bundle(
-            self.engine,
-            self.home,
-            Path(path),
-            naming,
-            expected=expected,
-            dry_run=dry_run,
-            actor=self.actor,
-            progress=progress or Silent(),
-        )
+        with storing(self.engine):
+            return import_bundle(
+                self.engine,
+                self.home,
+                Path(path),
+                naming,
+                expected=expected,
+                dry_run=dry_run,
+                actor=self.actor,
+                progress=progress or Silent(),
+            )

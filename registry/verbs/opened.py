@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from registry.home import Home
+from registry.records import garbage
 from registry.records.database import reading
 from registry.records.identity import store_id
 
@@ -20,7 +22,7 @@ class Opened:
     """Where the books and the bytes are, who acts, and where provenance goes."""
 
     def __init__(self, home: Path, engine: Engine, tracking_uri: str, actor: str):
-        self.home = Home(Path(home))
+        self.home = Home(Path(home), functools.partial(garbage.spare, engine))
         self.engine = engine
         self.tracking_uri = tracking_uri
         self.actor = actor

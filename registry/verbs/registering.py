@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.results import CollectedStatistics, RegisteredBase, RegisteredSkill
+from registry.upkeep.writers import storing
 from registry.verbs.opened import Opened
 from storage.progress import Progress, Silent
 
@@ -48,16 +49,17 @@ class Registering(Opened):
         path, origin = self.locate(source)
         checkpoint = open_checkpoint(path)
         try:
-            registered = register_base(
-                self.engine,
-                self.home,
-                name,
-                checkpoint,
-                who,
-                origin,
-                reference=reference,
-                progress=progress or Silent(),
-            )
+            with storing(self.engine):
+                registered = register_base(
+                    self.engine,
+                    self.home,
+                    name,
+                    checkpoint,
+                    who,
+                    origin,
+                    reference=reference,
+                    progress=progress or Silent(),
+                )
         finally:
             checkpoint.close()
         notes = self._tell_training(registered.name, registered.version, who.meta, wait)
@@ -98,18 +100,19 @@ class Registering(Opened):
 
         who = Who(self.actor, check_licence(licence), check_meta(meta))
         path, origin = self.locate(source)
-        registered = register_skill(
-            self.engine,
-            self.home,
-            name,
-            path,
-            who,
-            origin,
-            base=base,
-            options=CodingOptions(encoding, values, drop_rate, seed, density, trim),
-            allow_missing=allow_missing,
-            progress=progress or Silent(),
-        )
+        with storing(self.engine):
+            registered = register_skill(
+                self.engine,
+                self.home,
+                name,
+                path,
+                who,
+                origin,
+                base=base,
+                options=CodingOptions(encoding, values, drop_rate, seed, density, trim),
+                allow_missing=allow_missing,
+                progress=progress or Silent(),
+            )
         notes = self._tell_training(registered.name, registered.version, who.meta, wait)
         return replace(registered, notes=[*registered.notes, *notes])
 
@@ -165,7 +168,8 @@ class Registering(Opened):
             forward=forward,
         )
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
-        return collect_statistics(context, skill, asked, progress or Silent())
+        with storing(self.engine):
+            return collect_statistics(context, skill, asked, progress or Silent())
 
     def add_evaluation(
         self,

@@ -1,0 +1,56 @@
+"""Objects that nothing needs: which they are, since when that is known, and what saves one that is needed again.
+
+Garbage is found in one transaction and deleted in a later one, after a while of grace. Whoever stores bytes holds a
+writer's lease from before it looks at what is there until its records are committed, and spares what it finds there
+and relies on. What was found to be garbage after the lease began stays until the lease ends. So nothing that a
+committed record names is ever deleted, and no clock but the database's matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Engine, delete, insert, select, union
+from sqlalchemy.orm import Session
+
+from registry.records import leases
+from registry.records.columns import batches
+from registry.records.database import reading, writing
+from registry.records.tables import Blob, Delta, Garbage, Statistics, VersionFile
+
+
+def needed(session: Session) -> set[str]:
+    """The digests of all objects that a record names."""
+    named = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
+    return {digest for digest in session.scalars(union(*map(select, named))) if digest is not None}
+
+
+def known(session: Session) -> dict[str, datetime]:
+    """What was found to be garbage, and when."""
+    return {row.digest: row.found_at for row in session.scalars(select(Garbage))}
+
+
+def condemn(session: Session, digests: Iterable[str]) -> None:
+    """Note these objects as garbage from now on."""
+    at = leases.clock(session)
+    rows = [{"digest": digest, "found_at": at} for digest in sorted(set(digests))]
+    if rows:
+        session.execute(insert(Garbage), rows)
+
+
+def forget(session: Session, digests: Iterable[str], *, deleted: bool = False) -> None:
+    """Take objects out of the garbage: they are needed again, or ``deleted``, and then their rows go too."""
+    for batch in batches(sorted(set(digests))):
+        session.execute(delete(Garbage).where(Garbage.digest.in_(batch)))
+        if deleted:
+            session.execute(delete(Blob).where(Blob.digest.in_(batch)))
+
+
+def spare(engine: Engine, digest: str) -> None:
+    """Save an object from being deleted, because a record that is under way relies on it."""
+    with reading(engine) as session:
+        if session.get(Garbage, digest) is None:
+            return
+    with writing(engine) as session:
+        forget(session, [digest])

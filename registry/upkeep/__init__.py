@@ -1,0 +1,1 @@
+"""Keeping a store: garbage, checks of what is there, repair."""

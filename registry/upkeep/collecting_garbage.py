@@ -1,0 +1,133 @@
+"""``gc``: what nothing needs is found, noted, and deleted once it was known for long enough.
+
+See ``registry.records.garbage`` for why this is safe beside running writers. Nothing is done, and nothing told to be
+garbage, in a store whose records contradict each other: they might name what seems to be needed by nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from registry.home import Home
+from registry.records import events, garbage, leases
+from registry.records.columns import batches
+from registry.records.database import reading, writing
+from registry.records.integrity import verify_records
+from registry.results import Collected
+from registry.upkeep.leftovers import leftovers
+from registry.upkeep.writers import at_work
+from registry.wish import Context
+from storage.errors import IntegrityFailure
+from storage.files import remove_tree
+from storage.progress import Progress
+
+DELETED = "objects.delete"
+"""What the log calls it that objects were deleted."""
+
+Objects = dict[str, int]
+"""Sizes in bytes by digest."""
+
+
+def collect_garbage(context: Context, grace: timedelta, *, apply: bool, progress: Progress) -> Collected:
+    """Find what nothing needs; with ``apply`` note it, and delete what was noted for longer than ``grace``.
+
+    Raises IntegrityFailure where the records contradict each other.
+    """
+    home = context.home
+    with reading(context.engine) as session:
+        _require_sound(session)
+        unneeded = _unneeded(session, home)
+        known = garbage.known(session)
+        waiting_for = [lease.acquired_at for lease in at_work(session)]
+        at = leases.clock(session)
+    found = sorted(unneeded.keys() - known.keys())
+    rest = list(leftovers(home, at - grace))
+    deleted: Objects = {}
+    if apply:
+        with writing(context.engine) as session:
+            again = _unneeded(session, home)
+            garbage.condemn(session, [digest for digest in found if digest in again])
+        deleted = _sweep(context, grace, unneeded, progress)
+        for each in rest:
+            remove_tree(each.path)
+    return Collected(
+        applied=apply,
+        grace_seconds=grace.total_seconds(),
+        objects=[_told(digest, size, known.get(digest), deleted) for digest, size in sorted(unneeded.items())],
+        leftovers=[each.to_dict() for each in rest],
+        deleted_bytes=sum(deleted.values()) + (sum(each.bytes for each in rest) if apply else 0),
+        waiting_bytes=sum(size for digest, size in unneeded.items() if digest not in deleted),
+        writers=len(waiting_for),
+        strangers=[str(path) for path in home.blobs.strangers()],
+    )
+
+
+def _require_sound(session: Session) -> None:
+    problems = verify_records(session)
+    if problems:
+        raise IntegrityFailure(
+            f"nothing is collected from a store whose records are damaged: {problems[0]['what']}"
+            + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""),
+            hint="run `mergestore verify`, and `mergestore repair`",
+            details={"problems": problems},
+        )
+
+
+def _unneeded(session: Session, home: Home) -> Objects:
+    """What lies among the objects and no record names."""
+    needed = garbage.needed(session)
+    sizes = ((digest, home.blobs.size(digest)) for digest in home.blobs.digests() if digest not in needed)
+    return {digest: size for digest, size in sizes if size is not None}
+
+
+def _sweep(context: Context, grace: timedelta, sizes: Mapping[str, int], progress: Progress) -> Objects:
+    """Delete what was garbage before the grace began, and before any writer did that is still at work."""
+    with reading(context.engine) as session:
+        candidates = sorted(garbage.known(session))
+    deleted: Objects = {}
+    progress.start("delete", len(candidates))
+    try:
+        for batch in batches(candidates):
+            with writing(context.engine) as session:
+                deleted |= _sweep_batch(session, context, batch, grace, sizes)
+            progress.advance(len(batch))
+    finally:
+        progress.finish()
+    return deleted
+
+
+def _sweep_batch(
+    session: Session, context: Context, batch: Sequence[str], grace: timedelta, sizes: Mapping[str, int]
+) -> Objects:
+    """In one transaction, which no writer can begin or end in the middle of."""
+    until = min([leases.clock(session) - grace, *(lease.acquired_at for lease in at_work(session))])
+    needed, known = garbage.needed(session), garbage.known(session)
+    garbage.forget(session, [digest for digest in batch if digest in needed])
+    due = [digest for digest in batch if digest not in needed and digest in known and known[digest] <= until]
+    for digest in due:
+        context.home.blobs.remove(digest)
+    garbage.forget(session, due, deleted=True)
+    gone = {digest: sizes.get(digest, 0) for digest in due}
+    if gone:
+        events.append(
+            session,
+            actor=context.actor,
+            action=DELETED,
+            subject="objects",
+            details={"objects": gone, "bytes": sum(gone.values())},
+        )
+    return gone
+
+
+def _told(digest: str, size: int, found_at: datetime | None, deleted: Mapping[str, int]) -> dict[str, Any]:
+    state = "deleted" if digest in deleted else "found" if found_at is None else "waits"
+    return {
+        "digest": digest,
+        "bytes": size,
+        "state": state,
+        "found_at": found_at.isoformat() if found_at is not None else None,
+    }

@@ -1,0 +1,59 @@
+"""Files and folders that work which was cut short has left in a store, and that nothing will go on with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from registry.home import Home
+from storage.files import is_leftover, is_of_this_host
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder, the bytes in it, and when it was last changed."""
+
+    path: Path
+    bytes: int
+    changed_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"path": str(self.path), "bytes": self.bytes, "changed_at": self.changed_at.isoformat()}
+
+
+def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
+    """Temporary files of dead processes, and collections of statistics that nothing has changed since ``before``.
+
+    Who on another host is dead nobody can see from here: what is theirs is left over after a day without a change. A
+    collection is gone on with by whoever asks for it again.
+    """
+    yesterday = min(before, datetime.now(UTC) - _DAY)
+    for folder in (home.root / "tmp", home.cache, home.collecting):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            temporary = path.name.endswith(".tmp")
+            if not temporary and folder != home.collecting:
+                continue
+            found = _measured(path)
+            dead = is_leftover(path) or (not is_of_this_host(path) and found.changed_at < yesterday)
+            if dead if temporary else found.changed_at < before:
+                yield found
+
+
+def _measured(path: Path) -> Leftover:
+    """What is in a file or folder; what vanishes meanwhile is not counted."""
+    size, newest = 0, 0.0
+    for each in (path, *path.rglob("*")):
+        try:
+            found = os.lstat(each)
+        except FileNotFoundError:
+            continue
+        size += found.st_size if not each.is_dir() else 0
+        newest = max(newest, found.st_mtime)
+    return Leftover(path, size, datetime.fromtimestamp(newest, UTC))

@@ -1,0 +1,38 @@
+"""Who is storing bytes just now: a lease that garbage collection waits for."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from registry.records import leases
+from registry.records.database import writing
+from registry.records.tables import Lease
+from storage.files import is_dead, process_name
+
+PREFIX = "writer:"
+SECONDS = 24 * 3600
+"""How long a writer that was killed on another host holds garbage back; no registration takes as long."""
+
+
+@contextlib.contextmanager
+def storing(engine: Engine) -> Iterator[None]:
+    """A block that stores objects and then commits records that name them."""
+    name = f"{PREFIX}{uuid.uuid4().hex}"
+    holder = process_name()
+    with writing(engine) as session:
+        leases.acquire(session, name, holder, SECONDS)
+    try:
+        yield
+    finally:
+        with writing(engine) as session:
+            leases.release(session, name, holder)
+
+
+def at_work(session: Session) -> list[Lease]:
+    """The leases of writers that may still be alive, the oldest first: a dead process of this host stores nothing."""
+    return [lease for lease in leases.held(session, PREFIX) if not is_dead(lease.holder)]

@@ -1,0 +1,33 @@
+"""Verbs that keep the house: garbage, and what is there compared with what should be."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from registry.results import Collected
+from registry.verbs.opened import Opened
+from registry.wish import Context
+from storage.errors import UsageError
+from storage.progress import Progress, Silent
+
+GRACE = timedelta(days=14)
+"""How long what nothing needs stays, unless it is said otherwise."""
+
+
+class Keeping(Opened):
+    """The verbs that keep a store in order."""
+
+    def collect_garbage(
+        self, *, grace: timedelta = GRACE, apply: bool = False, progress: Progress | None = None
+    ) -> Collected:
+        """Tell which objects no record needs and what work that was cut short has left; with ``apply`` clear up.
+
+        What is found is noted, and deleted by the first run that comes ``grace`` later, if nothing has come to need it.
+        Safe beside running writers. Raises IntegrityFailure where the records contradict each other.
+        """
+        from registry.upkeep.collecting_garbage import collect_garbage
+
+        if grace < timedelta(0):
+            raise UsageError(f"a grace of {grace} lies in the future", hint="0 deletes at once")
+        context = Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return collect_garbage(context, grace, apply=apply, progress=progress or Silent())

@@ -1,0 +1,240 @@
+"""Garbage: what is found, when it is deleted, what saves it, and that nothing that a record names ever goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+import mergestore
+from mergestore import IntegrityFailure, UsageError
+from registry.records import garbage, leases
+from registry.records.database import reading, writing
+from registry.upkeep.writers import storing
+from storage.files import temporary_path
+from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
+from tests.integration.shell import Shell
+
+BASE = llama("F32", seed=1)
+NONE = timedelta(0)
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def store(surroundings, database_url, tmp_path):
+    save(tmp_path / "tiny", BASE, LLAMA_CONFIG)
+    save(tmp_path / "math", fine_tune(BASE, 1), LLAMA_CONFIG)
+    with mergestore.open(tmp_path / "store", database=database_url, actor="ann@lab") as opened:
+        opened.register_base("tiny", tmp_path / "tiny")
+        opened.register_skill("math", tmp_path / "math", base="tiny")
+        opened.merge("both", "tiny + 0.5*math")
+        yield opened
+
+
+def lay(store, content=b"nobody needs this"):
+    """An object that no record names, as a registration leaves it that was killed before its records."""
+    path = store.home.blobs.scratch("test")
+    path.write_bytes(content)
+    return store.home.blobs.adopt(path).digest
+
+
+def states(collected):
+    return {each["digest"]: each["state"] for each in collected.objects}
+
+
+def test_garbage_is_told_then_noted_then_deleted(store):
+    objects = set(store.home.blobs.digests())
+    digest = lay(store)
+    for _ in range(2):
+        told = store.collect_garbage(grace=NONE)
+        assert (told.applied, states(told), told.waiting_bytes) == (False, {digest: "found"}, 17)
+    noted = store.collect_garbage(apply=True)
+    assert (states(noted), noted.deleted_bytes) == ({digest: "found"}, 0)
+    assert states(store.collect_garbage(apply=True)) == {digest: "waits"}
+    assert store.home.blobs.has(digest)
+    gone = store.collect_garbage(grace=NONE, apply=True)
+    assert (states(gone), gone.deleted_bytes, gone.waiting_bytes) == ({digest: "deleted"}, 17, 0)
+    assert set(store.home.blobs.digests()) == objects
+    (event,) = store.find("events", action="objects.delete").rows
+    assert event["details"] == {"bytes": 17, "objects": {digest: 17}}
+    assert store.collect_garbage(grace=NONE, apply=True).objects == []
+    assert store.verify().ok
+    with reading(store.engine) as session:
+        assert garbage.known(session) == {}
+
+
+def test_what_is_needed_again_is_spared(store, tmp_path):
+    """A registration that was killed is done again after its object was found to be garbage."""
+    save(tmp_path / "code", fine_tune(BASE, 2), LLAMA_CONFIG)
+    made = store.register_skill("code", tmp_path / "code", base="tiny")
+    (digest,) = {file["digest"] for file in store.show("code")["files"] if file["path"] == "delta.safetensors"}
+    with writing(store.engine) as session:
+        garbage.condemn(session, [digest])
+    store.register_skill("other", tmp_path / "code", base="tiny")
+    with reading(store.engine) as session:
+        assert garbage.known(session) == {}
+    with writing(store.engine) as session:  # noted in spite of its records: it is looked at again before it goes
+        garbage.condemn(session, [digest])
+    assert store.collect_garbage(grace=NONE, apply=True).objects == []
+    assert store.home.blobs.has(digest)
+    with reading(store.engine) as session:
+        assert garbage.known(session) == {}
+    assert made.digest == store.show("code")["digest"]
+    assert store.verify().ok
+
+
+def test_what_a_writer_may_rely_on_stays_until_it_is_done(store):
+    digest = lay(store)
+    with storing(store.engine):
+        held = store.collect_garbage(grace=NONE, apply=True)
+        assert (states(held), held.writers) == ({digest: "found"}, 1)
+        assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "waits"}
+        assert store.home.blobs.has(digest)
+    assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "deleted"}
+
+
+def test_what_was_garbage_before_a_writer_began_can_go_and_the_writer_notices(store):
+    """The object was there when the writer looked, and is gone when it relies on it: so it is stored again."""
+    digest = lay(store)
+    store.collect_garbage(grace=timedelta(days=1), apply=True)
+    with storing(store.engine):
+        assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "deleted"}
+        assert lay(store) == digest
+        assert store.home.blobs.has(digest)
+        assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "found"}
+        assert store.home.blobs.has(digest)
+
+
+def test_a_writer_that_was_killed_holds_nothing_back_on_this_host(store):
+    digest = lay(store)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    name = storing_name(process.pid)
+    with writing(store.engine) as session:
+        leases.acquire(session, "writer:dead", name, 3600)
+    assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "deleted"}
+    with writing(store.engine) as session:
+        leases.acquire(session, "writer:far", "0123abcd.77", 3600)
+    other = lay(store, b"of a writer on another host, as far as anybody knows")
+    assert states(store.collect_garbage(grace=NONE, apply=True)) == {other: "found"}
+    assert store.home.blobs.has(other)
+
+
+def storing_name(process):
+    return f"{temporary_path(Path(), 'x').name.split('.')[1]}.{process}"
+
+
+def test_nothing_is_collected_where_records_are_damaged(store):
+    digest = lay(store)
+    with writing(store.engine) as session:
+        session.execute(text("UPDATE version_file SET size = size + 1"))
+    with pytest.raises(IntegrityFailure, match="nothing is collected from a store whose records are damaged"):
+        store.collect_garbage(grace=NONE, apply=True)
+    assert store.home.blobs.has(digest)
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(store):
+    folder = store.home.root / "tmp"
+    mine = temporary_path(folder, "mine")
+    mine.write_bytes(b"12345")
+    far = folder / "skill.0123abcd.77.0f.tmp"
+    far.write_bytes(b"123")
+    old = folder / "skill.0123abcd.78.0f.tmp"
+    old.write_bytes(b"1234")
+    os.utime(old, (1, 1))
+    given_up = store.home.collecting / "ab"
+    given_up.mkdir(parents=True)
+    (given_up / "sums").write_bytes(b"12")
+    for path in (given_up / "sums", given_up):
+        os.utime(path, (1, 1))
+    told = store.collect_garbage()
+    assert {Path(each["path"]): each["bytes"] for each in told.leftovers} == {old: 4, given_up: 2}
+    assert old.exists()
+    assert store.collect_garbage(apply=True).deleted_bytes == 6
+    assert (mine.exists(), far.exists(), old.exists(), given_up.exists()) == (True, True, False, False)
+
+
+def test_strangers_among_the_objects_are_named_and_left_alone(store):
+    place = store.home.root / "objects" / "blake3" / "ab"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "notes.txt").write_text("mine")
+    (store.home.root / "objects" / "README").write_text("mine too")
+    digest = lay(store)
+    collected = store.collect_garbage(grace=NONE, apply=True)
+    assert {Path(path).name for path in collected.strangers} == {"notes.txt", "README"}
+    assert states(collected) == {digest: "deleted"}
+    assert (place / "notes.txt").read_text() == "mine"
+
+
+WRITER = """
+import sys, mergestore
+home, database, models, number = sys.argv[1:]
+with mergestore.open(home, database=database or None, create=False) as store:
+    for round in range(6):
+        name = f"skill-{number}-{round}"
+        store.register_skill(name, f"{models}/m{round % 3}", base="tiny", seed=int(number) % 2)
+        assert store.verify(name).ok
+"""
+
+
+@pytest.mark.parametrize("cleaners", [2])
+def test_collecting_beside_writers_loses_nothing_that_was_committed(store, database_url, tmp_path, cleaners):
+    """Writers of the same few contents, so that they rely on each other's objects; garbage is made all the time."""
+    for number in range(3):
+        save(tmp_path / "models" / f"m{number}", fine_tune(BASE, 10 + number), LLAMA_CONFIG)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    writers = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                WRITER,
+                str(store.home.root),
+                database_url,
+                str(tmp_path / "models"),
+                str(n),
+            ],
+            env=environment,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(3)
+    ]
+    deleted, deadline = 0, time.monotonic() + 300
+    contents = [path.read_bytes() for path in sorted((store.home.root / "objects").rglob("*")) if path.is_file()]
+    while any(writer.poll() is None for writer in writers) and time.monotonic() < deadline:
+        lay(store, os.urandom(64))
+        for _ in range(cleaners):
+            collected = store.collect_garbage(grace=NONE, apply=True)
+            deleted += sum(each["state"] == "deleted" for each in collected.objects)
+    for writer in writers:
+        assert writer.wait(timeout=300) == 0, writer.stderr.read()
+        writer.stderr.close()
+    assert contents
+    deleted += sum(each["state"] == "deleted" for each in store.collect_garbage(grace=NONE, apply=True).objects)
+    assert deleted > 0
+    assert store.verify().ok
+    assert len([row for row in store.list("skill").skills if row["name"].startswith("skill-")]) == 18
+
+
+def test_on_the_command_line(surroundings, tmp_path):
+    with mergestore.open(tmp_path / "store", actor="ann@lab") as opened:
+        digest = lay(opened)
+    shell = Shell(tmp_path / "store", tmp_path)
+    assert "1 objects that nothing needs, 17 B: found now" in shell.text("gc")
+    assert "no garbage" not in shell.text("gc", "--apply")
+    assert "deleted" in shell.text("gc", "--apply", "--grace", "0")
+    assert shell.text("gc") == "no garbage\n"
+    assert json.loads(json.dumps(shell.json("gc")))["objects"] == []
+    assert shell.refused(2, "gc", "--grace", "soon")["message"] == "'soon' is not a duration"
+    assert digest
+    with mergestore.open(tmp_path / "store") as opened, pytest.raises(UsageError):
+        opened.collect_garbage(grace=timedelta(seconds=-1))
