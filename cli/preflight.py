@@ -1,4 +1,4 @@
-"""The verb that looks before the leap: check."""
+"""The verb that looks before the leap, and at the ground: check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import forecast
+from cli import forecast, upkeep
 from cli.compiled import load_compiler
 from cli.options import (
     AsOption,
@@ -35,7 +35,20 @@ from cli.options import (
     parse_statistics,
     whole_model,
 )
+from cli.units import parse_duration
 from cli.verb import Invocation, verb
+from mergestore import IntegrityFailure, UsageError
+
+
+def _check_store(invocation: Invocation, read_data: bool, subset: str | None, max_duration: str | None) -> None:
+    if read_data and subset is not None:
+        raise UsageError("--read-data reads everything, --read-data-subset a part", hint="Leave one of them out.")
+    seconds = parse_duration(max_duration).total_seconds() if max_duration is not None else None
+    with invocation.open() as store:
+        found = store.check_store(read_data=read_data, share=subset, seconds=seconds, progress=invocation.progress())
+    invocation.answer(found, upkeep.inspected)
+    if not found.ok:
+        raise typer.Exit(IntegrityFailure.exit_code)
 
 
 @verb
@@ -81,8 +94,39 @@ def check(
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", min=1, help="Threads to compute with; else all cores.")
     ] = None,
+    read_data: Annotated[bool, typer.Option("--read-data", help="Of the store: read every stored byte too.")] = False,
+    read_data_subset: Annotated[
+        str | None,
+        typer.Option(
+            "--read-data-subset",
+            metavar="P%|N/T",
+            help="Of the store: read so many percent, those that were not read for longest; or part N of T.",
+        ),
+    ] = None,
+    max_duration: Annotated[
+        str | None,
+        typer.Option("--max-duration", metavar="DURATION", help="Of the store: begin to read nothing after 30m, 2h."),
+    ] = None,
 ) -> None:
-    """Tell what a merge needs and risks, before any work."""
+    """Tell what a merge risks; without one, check the store.
+
+    The store: whether its records agree with each other and all that they name is there, and on demand its bytes. When
+    each object was last read is remembered. verify reads everything, published folders too.
+    """
+    of_merge = (
+        target, recipe, output, force, method, param, head, dtype, semantics, task, statistics, vocabulary,
+        pad_vocabulary, chat_template, generation_config, rank, energy, rest, oversampling, iterations, policy,
+        quick, plot, threads,
+    )  # fmt: skip
+    of_store = (read_data, read_data_subset, max_duration)
+    if not any(of_merge) and as_ == "model":
+        _check_store(invocation, *of_store)
+        return
+    if any(of_store):
+        raise UsageError(
+            "--read-data, --read-data-subset and --max-duration are for checking the store, which takes no merge",
+            hint="Write: mergestore check --read-data",
+        )
     tokens: dict[str, Any] = {
         "vocabulary": vocabulary,
         "pad_vocabulary": pad_vocabulary,

@@ -1,12 +1,32 @@
-"""What a person reads of garbage."""
+"""What a person reads of a store that was checked, and of garbage."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
-from cli.console import remark, say
-from cli.units import seconds_text, size_text
-from mergestore import Collected
+from cli.console import counted, remark, say
+from cli.units import seconds_text, size_text, time_text
+from mergestore import Collected, Inspection
+
+
+def inspected(answer: Inspection) -> None:
+    """What was checked and read, and each problem: what, where and what to do."""
+    counts = ", ".join(counted(count, kind.removesuffix("s")) for kind, count in answer.checked.items())
+    say(f"{'ok' if answer.ok else 'DAMAGED'}: checked {counts}")
+    if answer.read["objects"]:
+        say(f"read {counted(answer.read['objects'], 'object')}, {size_text(answer.read['bytes'])}")
+    if answer.left["objects"]:
+        say(f"no time for {counted(answer.left['objects'], 'object')}, {size_text(answer.left['bytes'])}")
+    if answer.never_read:
+        say(f"never read since they were stored: {counted(answer.never_read, 'object')}")
+    elif answer.read_since is not None:
+        say(f"every object was read since {time_text(answer.read_since)}")
+    for problem in answer.problems:
+        say(f"  {problem['what']}; {problem['where']}; {problem['hint']}")
+    if answer.unneeded:
+        remark(f"  {counted(answer.unneeded, 'object')} that nothing needs: mergestore gc")
+    _strangers(answer.strangers)
 
 
 def collected(answer: Collected) -> None:
@@ -30,5 +50,9 @@ def collected(answer: Collected) -> None:
         say("nothing was changed: mergestore gc --apply notes it, and deletes what was noted long enough ago")
     if answer.writers and answer.waiting_bytes:
         remark(f"  {answer.writers} at work just now: what was found since they began stays")
-    for path in answer.strangers:
+    _strangers(answer.strangers)
+
+
+def _strangers(paths: Iterable[str]) -> None:
+    for path in paths:
         remark(f"  not mergestore's, and left alone: {path}")

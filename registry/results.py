@@ -343,6 +343,27 @@ class Verification(Result):
 
 
 @dataclass(frozen=True)
+class Inspection(Result):
+    """Answer of ``check_store``: ``problems`` each name what, where, what to do, and the ``digest`` of an object.
+
+    ``checked`` counts by kind. ``read`` and ``left``, which time did not allow: {objects, bytes} of those asked for.
+    ``read_since``: when the object was read that was not read for longest; None while some were never (``never_read``).
+    ``unneeded``: objects that no record names. ``strangers``: files among the objects that are none.
+    """
+
+    ok: bool
+    checked: dict[str, int]
+    problems: list[dict[str, Any]]
+    read: dict[str, int]
+    left: dict[str, int]
+    never_read: int
+    read_since: str | None
+    unneeded: int
+    strangers: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Collected(Result):
     """Answer of ``collect_garbage``: what nothing needs, and what became of it.
 

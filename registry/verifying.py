@@ -16,10 +16,11 @@ from registry.opening import open_base, open_skill, open_statistics
 from registry.policies.enforcing import policies_of
 from registry.records.catalog import look_up, resolve
 from registry.records.contents import FileRow, load_files, load_tensors, recorded_sha256
-from registry.records.database import reading
+from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
 from registry.records.lineage import ancestors
 from registry.records.names import parse_reference
+from registry.records.objects import remember_verified
 from registry.records.recipes import load_recipe, materializations, merge_recipes
 from registry.records.statistics import load_statistics
 from registry.records.tables import Materialization, Model, ModelVersion, Statistics
@@ -40,6 +41,8 @@ class _Findings:
     def __init__(self) -> None:
         self.checked: dict[str, int] = {}
         self.problems: list[Problem] = []
+        self.sound: set[str] = set()  # objects that were read whole
+        self.damaged: set[str] = set()
 
     def count(self, kind: str, number: int = 1) -> None:
         self.checked[kind] = self.checked.get(kind, 0) + number
@@ -68,6 +71,7 @@ def verify_version(engine: Engine, home: Home, reference: str, progress: Progres
         recipes = merge_recipes(session, version.id, version.digest) if version.kind == "merge" else []
         made = materializations(session, recipes)
         _check_outputs(made, findings, progress)
+    _remember(engine, findings)
     return findings.result()
 
 
@@ -85,7 +89,14 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
             _check_outputs(made, findings, progress)
         except IntegrityFailure as error:  # a record that cannot be read at all
             findings.add(error, "registry")
+    _remember(engine, findings)
     return findings.result()
+
+
+def _remember(engine: Engine, findings: _Findings) -> None:
+    if findings.sound or findings.damaged:
+        with writing(engine) as session:
+            remember_verified(session, findings.sound, findings.damaged)
 
 
 def _check_policy(home: Home, findings: _Findings) -> None:
@@ -146,15 +157,15 @@ def _told(record: Statistics, references: Mapping[int, str]) -> str:
 def _check_blobs(session: Session, home: Home, uses: Mapping[str, list[str]], findings: _Findings) -> set[str]:
     """The blobs that are not as they were stored; each is read once."""
     public = recorded_sha256(session, uses)
-    damaged = set()
     for digest, places in uses.items():
         findings.count("blobs")
         try:
             home.blobs.verify(digest, public.get(digest))
+            findings.sound.add(digest)
         except MergestoreError as error:
             findings.add(error, ", ".join(places))
-            damaged.add(digest)
-    return damaged
+            findings.damaged.add(digest)
+    return findings.damaged
 
 
 def _check_tensor_records(session: Session, version: ModelVersion, findings: _Findings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from registry.results import Collected
+from registry.results import Collected, Inspection
 from registry.verbs.opened import Opened
 from registry.wish import Context
 from storage.errors import UsageError
@@ -16,6 +16,28 @@ GRACE = timedelta(days=14)
 
 class Keeping(Opened):
     """The verbs that keep a store in order."""
+
+    def check_store(
+        self,
+        *,
+        read_data: bool = False,
+        share: str | None = None,
+        seconds: float | None = None,
+        progress: Progress | None = None,
+    ) -> Inspection:
+        """Check the store: its records, and that everything they name is there; with ``read_data`` all stored bytes.
+
+        ``share``: read a part only, ``"5%"`` of all bytes (those that were not read for longest) or ``"2/7"``, the
+        second of seven parts. ``seconds``: begin to read nothing more after that. When each object was last read is
+        remembered. Raises UsageError for a share that is none.
+        """
+        from registry.upkeep.inspection import Share, inspect_store, parse_share
+
+        chosen = parse_share(share) if share is not None else Share() if read_data else None
+        if seconds is not None and chosen is None:
+            raise UsageError("a time limit is for reading data", hint="say too how much of it is to be read")
+        context = Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return inspect_store(context, chosen, seconds, progress or Silent())
 
     def collect_garbage(
         self, *, grace: timedelta = GRACE, apply: bool = False, progress: Progress | None = None

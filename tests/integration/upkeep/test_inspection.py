@@ -1,0 +1,129 @@
+"""``check`` of a store: structure without reading bytes, bytes in parts and in time, and what was read when."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+import pytest
+from sqlalchemy import text
+
+import mergestore
+from mergestore import UsageError
+from registry.records.database import writing
+from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
+from tests.integration.shell import Shell
+
+BASE = llama("F32", seed=1)
+
+
+@pytest.fixture
+def store(surroundings, database_url, tmp_path):
+    save(tmp_path / "tiny", BASE, LLAMA_CONFIG)
+    save(tmp_path / "far", llama("F32", seed=2), LLAMA_CONFIG)
+    with mergestore.open(tmp_path / "store", database=database_url, actor="ann@lab") as opened:
+        opened.register_base("tiny", tmp_path / "tiny")
+        opened.register_base("far", tmp_path / "far", reference=True)
+        for number in range(6):
+            save(tmp_path / f"m{number}", fine_tune(BASE, number), LLAMA_CONFIG)
+            opened.register_skill(f"skill-{number}", tmp_path / f"m{number}", base="tiny")
+        yield opened
+
+
+def test_the_structure_is_checked_without_reading(store, tmp_path):
+    found = store.check_store()
+    total = len(list(store.home.blobs.digests()))
+    assert (found.ok, found.read, found.never_read) == (True, {"objects": 0, "bytes": 0}, total)
+    assert found.checked == {"versions": 8, "objects": total}
+    first, second, third = list(store.home.blobs.digests())[:3]
+    path = store.home.blobs.path(first)
+    path.write_bytes(path.read_bytes()[:-1])
+    store.home.blobs.path(second).unlink()
+    damaged = store.home.blobs.path(third)
+    damaged.write_bytes(bytes([damaged.read_bytes()[0] ^ 1]) + damaged.read_bytes()[1:])
+    (tmp_path / "far" / "model.safetensors").unlink()
+    found = store.check_store()
+    assert not found.ok
+    told = {problem.get("digest"): problem for problem in found.problems}
+    assert set(told) == {first, second, None}, "the third is changed in a byte: only reading finds that"
+    assert "instead of" in told[first]["what"]
+    assert "is missing" in told[second]["what"]
+    assert (told[None]["where"], "is missing" in told[None]["what"]) == ("far@1", True)
+    assert all("@1" in problem["where"] for problem in found.problems)
+    found = store.check_store(read_data=True)
+    assert third in {problem.get("digest") for problem in found.problems}
+    assert found.never_read == 3
+
+
+def test_a_record_that_is_damaged(store):
+    with writing(store.engine) as session:
+        session.execute(text("UPDATE version_file SET path = 'other' WHERE path = 'config.json'"))
+    found = store.check_store()
+    assert any("the record of the files of tiny@1 was changed" in problem["what"] for problem in found.problems)
+
+
+def test_parts_make_up_the_whole(store):
+    total = len(list(store.home.blobs.digests()))
+    read = [store.check_store(share=f"{part}/4").read["objects"] for part in range(1, 5)]
+    assert sum(read) == total
+    done = store.check_store()
+    assert done.never_read == 0
+    assert datetime.fromisoformat(done.read_since).tzinfo is not None
+
+
+def test_percent_read_what_was_not_read_for_longest(store):
+    sizes = {digest: store.home.blobs.size(digest) for digest in store.home.blobs.digests()}
+    rounds, left = 0, len(sizes)
+    while left:
+        found = store.check_store(share="25%")
+        assert found.read["bytes"] >= sum(sizes.values()) / 4
+        assert found.never_read < left, "something is read that never was"
+        rounds, left = rounds + 1, found.never_read
+    assert rounds <= 4 + len(sizes)
+    since = store.check_store().read_since
+    store.check_store(share="1%")
+    assert store.check_store().read_since > since
+
+
+def test_time_that_is_up(store):
+    total = len(list(store.home.blobs.digests()))
+    found = store.check_store(read_data=True, seconds=0)
+    assert (found.read["objects"], found.left["objects"], found.ok) == (0, total, True)
+    found = store.check_store(read_data=True, seconds=3600)
+    assert (found.read["objects"], found.left["objects"]) == (total, 0)
+
+
+def test_verify_is_remembered_too_and_damage_is_forgotten(store):
+    assert store.verify().ok
+    assert store.check_store().never_read == 0
+    (digest, *_) = store.home.blobs.digests()
+    path = store.home.blobs.path(digest)
+    path.write_bytes(os.urandom(path.stat().st_size))
+    assert not store.verify().ok
+    found = store.check_store()
+    assert (found.ok, found.never_read, found.read_since) == (True, 1, None)
+
+
+@pytest.mark.parametrize("share", ["", "5", "0%", "101%", "0/3", "4/3", "1/0", "a/b", "-1%"])
+def test_shares_that_are_none(store, share):
+    with pytest.raises(UsageError, match="is no share of the data"):
+        store.check_store(share=share)
+
+
+def test_on_the_command_line(surroundings, tmp_path):
+    save(tmp_path / "tiny", BASE, LLAMA_CONFIG)
+    with mergestore.open(tmp_path / "store", actor="ann@lab") as opened:
+        opened.register_base("tiny", tmp_path / "tiny")
+    shell = Shell(tmp_path / "store", tmp_path)
+    assert shell.text("check").startswith("ok: checked 1 version, ")
+    assert "never read since they were stored" in shell.text("check")
+    assert "every object was read since" in shell.text("check", "--read-data", "--max-duration", "1h")
+    assert shell.json("check", "--read-data-subset", "1/1")["ok"] is True
+    for words in (("tiny", "--read-data"), ("--read-data", "--read-data-subset", "5%"), ("--max-duration", "1h")):
+        assert shell.refused(2, "check", *words)["message"]
+    assert "Say what to combine once" in shell.refused(2, "check", "--method", "ties")["message"]
+    for path in (tmp_path / "store" / "objects").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes() + b"0")
+    code, out, _ = shell("check")
+    assert (code, out.startswith("DAMAGED")) == (6, True)
