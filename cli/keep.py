@@ -1,14 +1,41 @@
-"""Verbs that keep the house: gc."""
+"""Verbs that keep the house: repair, gc."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli import upkeep
+from cli.compiled import load_compiler
 from cli.units import parse_duration
 from cli.verb import Invocation, verb
+from mergestore import IntegrityFailure
+
+
+@verb
+def repair(
+    invocation: Invocation,
+    copies: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", metavar="DIR", help="Where copies may be: a folder, a backup, another store. May repeat."
+        ),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Mend it; else it is only told what can be.")] = False,
+) -> None:
+    """Find damage, and mend what can be mended.
+
+    From copies that are named, from the folders that versions came from, or by making it again, if it is the same to
+    the bit. What is lost is named, with all that contains it. Nothing sound is changed.
+    """
+    load_compiler()
+    with invocation.open() as store:
+        repaired = store.repair(copies=copies or (), apply=apply, progress=invocation.progress())
+    invocation.answer(repaired, upkeep.repaired)
+    if not repaired.ok:
+        raise typer.Exit(IntegrityFailure.exit_code)
 
 
 @verb

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from cli.console import counted, remark, say
 from cli.units import seconds_text, size_text, time_text
-from mergestore import Collected, Inspection
+from mergestore import Collected, Inspection, Repaired
 
 
 def inspected(answer: Inspection) -> None:
@@ -27,6 +27,28 @@ def inspected(answer: Inspection) -> None:
     if answer.unneeded:
         remark(f"  {counted(answer.unneeded, 'object')} that nothing needs: mergestore gc")
     _strangers(answer.strangers)
+
+
+def repaired(answer: Repaired) -> None:
+    """Each object with what became of it; what is lost, and what contains it; what to do next."""
+    if not answer.objects and not answer.caches and not answer.records:
+        say("nothing is damaged")
+    for each in answer.objects:
+        say(f"{each['state']}: {each['was']} {each['digest']} ({size_text(each['bytes'])}), {', '.join(each['of'])}")
+        if each["how"]:
+            say(f"  {each['how']}")
+    for path in answer.caches:
+        say(f"{'deleted' if answer.applied else 'to be deleted'}: damaged in the cache, made again on demand: {path}")
+    for each in answer.lost:
+        parts = [*each["contained_in"], *(f"alias {alias}" for alias in each["aliases"])]
+        parts += [counted(each["materializations"], "materialization")] if each["materializations"] else []
+        say(f"LOST: {each['kind']} {each['version']} is not whole; it is in {', '.join(parts) or 'nothing else'}")
+    for problem in answer.records:
+        say(f"DAMAGED RECORDS: {problem['what']}; {problem['where']}; {problem['hint']}")
+    if answer.lost:
+        say("look for a copy: mergestore repair --apply --from DIR; or register the same content again")
+    if not answer.applied and any(each["how"] for each in answer.objects):
+        say("nothing was changed: mergestore repair --apply mends it")
 
 
 def collected(answer: Collected) -> None:

@@ -29,6 +29,11 @@ class Home:
         return self.root / "collecting"
 
     @property
+    def quarantine(self) -> Path:
+        """Damaged objects that repair has put others in the place of."""
+        return self.root / "quarantine"
+
+    @property
     def policy(self) -> Path:
         """The policy that always holds here, where there is one."""
         return self.root / "policy.yaml"

@@ -364,6 +364,24 @@ class Inspection(Result):
 
 
 @dataclass(frozen=True)
+class Repaired(Result):
+    """Answer of ``repair``: what was not as it was stored, and what became of it.
+
+    ``objects``: {digest, bytes, was, of, state, how}; was ``missing`` or ``damaged``; state ``mended``, ``can be
+    mended`` or ``lost``. ``lost``: {version, kind, contained_in, aliases, materializations} of each version that is not
+    whole any more. ``caches``: damaged results in the cache, which are deleted. ``records``: contradictions among the
+    records, which only a backup mends.
+    """
+
+    applied: bool
+    ok: bool
+    objects: list[dict[str, Any]]
+    lost: list[dict[str, Any]]
+    caches: list[str]
+    records: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Collected(Result):
     """Answer of ``collect_garbage``: what nothing needs, and what became of it.
 

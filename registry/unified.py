@@ -26,6 +26,8 @@ from storage.pipeline import thread_count
 from storage.progress import Progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from merging.passes.unified_writer import Written
     from storage.deltas.unified import UnifiedFile
 
@@ -123,26 +125,30 @@ def _file(session: Session, version: ModelVersion) -> FileRow:
     return found
 
 
-def _store(engine: Engine, home: Home, resolved: ResolvedMerge, progress: Progress) -> tuple[Blob, dict[str, Any]]:
-    """The vector as a blob on the disk, and what is to be told of it."""
+def write_vector(engine: Engine, home: Home, resolved: ResolvedMerge, path: Path, progress: Progress) -> Written:
+    """Compute the vector of a merge into a file."""
     from merging.passes.unified_writer import write_unified
     from merging.plans.plan import make_plan
 
+    with ExitStack() as stack:
+        with reading(engine) as session:
+            base = open_base(session, home, resolved.base)
+            stack.callback(base.source.close)
+            deltas = {skill.digest: stack.enter_context(open_skill(session, home, skill)) for skill in resolved.skills}
+        plan = make_plan(resolved.recipe, base.source, base.digests, deltas)
+        return write_unified(plan, path, thread_count(None), progress)
+
+
+def _store(engine: Engine, home: Home, resolved: ResolvedMerge, progress: Progress) -> tuple[Blob, dict[str, Any]]:
+    """The vector as a blob on the disk, and what is to be told of it."""
     scratch = home.blobs.scratch("unified")
     try:
-        with ExitStack() as stack:
-            with reading(engine) as session:
-                base = open_base(session, home, resolved.base)
-                stack.callback(base.source.close)
-                deltas = {
-                    skill.digest: stack.enter_context(open_skill(session, home, skill)) for skill in resolved.skills
-                }
-                sizes = load_deltas(session, (skill.id for skill in resolved.skills))
-            plan = make_plan(resolved.recipe, base.source, base.digests, deltas)
-            written = write_unified(plan, scratch, thread_count(None), progress)
+        written = write_vector(engine, home, resolved, scratch, progress)
         blob = home.blobs.adopt(scratch)
     finally:
         remove_tree(scratch)
+    with reading(engine) as session:
+        sizes = load_deltas(session, (skill.id for skill in resolved.skills))
     return blob, _told(resolved, written, blob, {id_: delta.stored_bytes for id_, delta in sizes.items()})
 
 

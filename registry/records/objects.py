@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from registry.records import leases
 from registry.records.columns import batches
-from registry.records.tables import Blob
+from registry.records.tables import Blob, ModelVersion, Statistics
 
 
 class Stored(NamedTuple):
@@ -28,6 +28,12 @@ def stored(session: Session) -> list[Stored]:
     query = select(Blob.digest, Blob.size, Blob.sha256, Blob.verified_at)
     found = [Stored(*row) for row in session.execute(query)]
     return sorted(found, key=lambda each: (each.verified_at is not None, each.verified_at, each.digest))
+
+
+def statistics_of(session: Session) -> list[tuple[Statistics, ModelVersion]]:
+    """What was collected, each with the skill that it is of."""
+    query = select(Statistics, ModelVersion).join(ModelVersion, ModelVersion.id == Statistics.version_id)
+    return [(record, version) for record, version in session.execute(query.order_by(Statistics.id))]
 
 
 def remember_verified(session: Session, sound: Iterable[str], damaged: Iterable[str] = ()) -> None:

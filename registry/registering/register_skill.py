@@ -51,6 +51,8 @@ from storage.progress import Progress, Silent
 
 Kept = tuple[Path, Sequence[Path]]  # a folder, and the files in it that are kept
 
+DELTA_FILE = "delta.safetensors"
+
 
 def register_skill(
     engine: Engine,
@@ -78,7 +80,7 @@ def register_skill(
     scratch = home.blobs.scratch("skill")
     try:
         with closing(model.source):
-            built, kept = _build(path, adapter, model, chosen, coding, scratch, progress, allow_missing)
+            built, kept = build(path, adapter, model, chosen, coding, scratch, progress, allow_missing)
         files = keep_companions(home.blobs, *kept)
         blob = home.blobs.adopt(scratch)
     finally:
@@ -95,7 +97,7 @@ def register_skill(
             base_version,
             built,
             ({"tokens": len(tokens)} if tokens else {}) | ({"adapter": content} if content else {}),
-            [*files, FileRow("delta.safetensors", "delta", blob.size, blob_digest=blob.digest)],
+            [*files, FileRow(DELTA_FILE, "delta", blob.size, blob_digest=blob.digest)],
             Who(who.actor, licence),
             training,
             source,
@@ -104,7 +106,7 @@ def register_skill(
         )
 
 
-def _build(
+def build(
     path: Path,
     adapter: bool,
     base: BaseModel,

@@ -21,7 +21,7 @@ from registry.records import garbage, objects
 from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
 from registry.records.objects import Stored
-from registry.records.tables import Model, ModelVersion, Statistics, VersionFile
+from registry.records.tables import Model, ModelVersion, VersionFile
 from registry.results import Inspection
 from registry.wish import Context
 from storage.errors import IntegrityFailure, MergestoreError, UsageError
@@ -121,8 +121,7 @@ def _uses(session: Session) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for digest, name, number, path in session.execute(query.where(VersionFile.blob_digest.is_not(None))):
         found.setdefault(str(digest), []).append(f"{name}@{number}: {path}")
-    for record in session.scalars(select(Statistics)):
-        version = session.get_one(ModelVersion, record.version_id)
+    for record, version in objects.statistics_of(session):
         found.setdefault(record.blob_digest, []).append(f"{version.reference}: {record.kind} statistics")
     return found
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
-from registry.results import Collected, Inspection
+from registry.results import Collected, Inspection, Repaired
 from registry.verbs.opened import Opened
 from registry.wish import Context
 from storage.errors import UsageError
@@ -38,6 +40,20 @@ class Keeping(Opened):
             raise UsageError("a time limit is for reading data", hint="say too how much of it is to be read")
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
         return inspect_store(context, chosen, seconds, progress or Silent())
+
+    def repair(
+        self, *, copies: Iterable[str | Path] = (), apply: bool = False, progress: Progress | None = None
+    ) -> Repaired:
+        """Read everything, and tell what is damaged or missing and what would mend it; with ``apply`` mend it.
+
+        Bytes come from ``copies`` (folders, files, other stores' folders), from the folders that versions were
+        registered from, or are made again: a skill's delta from its fine-tune, a merge's vector from its skills. Only
+        what is the same to the bit is taken. Damaged objects go to ``quarantine/``. Raises NotFound for absent copies.
+        """
+        from registry.upkeep.repairing import repair
+
+        context = Context(self.engine, self.home, self.tracking_uri, self.actor)
+        return repair(context, [Path(each) for each in copies], apply=apply, progress=progress or Silent())
 
     def collect_garbage(
         self, *, grace: timedelta = GRACE, apply: bool = False, progress: Progress | None = None

@@ -1,0 +1,202 @@
+"""``repair``: what is damaged is found by reading everything, and mended from copies, from where it came, or by making
+it again. What cannot be is named, with all that it touches. Nothing that is sound is changed, and nothing deleted:
+damaged objects are moved to ``quarantine/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.audits.impact import impact
+from registry.directories import check_directory
+from registry.records import events, garbage, objects
+from registry.records.database import reading, writing
+from registry.records.integrity import verify_records
+from registry.records.objects import Stored
+from registry.records.tables import Model, ModelVersion, VersionFile
+from registry.results import Repaired
+from registry.upkeep.copies import Copies, origins
+from registry.upkeep.remaking import remade
+from registry.upkeep.writers import storing
+from registry.wish import Context
+from storage.blobs import Blob
+from storage.errors import MergestoreError
+from storage.files import copy_file, fsync_path, remove_tree
+from storage.progress import Progress
+
+REPAIR = "objects.repair"
+"""What the log calls it that objects were mended."""
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """An object that is not as it was stored. ``uses``: (version, path in it); ``found``: the bytes that mend it."""
+
+    stored: Stored
+    was: str
+    uses: tuple[tuple[str, str], ...]
+    found: Path | None = None
+    how: str | None = None
+
+
+def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: Progress) -> Repaired:
+    """Find what is damaged and what would mend it; with ``apply`` mend it. Raises NotFound for copies not there."""
+    named = Copies(copies)
+    with reading(context.engine) as session:
+        stored, uses, sources = objects.stored(session), _uses(session), _sources(session)
+        records = verify_records(session)
+    broken = list(_damaged(context, stored, uses, progress))
+    broken = [_from_copies(each, named, sources) for each in broken]
+    caches = list(_damaged_caches(context, progress))
+    with storing(context.engine):
+        broken = [_mended(context, each, progress, apply=apply) for each in broken]
+        # What stands on what was mended just now can be made again in its turn.
+        broken = [each if each.how else _mended(context, each, progress, apply=apply) for each in broken]
+        if apply:
+            _record(context, broken)
+    for path in caches if apply else ():
+        remove_tree(path)
+    lost = [each for each in broken if each.how is None]
+    return Repaired(
+        applied=apply,
+        ok=not lost and not records and (apply or not broken),
+        objects=[_told(each, applied=apply) for each in broken],
+        lost=_touched(context, {version for each in lost for version, _ in each.uses}),
+        caches=[str(path) for path in caches],
+        records=records,
+    )
+
+
+def _uses(session: Session) -> dict[str, list[tuple[str, str]]]:
+    columns = (VersionFile.blob_digest, Model.name, ModelVersion.version, VersionFile.path)
+    query = select(*columns).join(ModelVersion, ModelVersion.id == VersionFile.version_id)
+    query = query.join(Model, Model.id == ModelVersion.model_id).where(VersionFile.blob_digest.is_not(None))
+    found: dict[str, list[tuple[str, str]]] = {}
+    for digest, name, number, path in session.execute(query.order_by(ModelVersion.id)):
+        found.setdefault(str(digest), []).append((f"{name}@{number}", path))
+    for record, version in objects.statistics_of(session):
+        found.setdefault(record.blob_digest, []).append((version.reference, f"{record.kind} statistics"))
+    return found
+
+
+def _sources(session: Session) -> dict[str, str | None]:
+    return {version.reference: version.source for version in session.scalars(select(ModelVersion))}
+
+
+def _damaged(
+    context: Context, stored: list[Stored], uses: dict[str, list[tuple[str, str]]], progress: Progress
+) -> Iterator[_Broken]:
+    blobs = context.home.blobs
+    sound, damaged = [], []
+    progress.start("read", sum(each.size for each in stored))
+    try:
+        for each in stored:
+            try:
+                blobs.verify(each.digest)
+                sound.append(each.digest)
+            except MergestoreError:
+                damaged.append(each.digest)
+                was = "missing" if blobs.size(each.digest) is None else "damaged"
+                yield _Broken(each, was, tuple(uses.get(each.digest, ())))
+            progress.advance(each.size)
+    finally:
+        progress.finish()
+    with writing(context.engine) as session:
+        objects.remember_verified(session, sound, damaged)
+
+
+def _from_copies(broken: _Broken, copies: Copies, sources: dict[str, str | None]) -> _Broken:
+    stored = broken.stored
+    if (path := copies.find(stored.digest, stored.size)) is not None:
+        return replace(broken, found=path, how=f"copied from {path}")
+    for version, name in broken.uses:
+        path = origins(sources, version, name)
+        if path is not None and Copies([path]).find(stored.digest, stored.size) is not None:
+            return replace(broken, found=path, how=f"copied from {path}, where {version} came from")
+    return broken
+
+
+def _mended(context: Context, broken: _Broken, progress: Progress, *, apply: bool) -> _Broken:
+    """With how it is mended, if it can be; with ``apply`` it is. What lay in its place is kept in quarantine."""
+    stored, blobs = broken.stored, context.home.blobs
+    scratch = blobs.scratch("repair")
+    try:
+        how = broken.how
+        if broken.found is not None:
+            if not apply:
+                return broken
+            copy_file(broken.found, scratch)
+        else:
+            how = next(filter(None, (remade(context, each, stored, scratch, progress) for each in broken.uses)), None)
+        if how is None or not apply:
+            return replace(broken, how=how)
+        _quarantine(context, stored.digest)
+        found = blobs.adopt(scratch)
+        return replace(broken, how=how if found == Blob(stored.digest, stored.size) else None)
+    finally:
+        remove_tree(scratch)
+
+
+def _quarantine(context: Context, digest: str) -> None:
+    """Move what lies in an object's place away: it may be of use to somebody who knows more."""
+    path = context.home.blobs.path(digest)
+    if not path.is_symlink() and not path.exists():
+        return
+    place = context.home.quarantine / digest.replace(":", "-")
+    place.parent.mkdir(exist_ok=True)
+    if place.exists() or place.is_symlink():
+        remove_tree(place)
+    path.rename(place)
+    fsync_path(place.parent)
+
+
+def _damaged_caches(context: Context, progress: Progress) -> Iterator[Path]:
+    """Results in the cache that are not what their manifests say: they are computed again when they are asked for."""
+    folder = context.home.cache
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_dir() and not path.name.endswith(".tmp") and check_directory(path, progress)[1]:
+            yield path
+
+
+def _record(context: Context, broken: Iterable[_Broken]) -> None:
+    mended = {each.stored.digest: each.how for each in broken if each.how is not None}
+    if not mended:
+        return
+    with writing(context.engine) as session:
+        garbage.forget(session, mended)
+        objects.remember_verified(session, mended)
+        events.append(session, actor=context.actor, action=REPAIR, subject="objects", details={"objects": mended})
+
+
+def _touched(context: Context, versions: set[str]) -> list[dict[str, Any]]:
+    """What contains versions that are not whole any more."""
+    with reading(context.engine) as session:
+        found = [impact(session, reference) for reference in sorted(versions)]
+    return [
+        {
+            "version": f"{each.name}@{each.version}",
+            "kind": each.kind,
+            "contained_in": [node["id"] for node in each.versions],
+            "aliases": each.aliases,
+            "materializations": each.counts["materializations"],
+        }
+        for each in found
+    ]
+
+
+def _told(broken: _Broken, *, applied: bool) -> dict[str, Any]:
+    state = "lost" if broken.how is None else "mended" if applied else "can be mended"
+    return {
+        "digest": broken.stored.digest,
+        "bytes": broken.stored.size,
+        "was": broken.was,
+        "of": [f"{version}: {path}" for version, path in broken.uses],
+        "state": state,
+        "how": broken.how,
+    }
