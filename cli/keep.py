@@ -9,7 +9,7 @@ import typer
 
 from cli import upkeep
 from cli.compiled import load_compiler
-from cli.units import parse_duration
+from cli.units import parse_duration, parse_size
 from cli.verb import Invocation, verb
 from mergestore import IntegrityFailure
 
@@ -46,12 +46,21 @@ def gc(
         str,
         typer.Option("--grace", metavar="DURATION", help="How long garbage stays after it was found: 90s, 12h, 14d."),
     ] = "14d",
+    cache_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--cache-limit", metavar="SIZE", help="Evict what was not used for longest until the cache takes 50GB, 0, …"
+        ),
+    ] = None,
 ) -> None:
     """Find what nothing needs any more, and delete it in time.
 
     That is objects that no version has, and what work that was cut short has left. With --apply they are noted, and
     deleted by the first gc that comes a grace later. Safe beside running writers.
     """
+    limit = None if cache_limit is None else 0 if cache_limit.strip() == "0" else parse_size(cache_limit)
     with invocation.open() as store:
-        collected = store.collect_garbage(grace=parse_duration(grace), apply=apply, progress=invocation.progress())
+        collected = store.collect_garbage(
+            grace=parse_duration(grace), cache_limit=limit, apply=apply, progress=invocation.progress()
+        )
     invocation.answer(collected, upkeep.collected)

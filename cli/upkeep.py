@@ -59,17 +59,20 @@ def collected(answer: Collected) -> None:
     counts = Counter(each["state"] for each in answer.objects)
     for state, told in (("found", "found now"), ("waits", "found before"), ("deleted", "deleted")):
         if counts[state]:
-            say(f"{counts[state]:,} objects that nothing needs, {size_text(sizes[state])}: {told}")
+            say(f"{counted(counts[state], 'object')} that nothing needs, {size_text(sizes[state])}: {told}")
     if answer.leftovers:
         size = sum(each["bytes"] for each in answer.leftovers)
         gone = "deleted" if answer.applied else "to be deleted"
         say(f"{len(answer.leftovers):,} left by work that was cut short, {size_text(size)}: {gone}")
-    if not answer.objects and not answer.leftovers:
+    if answer.evicted:
+        size = sum(each["bytes"] for each in answer.evicted)
+        say(f"{counted(len(answer.evicted), 'result')} in the cache, {size_text(size)}: {answer.evicted[0]['state']}")
+    if not answer.objects and not answer.leftovers and not answer.evicted:
         say("no garbage")
     if answer.waiting_bytes and answer.applied:
         say(f"deleted by the first gc --apply after {seconds_text(answer.grace_seconds)}")
-    if not answer.applied and (answer.objects or answer.leftovers):
-        say("nothing was changed: mergestore gc --apply notes it, and deletes what was noted long enough ago")
+    if not answer.applied and (answer.objects or answer.leftovers or answer.evicted):
+        say("nothing was changed: with --apply it is noted, and deleted if it was noted long enough ago")
     if answer.writers and answer.waiting_bytes:
         remark(f"  {answer.writers} at work just now: what was found since they began stays")
     _strangers(answer.strangers)

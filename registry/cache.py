@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,11 @@ from storage.progress import Progress
 def cache_path(home: Home, recipe_digest: str) -> Path:
     """The folder of a recipe's result in the cache."""
     return home.cache / recipe_digest.removeprefix("sha256:")
+
+
+def in_cache(recipe_digest: str) -> str:
+    """The lease of whoever writes or deletes a recipe's result in the cache."""
+    return f"cache:{recipe_digest}"
 
 
 def is_usable(
@@ -52,6 +58,8 @@ def _is_sound(cached: Path, notes: list[str], progress: Progress) -> bool:
     _, problems = check_directory(cached, progress)
     if problems:
         notes.append(f"the cached copy was damaged and is computed anew: {problems[0]['what']}")
+    else:
+        os.utime(cached)  # when it was last used: what was not for longest is evicted first
     return not problems
 
 

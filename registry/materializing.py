@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from merging.streaming.sinks import MemorySink
 from merging.streaming.tensors import import_torch, to_torch
 from registry.adapter_notes import module_notes
 from registry.adapters import as_adapter, model_config, publish_adapter
-from registry.cache import cache_path, find_record, is_usable, publish_copy
+from registry.cache import cache_path, find_record, in_cache, is_usable, publish_copy
 from registry.computing import compute, publish_computed
 from registry.directories import read_manifest
 from registry.merges import Choices, ResolvedMerge, notes_of, resolve_target
@@ -30,6 +30,7 @@ from registry.provenance.courier import Courier
 from registry.provenance.messages import MATERIALIZATION
 from registry.publishing import Sources
 from registry.recording import record_or_retract
+from registry.records.alone import alone
 from registry.records.contents import load_deltas
 from registry.records.database import reading
 from registry.records.evaluations import evaluations
@@ -48,6 +49,8 @@ from storage.deltas.delta import DeltaFile
 from storage.errors import UsageError
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
+
+_WORTH_TELLING = 1.0  # seconds of waiting
 
 
 @dataclass(frozen=True)
@@ -83,20 +86,31 @@ def materialize_to_folder(
         notes += notes_of(resolved)
         cached = cache_path(context.home, resolved.recipe.digest)
         place = output or cached
-        usable = is_usable(cached, found.plan.outputs, wish, notes, progress)
-        known = find_record(context, resolved) if usable and output is None else None
-        if known is not None:
-            notes.append("this recipe was computed before: its result is taken from the cache")
-            return _answer(known, place, known.mlflow_run_id, notes, cached=True)
-        courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
-        try:
-            made = _make(context, found, place, cached if usable else None, wish, notes, progress)
-        except BaseException:
-            if courier:
-                courier.abandon()
-            raise
+        # What is copied from the cache must stay there for as long as that takes.
+        with _first(context, resolved.recipe.digest, notes) if output is None or cached.is_dir() else nullcontext():
+            usable = is_usable(cached, found.plan.outputs, wish, notes, progress)
+            known = find_record(context, resolved) if usable and output is None else None
+            if known is not None:
+                notes.append("this recipe was computed before: its result is taken from the cache")
+                return _answer(known, place, known.mlflow_run_id, notes, cached=True)
+            courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
+            try:
+                made = _make(context, found, place, cached if usable else None, wish, notes, progress)
+            except BaseException:
+                if courier:
+                    courier.abandon()
+                raise
     run_id = _hand_over(courier, made.id, notes)
     return _answer(made, place, run_id, notes, cached=usable)
+
+
+@contextmanager
+def _first(context: Context, recipe: str, notes: list[str]) -> Iterator[None]:
+    """Of all processes that want one recipe's result in the cache, the first computes it; the others wait for that."""
+    with alone(context.engine, in_cache(recipe)) as waited:
+        if waited > _WORTH_TELLING:
+            notes.append(f"waited {waited:.0f} s for another process that was at the same recipe")
+        yield
 
 
 def _make(

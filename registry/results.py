@@ -388,7 +388,7 @@ class Collected(Result):
     ``objects``: {digest, bytes, state, found_at}; state ``found`` for the first time, ``waits`` for its time to run
     out, or ``deleted``. ``leftovers`` of work that was cut short: {path, bytes, changed_at}. ``writers``: how many
     store bytes just now, and hold back what was found since they began. ``strangers``: files among the objects that
-    are none.
+    are none. ``evicted``: results taken out of the cache for its limit, {path, bytes, state}.
     """
 
     applied: bool
@@ -398,6 +398,7 @@ class Collected(Result):
     deleted_bytes: int
     waiting_bytes: int
     writers: int
+    evicted: list[dict[str, Any]]
     strangers: list[str]
 
 

@@ -84,8 +84,11 @@ def process_name() -> str:
 
 
 def is_dead(process: str) -> bool:
-    """Whether a process, by its ``process_name``, is known to live no more: one of another host is not."""
-    host, _, number = process.partition(".")
+    """Whether a process, by its ``process_name`` and whatever follows it, is known to live no more.
+
+    Of one of another host nothing is known.
+    """
+    host, number, *_ = [*process.split("."), ""]
     return host == _host() and number.isdigit() and not _alive(int(number))
 
 

@@ -9,19 +9,21 @@ from sqlalchemy.orm import Session
 
 from registry.records.columns import UtcDateTime, now
 from registry.records.tables import Lease
+from storage.files import is_dead
 
 
 def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
     """Take or prolong the lease ``name``; False while another holder has it.
 
-    ``holder`` names one process, not one machine. The caller commits before it begins the job.
+    ``holder`` names one process, not one machine; where it begins with its ``process_name``, a lease of a process of
+    this host that was killed is free. The caller commits before it begins the job.
     """
     at = clock(session)
     lease = session.get(Lease, name)
     if lease is None:
         lease = Lease(name=name, holder=holder)
         session.add(lease)
-    elif lease.holder != holder and lease.expires_at > at:
+    elif lease.holder != holder and lease.expires_at > at and not is_dead(lease.holder):
         return False
     lease.holder, lease.acquired_at, lease.expires_at = holder, at, at + timedelta(seconds=seconds)
     return True

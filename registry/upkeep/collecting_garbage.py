@@ -18,6 +18,7 @@ from registry.records.columns import batches
 from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
 from registry.results import Collected
+from registry.upkeep.eviction import evict
 from registry.upkeep.leftovers import leftovers
 from registry.upkeep.writers import at_work
 from registry.wish import Context
@@ -32,7 +33,9 @@ Objects = dict[str, int]
 """Sizes in bytes by digest."""
 
 
-def collect_garbage(context: Context, grace: timedelta, *, apply: bool, progress: Progress) -> Collected:
+def collect_garbage(
+    context: Context, grace: timedelta, cache_limit: int | None, *, apply: bool, progress: Progress
+) -> Collected:
     """Find what nothing needs; with ``apply`` note it, and delete what was noted for longer than ``grace``.
 
     Raises IntegrityFailure where the records contradict each other.
@@ -62,6 +65,7 @@ def collect_garbage(context: Context, grace: timedelta, *, apply: bool, progress
         deleted_bytes=sum(deleted.values()) + (sum(each.bytes for each in rest) if apply else 0),
         waiting_bytes=sum(size for digest, size in unneeded.items() if digest not in deleted),
         writers=len(waiting_for),
+        evicted=evict(context, cache_limit, apply=apply) if cache_limit is not None else [],
         strangers=[str(path) for path in home.blobs.strangers()],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,10 +41,27 @@ def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
             temporary = path.name.endswith(".tmp")
             if not temporary and folder != home.collecting:
                 continue
+            if not temporary and _is_held(path.with_suffix(".lock")):
+                continue
             found = _measured(path)
             dead = is_leftover(path) or (not is_of_this_host(path) and found.changed_at < yesterday)
             if dead if temporary else found.changed_at < before:
                 yield found
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process holds the lock of a collection."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _measured(path: Path) -> Leftover:

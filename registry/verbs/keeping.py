@@ -56,16 +56,22 @@ class Keeping(Opened):
         return repair(context, [Path(each) for each in copies], apply=apply, progress=progress or Silent())
 
     def collect_garbage(
-        self, *, grace: timedelta = GRACE, apply: bool = False, progress: Progress | None = None
+        self,
+        *,
+        grace: timedelta = GRACE,
+        cache_limit: int | None = None,
+        apply: bool = False,
+        progress: Progress | None = None,
     ) -> Collected:
         """Tell which objects no record needs and what work that was cut short has left; with ``apply`` clear up.
 
         What is found is noted, and deleted by the first run that comes ``grace`` later, if nothing has come to need it.
-        Safe beside running writers. Raises IntegrityFailure where the records contradict each other.
+        ``cache_limit``: results in the cache that were not used for longest go too, until it takes so many bytes at
+        most. Safe beside running writers. Raises IntegrityFailure where the records contradict each other.
         """
         from registry.upkeep.collecting_garbage import collect_garbage
 
         if grace < timedelta(0):
             raise UsageError(f"a grace of {grace} lies in the future", hint="0 deletes at once")
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
-        return collect_garbage(context, grace, apply=apply, progress=progress or Silent())
+        return collect_garbage(context, grace, cache_limit, apply=apply, progress=progress or Silent())

@@ -15,7 +15,9 @@ from sqlalchemy import text
 
 import mergestore
 from mergestore import IntegrityFailure, UsageError
+from registry.cache import in_cache
 from registry.records import garbage, leases
+from registry.records.alone import if_free
 from registry.records.database import reading, writing
 from registry.upkeep.writers import storing
 from storage.files import temporary_path
@@ -225,14 +227,35 @@ def test_collecting_beside_writers_loses_nothing_that_was_committed(store, datab
     assert len([row for row in store.list("skill").skills if row["name"].startswith("skill-")]) == 18
 
 
+def test_the_cache_is_kept_within_its_limit(store):
+    made = [store.materialize(f"tiny + {weight}*math", wait=False) for weight in (0.1, 0.2, 0.3)]
+    sizes = [sum(path.stat().st_size for path in Path(each.path).iterdir()) for each in made]
+    for number, each in enumerate(made):
+        os.utime(each.path, (number, number))
+    assert store.materialize("tiny + 0.1*math", wait=False).cached, "which makes it the one that was used last"
+    limit = sizes[0] + sizes[2]
+    told = store.collect_garbage(cache_limit=limit)
+    assert [each["path"] for each in told.evicted] == [made[1].path]
+    assert Path(made[1].path).is_dir()
+    with if_free(store.engine, in_cache(made[1].recipe_digest)) as free:
+        assert free
+        evicted = store.collect_garbage(cache_limit=limit, apply=True).evicted
+        assert [each["path"] for each in evicted] == [made[2].path], "the other one is in use"
+    assert store.collect_garbage(cache_limit=limit, apply=True).evicted == []
+    assert len(store.collect_garbage(cache_limit=0, apply=True).evicted) == 2
+    assert list(store.home.cache.iterdir()) == []
+    assert not store.materialize("tiny + 0.2*math", wait=False).cached
+    assert store.verify().ok
+
+
 def test_on_the_command_line(surroundings, tmp_path):
     with mergestore.open(tmp_path / "store", actor="ann@lab") as opened:
         digest = lay(opened)
     shell = Shell(tmp_path / "store", tmp_path)
-    assert "1 objects that nothing needs, 17 B: found now" in shell.text("gc")
+    assert "1 object that nothing needs, 17 B: found now" in shell.text("gc")
     assert "no garbage" not in shell.text("gc", "--apply")
     assert "deleted" in shell.text("gc", "--apply", "--grace", "0")
-    assert shell.text("gc") == "no garbage\n"
+    assert shell.text("gc", "--cache-limit", "0") == "no garbage\n"
     assert json.loads(json.dumps(shell.json("gc")))["objects"] == []
     assert shell.refused(2, "gc", "--grace", "soon")["message"] == "'soon' is not a duration"
     assert digest

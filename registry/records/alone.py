@@ -1,0 +1,74 @@
+"""One process at a time, and the others wait: a lease that a thread keeps alive as long as the work takes.
+
+A process that is killed keeps the others waiting until its lease has run out, a minute; on the same host not at all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
+from registry.records import leases
+from registry.records.database import writing
+from storage.errors import MergestoreError
+from storage.files import process_name
+
+SECONDS = 60.0
+"""How long a lease lasts that nobody prolongs."""
+_PROLONG = 20.0
+_FIRST, _MOST = 0.05, 1.0  # seconds between looks
+
+
+@contextmanager
+def alone(engine: Engine, name: str) -> Iterator[float]:
+    """A block that of all processes only one is in at a time; how many seconds it waited for the others."""
+    clock, pause = time.monotonic(), _FIRST
+    holder = f"{process_name()}.{uuid.uuid4().hex}"
+    while not _take(engine, name, holder):
+        time.sleep(pause)
+        pause = min(2 * pause, _MOST)
+    with _held(engine, name, holder):
+        yield time.monotonic() - clock
+
+
+@contextmanager
+def if_free(engine: Engine, name: str) -> Iterator[bool]:
+    """The same, for who does not wait: whether the block is in alone, or somebody else is."""
+    holder = f"{process_name()}.{uuid.uuid4().hex}"
+    if not _take(engine, name, holder):
+        yield False
+        return
+    with _held(engine, name, holder):
+        yield True
+
+
+def _take(engine: Engine, name: str, holder: str) -> bool:
+    with writing(engine) as session:
+        return leases.acquire(session, name, holder, SECONDS)
+
+
+@contextmanager
+def _held(engine: Engine, name: str, holder: str) -> Iterator[None]:
+    done = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(engine, name, holder, done), name=f"keeps {name}", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+        with writing(engine) as session:
+            leases.release(session, name, holder)
+
+
+def _keep(engine: Engine, name: str, holder: str, done: threading.Event) -> None:
+    while not done.wait(_PROLONG):
+        try:
+            _take(engine, name, holder)
+        except MergestoreError:  # a database that is away for a moment: the next time will do
+            continue
