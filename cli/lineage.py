@@ -36,8 +36,6 @@ def audit(answer: Audit) -> None:
         say(f"recipe {answer.recipe_digest}")
     for check in answer.checks:
         say(f"{check['what']} {_VERDICTS[check['ok']]}: {check['detail']}")
-    if not answer.recorded:
-        say("this store knows nothing of it: all of this is what the folder says of itself")
     licences(answer.licences)
     say()
     newest("evaluations", answer.evaluations, SCORE, answer.counts["evaluations"])
@@ -229,7 +227,7 @@ class _Lineage:
         if node.get("pinned"):
             yield f"pinned: {node['pinned']['reason']}"
         if node["state"] != "ready":
-            yield f"{node['state'].upper()}: {node.get('reason') or 'no reason is told'}"
+            yield f"{node['state'].upper()}: {node.get('reason') or 'why is told by the store that made it'}"
 
 
 def _chosen(node: Node) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from merging.recipes.stored import read_recipe
 from registry.audits.audit import RESULT, audit, result_node
+from registry.audits.recorded import on_record
 from registry.directories import manifest_problems, read_manifest
 from registry.licences.combined import combined
 from registry.publishing import MANIFEST
@@ -32,7 +33,7 @@ def audit_folder(folder: Path, session: Session | None = None, newest: int | Non
     """
     document = read_manifest(folder)
     check_told(folder, document)
-    checks = _checks(folder, document)
+    checks = [*_checks(folder, document), _records(session, folder, document)]
     made = made_here(session, document) if session is not None else None
     if made is None or session is None:
         return replace(_told(document), checks=checks, recorded=False)
@@ -58,6 +59,16 @@ def _checks(folder: Path, document: dict[str, Any]) -> list[dict[str, Any]]:
     count = len(document["tensors"])
     weights = {"what": "weights", "ok": None, "detail": f"{count:,} tensors, not read: `mergestore verify` does that"}
     return [told, lineage, weights]
+
+
+def _records(session: Session | None, folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether the folder says what the store has on record; ``differences`` are all that it says otherwise."""
+    found = on_record(session, folder, document) if session is not None else None
+    if found is None:
+        who = "no store was asked" if session is None else "this store has not made it"
+        return {"what": "records", "ok": None, "detail": f"{who}: all of this is what the folder says of itself"}
+    detail = f"this store published otherwise: {found.told}" if found.differences else "is what this store published"
+    return {"what": "records", "ok": not found.differences, "detail": detail, "differences": list(found.differences)}
 
 
 def check_told(folder: Path, document: Mapping[str, Any]) -> None:

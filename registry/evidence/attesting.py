@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from registry.audits.recorded import on_record
 from registry.directories import check_directory
 from registry.evidence.contents import file_digests
 from registry.evidence.envelope import Envelope, sign
@@ -17,7 +19,7 @@ from registry.evidence.keys import Signer
 from registry.evidence.outputs import Output, find_output
 from registry.evidence.statement import PAYLOAD_TYPE, PREDICATE_TYPE, make_statement
 from registry.hub import hub_place, package_url
-from registry.publishing import published_files
+from registry.publishing import MANIFEST, published_files
 from registry.records.attestations import add_attestation
 from registry.records.database import reading, writing
 from registry.records.identity import store_id
@@ -39,7 +41,7 @@ def attest(
     if output is not None:
         refuse_place(output)
     with reading(engine) as session:
-        found, store = find_output(session, target), store_id(session)
+        found, store = _as_recorded(session, find_output(session, target)), store_id(session)
         sources, notes = _known(session, found.document)
     statement = make_statement(found.document, _contents(found, progress), found.made, store, sources)
     payload = canonical_json(statement)
@@ -60,6 +62,19 @@ def attest(
         envelope=envelope.to_dict() if envelope is not None else None,
         output=str(output) if output is not None else None,
     )
+
+
+def _as_recorded(session: Session, found: Output) -> Output:
+    """The folder with the record that its manifest is of. Raises IntegrityFailure where it says otherwise."""
+    known = on_record(session, found.folder, found.document)
+    if known is None or known.differences:
+        raise IntegrityFailure(
+            f"{found.folder / MANIFEST} is not what this store published: {known.told if known else 'nothing'}",
+            hint=f"nothing was signed; `mergestore audit {found.folder}` compares all of it with the records, and "
+            "`mergestore materialize` makes the model again",
+            details={"differences": list(known.differences) if known else []},
+        )
+    return replace(found, made=known.made)
 
 
 def _contents(found: Output, progress: Progress) -> dict[str, str]:

@@ -65,7 +65,7 @@ def _bill_of_folder(folder: Path, found: Audit) -> dict[str, Any]:
     for check in found.checks:
         if check["ok"] is False:
             raise IntegrityFailure(
-                f"the {check['what']} of {folder} is damaged: {check['detail']}",
+                f"{folder} is not to be believed: {check['what']}: {check['detail']}",
                 hint="no bill is made of what cannot be true: ask whoever published it",
             )
     return bill(found, read_manifest(folder), _config(folder / _CONFIG))

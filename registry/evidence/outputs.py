@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from registry.audits.audit import audit, output_of
 from registry.audits.folder import check_told
+from registry.audits.recorded import made_of_output
 from registry.directories import read_manifest
 from registry.records.catalog import resolve
 from registry.records.names import parse_reference
@@ -51,7 +52,7 @@ def find_output(session: Session, target: str | Path) -> Output:
 def _of_folder(session: Session, folder: Path) -> Output:
     document = read_manifest(folder)
     check_told(folder, document)
-    known = [made for made in materializations(session, [document["recipe_digest"]]) if _is_of(made, document)]
+    known = made_of_output(session, document["output_digest"])
     if not known:
         raise NotFound(
             f"this store has not made {folder}: it does not know the output {document['output_digest']}",
