@@ -99,6 +99,9 @@ def attest(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it into a file; else it is printed.")
     ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="With -o: add it, as one more line, to what is signed in FILE already.")
+    ] = False,
     password_file: PasswordOption = None,
 ) -> None:
     """State what is in a model's folder and sign that.
@@ -114,7 +117,12 @@ def attest(
         )
     with invocation.open() as store:
         answer = store.attest(
-            target, key=key, password=_password(password_file), output=output, progress=invocation.progress()
+            target,
+            key=key,
+            password=_password(password_file),
+            output=output,
+            append=append,
+            progress=invocation.progress(),
         )
     invocation.answer(answer, _attested)
 

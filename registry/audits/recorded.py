@@ -40,7 +40,8 @@ class OnRecord:
 def on_record(session: Session, folder: Path, document: Mapping[str, Any]) -> OnRecord | None:
     """A folder's manifest beside the records of what it holds; None where this store never made such weights."""
     made = made_of_output(session, document["output_digest"])
-    made.sort(key=lambda each: (each.path != str(folder.absolute()), each.recipe_digest != document["recipe_digest"]))
+    own = {str(folder.absolute()), str(folder.resolve())}
+    made.sort(key=lambda each: (each.path not in own, each.recipe_digest != document["recipe_digest"]))
     digest = manifest_digest(document)
     nearest: OnRecord | None = None
     seen: set[str] = set()
@@ -77,9 +78,8 @@ def _manifests(
 
 def differences(found: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
     """What a manifest says otherwise than the one on record, each as a line that names where and what."""
-    parts = ({key: value for key, value in each.items() if key != "digest"} for each in (found, recorded))
-    told = list(_differences(*parts, ""))
-    return told or list(_differences(dict(found), dict(recorded), ""))
+    ours, theirs = ({**each, "digest": None} for each in (found, recorded))
+    return list(_differences(ours, theirs, "")) or list(_differences(found, recorded, ""))
 
 
 def _differences(found: Any, recorded: Any, where: str) -> Iterator[str]:
@@ -103,8 +103,10 @@ def _parts(value: Any) -> Mapping[str, Any] | None:
     """A table by its keys, a list of versions or edges by their names; None for what is compared as a whole."""
     if isinstance(value, Mapping):
         return value
-    named = {_named(each): each for each in value} if isinstance(value, list) else {}
-    return named if named and None not in named and len(named) == len(value) else None
+    if not isinstance(value, list):
+        return None
+    named = {name: each for each in value if (name := _named(each)) is not None}
+    return named if len(named) == len(value) else None
 
 
 def _named(part: Any) -> str | None:
