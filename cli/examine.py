@@ -14,6 +14,7 @@ from cli.console import print_document, say
 from cli.options import MetaOption, parse_meta
 from cli.verb import Invocation, verb
 from mergestore import Audit, EnvironmentFailure, IntegrityFailure, UsageError
+from registry.targets import published_folder
 
 NEWEST = 10
 """How many rows of what grows without end a person sees at first."""
@@ -156,11 +157,12 @@ def _audited(invocation: Invocation, target: str, newest: int | None) -> Audit:
         with invocation.open() as store:
             return store.audit(target, newest=newest)
     except EnvironmentFailure:
-        if not (Path(target) / "mergestore.json").is_file():
+        folder = published_folder(target)
+        if folder is None:
             raise
     from registry.audits.folder import audit_folder
 
-    return audit_folder(Path(target), newest=newest)
+    return audit_folder(folder, newest=newest)
 
 
 def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
@@ -168,11 +170,12 @@ def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
     try:
         opened = invocation.open()
     except EnvironmentFailure:
-        if not (Path(target) / "mergestore.json").is_file():
+        folder = published_folder(target)
+        if folder is None:
             raise
         from registry.evidence.bom import bill_of_folder
 
-        return bill_of_folder(Path(target))
+        return bill_of_folder(folder)
     with opened as store:
         return store.bom(target)
 
@@ -180,7 +183,12 @@ def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
 @verb
 def impact(
     invocation: Invocation,
-    reference: ReferenceArgument,
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|DIGEST", help="A version, NAME[@VERSION|@ALIAS]; or its digest, or how it begins."
+        ),
+    ],
     all_: Annotated[bool, typer.Option("--all", help=f"Cut nothing: else the newest {NEWEST} of each.")] = False,
 ) -> None:
     """Tell which merges, aliases and outputs contain a version."""

@@ -196,7 +196,7 @@ def imported(answer: Imported) -> None:
 def verification(answer: Verification) -> None:
     """What was checked, and each problem: what, where and what to do."""
     counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in answer.checked.items())
-    say(f"{'ok' if answer.ok else 'DAMAGED'}: checked {counts or 'nothing'}")
+    say(f"{'DAMAGED' if answer.damaged else 'ok' if answer.ok else 'WRONG'}: checked {counts or 'nothing'}")
     for problem in answer.problems:
         say("  " + "; ".join(f"{key}: {value}" for key, value in problem.items() if value is not None))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Result:
@@ -340,6 +342,11 @@ class Verification(Result):
     ok: bool
     checked: dict[str, int]
     problems: list[dict[str, Any]]
+
+    @property
+    def damaged(self) -> bool:
+        """Whether something is not as it was: problems of kind usage, as in a policy file, are somebody's mistakes."""
+        return any(problem["kind"] != UsageError.kind for problem in self.problems)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from registry.directories import check_directory
+from registry.directories import check_directory, refuse_unpublished
 from registry.home import Home
 from registry.merges import stored_merge
 from registry.opening import open_base, open_skill, open_statistics
@@ -33,6 +33,8 @@ from storage.progress import Progress
 
 Problem = dict[str, Any]
 
+_RESTORE = "restore it from a backup, or register the same content again"
+
 
 class _Findings:
     """Counts what was checked and collects problems."""
@@ -44,16 +46,19 @@ class _Findings:
     def count(self, kind: str, number: int = 1) -> None:
         self.checked[kind] = self.checked.get(kind, 0) + number
 
-    def add(self, error: MergestoreError, where: str) -> None:
-        hint = error.hint or "restore it from a backup, or register the same content again"
-        self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": hint})
+    def add(self, error: MergestoreError, where: str, hint: str = _RESTORE) -> None:
+        self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": error.hint or hint})
 
     def result(self) -> Verification:
         return Verification(not self.problems, self.checked, self.problems)
 
 
 def verify_directory(folder: Path, progress: Progress) -> Verification:
-    """Check a published model folder against its manifest. Works without any store."""
+    """Check a published model folder against its manifest. Works without any store.
+
+    Raises UsageError for a folder that has no manifest, NotFound where there is none.
+    """
+    refuse_unpublished(folder)
     checked, problems = check_directory(folder, progress)
     return Verification(not problems, checked, problems)
 
@@ -92,7 +97,7 @@ def _check_policy(home: Home, findings: _Findings) -> None:
     try:
         findings.count("policies", len(policies_of(home)))
     except MergestoreError as error:
-        findings.add(error, str(home.policy))
+        findings.add(error, str(home.policy), "nothing is let through by a policy that cannot be read; correct it")
 
 
 def _count_records(session: Session) -> int:

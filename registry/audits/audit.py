@@ -34,9 +34,10 @@ from registry.records.tables import Delta, Materialization, ModelVersion, Recipe
 from registry.results import Audit
 from registry.scores import told
 from storage.checkpoints.tensors import listed
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict, NotFound, UsageError
 
 _DIGEST = re.compile(r"(?:blake3|sha256):[0-9a-f]{8,64}")
+_FEWEST = 8
 RESULT = "result"
 """The node of a recipe that no merge names."""
 
@@ -48,9 +49,40 @@ def audit(session: Session, target: str, newest: int | None = None) -> Audit:
     is cut to the ``newest`` so many of each, if given; ``counts`` says how many there are. Raises NotFound, or Conflict
     for the beginning of several digests.
     """
-    if _DIGEST.fullmatch(target):
+    if is_digest(target):
         return _of_digest(session, target, newest)
     return _of_version(session, look_up(session, target), newest)
+
+
+def is_digest(target: str) -> bool:
+    """Whether a target is a digest, or how one begins. Raises UsageError for one that cannot be looked up."""
+    if _DIGEST.fullmatch(target):
+        return True
+    kind, colon, digits = target.partition(":")
+    if not colon or kind.lower() not in ("blake3", "sha256"):
+        return False
+    most = f"a digest is blake3: or sha256: and {_FEWEST} to 64 digits, 0 to 9 and a to f"
+    raise UsageError(f"{target:.80} is no digest, and no beginning of one, with {len(digits)} digits", hint=most)
+
+
+def version_of(session: Session, target: str) -> ModelVersion:
+    """The one version that a reference names, or whose content has a digest, or one that begins so.
+
+    Raises NotFound, and Conflict where several versions have this content.
+    """
+    if not is_digest(target):
+        return look_up(session, target)
+    _version_of(session, target)  # which refuses the beginning of several digests
+    found = list(session.scalars(select(ModelVersion).where(_begins(ModelVersion.digest, target))))
+    if not found:
+        raise NotFound(
+            f"no version here has the digest {target}",
+            hint="`mergestore list` shows those of versions; `mergestore audit` takes those of outputs, too",
+        )
+    if len(found) > 1:
+        names = sorted(version.reference for version in found)
+        raise Conflict(f"{len(found)} versions have the content {target}: {listed(names)}", hint="name one of them")
+    return found[0]
 
 
 def _of_digest(session: Session, digest: str, newest: int | None) -> Audit:

@@ -29,6 +29,7 @@ from registry.records.imports import imported_outputs
 from registry.records.recipes import materializations
 from registry.results import Rebuilt
 from registry.software import versions
+from registry.targets import folder_instead
 from registry.tasks import require_task
 from registry.wish import Context, Wish
 from storage.errors import NotFound, UsageError
@@ -99,10 +100,8 @@ def _recipe(session: Session, target: str | Path) -> tuple[str, Path | None]:
         return made.recipe_digest, None
     try:
         found = audit_folder(folder, session, newest=1) if folder is not None else audit(session, str(target), newest=1)
-    except (UsageError, NotFound):
-        folder = Path(target)
-        if not folder.is_dir():
-            raise
+    except (UsageError, NotFound) as refusal:
+        folder = folder_instead(target, refusal)
         found = audit_folder(folder, session, newest=1)
     if found.recipe_digest is None:
         raise UsageError(

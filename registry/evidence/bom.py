@@ -29,6 +29,7 @@ from registry.records.names import parse_reference
 from registry.records.recipes import materializations
 from registry.results import Audit
 from registry.software import package_version
+from registry.targets import folder_instead
 from storage.errors import IntegrityFailure, NotFound, UsageError
 
 SPECIFICATION = "1.6"
@@ -43,10 +44,8 @@ def bill_of(session: Session, home: Home, target: str | Path) -> dict[str, Any]:
     folder = Path(target) if isinstance(target, Path) else None
     try:
         found = audit_folder(folder, session) if folder is not None else audit(session, str(target))
-    except (UsageError, NotFound):
-        folder = Path(target)
-        if not folder.is_dir():
-            raise
+    except (UsageError, NotFound) as refusal:
+        folder = folder_instead(target, refusal)
         found = audit_folder(folder, session)
     if folder is not None:
         return _bill_of_folder(folder, found)

@@ -17,6 +17,7 @@ from registry.records.catalog import resolve
 from registry.records.names import parse_reference
 from registry.records.recipes import materializations, merge_recipes
 from registry.records.tables import Materialization
+from registry.targets import folder_instead
 from storage.errors import IntegrityFailure, NotFound, UsageError
 
 
@@ -38,10 +39,8 @@ def find_output(session: Session, target: str | Path) -> Output:
         return _of_folder(session, target)
     try:
         recorded = _recorded(session, target)
-    except (UsageError, NotFound):
-        if not Path(target).is_dir():
-            raise
-        return _of_folder(session, Path(target))
+    except (UsageError, NotFound) as refusal:
+        return _of_folder(session, folder_instead(target, refusal))
     found = next(still_there(recorded), None)
     if found is None:
         what = "was never materialized" if not recorded else "lies nowhere any more that this store has put it"
@@ -58,8 +57,7 @@ def _of_folder(session: Session, folder: Path) -> Output:
             f"this store has not made {folder}: it does not know the output {document['output_digest']}",
             hint="use the store that made it; `mergestore verify` needs none",
         )
-    own = [made for made in known if made.path == str(folder.absolute())]
-    return Output(folder, document, (own or known)[0])
+    return Output(folder, document, known[0])
 
 
 def _recorded(session: Session, target: str) -> list[Materialization]:
@@ -88,7 +86,7 @@ def still_there(recorded: list[Materialization]) -> Iterator[Output]:
             if document and _is_of(made, document):
                 check_told(Path(str(made.path)), document)
                 yield Output(Path(str(made.path)), document, made)
-        except IntegrityFailure:
+        except (IntegrityFailure, UsageError, NotFound):
             continue  # gone, or damaged: verify tells of that
 
 

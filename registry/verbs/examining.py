@@ -9,6 +9,7 @@ from registry import answers
 from registry.evidence.keys import signer
 from registry.records.database import reading
 from registry.results import Anchored, Audit, Difference, Found, Impact, Influence, Listing, Rebuilt, Verification
+from registry.targets import folder_instead
 from registry.verbs.opened import Opened
 from storage.errors import NotFound, UsageError
 from storage.progress import Progress, Silent
@@ -33,12 +34,11 @@ class Examining(Opened):
             if isinstance(target, str):
                 try:
                     return audit(session, target, newest)
-                except (UsageError, NotFound):
-                    if not Path(target).is_dir():
-                        raise
+                except (UsageError, NotFound) as refusal:
+                    target = folder_instead(target, refusal)
             from registry.audits.folder import audit_folder
 
-            return audit_folder(Path(target), session, newest)
+            return audit_folder(target, session, newest)
 
     def bom(self, target: str | Path) -> dict[str, Any]:
         """What is in a model as a bill of materials, CycloneDX 1.6 in JSON; ``target`` as for ``audit``."""
@@ -131,10 +131,8 @@ class Examining(Opened):
             return verifying.verify_directory(target, watcher)
         try:
             return verifying.verify_version(self.engine, self.home, target, watcher)
-        except (UsageError, NotFound):
-            if not Path(target).is_dir():
-                raise
-            return verifying.verify_directory(Path(target), watcher)
+        except (UsageError, NotFound) as refusal:
+            return verifying.verify_directory(folder_instead(target, refusal), watcher)
 
     def anchor(
         self, *, key: str | Path | None = None, password: Password | None = None, output: str | Path | None = None
