@@ -13,7 +13,7 @@ from cli.compiled import load_compiler
 from cli.console import print_document, say
 from cli.options import MetaOption, parse_meta
 from cli.verb import Invocation, verb
-from mergestore import Audit, EnvironmentFailure, IntegrityFailure, UsageError
+from mergestore import Audit, EnvironmentFailure, Influence, IntegrityFailure, UsageError
 from registry.targets import published_folder
 
 NEWEST = 10
@@ -107,8 +107,7 @@ def audit(
     if tensor is not None:
         if tree or mermaid or dot or bom or html is not None:
             raise UsageError("--tensor is a face of its own", hint="Leave the other one out.")
-        with invocation.open() as store:
-            invocation.answer(store.influence(target, tensor), lineage.influence)
+        invocation.answer(_influence(invocation, target, tensor), lineage.influence)
         return
     faces = {
         "--tree": tree,
@@ -163,6 +162,21 @@ def _audited(invocation: Invocation, target: str, newest: int | None) -> Audit:
     from registry.audits.folder import audit_folder
 
     return audit_folder(folder, newest=newest)
+
+
+def _influence(invocation: Invocation, target: str, pattern: str) -> Influence:
+    """A folder is told of without any store, too."""
+    try:
+        opened = invocation.open()
+    except EnvironmentFailure:
+        folder = published_folder(target)
+        if folder is None:
+            raise
+        from registry.audits.influence import influence_of_folder
+
+        return influence_of_folder(folder, pattern)
+    with opened as store:
+        return store.influence(target, pattern)
 
 
 def _bill(invocation: Invocation, target: str) -> dict[str, Any]:

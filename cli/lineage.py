@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.console import counted, say
+from cli.console import counted, remark, say
 from cli.grid import Column, print_grid
 from cli.tables import SCORE, materializations, newest
 from cli.units import digest_text, size_text
@@ -96,6 +96,8 @@ def influence(answer: Influence) -> None:
     columns = [Column("tensor"), Column("skill")]
     columns += [Column(name, right=True) for name in ("weight", "norm", "share", "kept")]
     print_grid("skills by tensor", columns, rows)
+    if not answer.recorded:
+        remark("norms, shares and counts are told by the store that made it, not by its folder")
 
 
 def _recipe(recipe: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:

@@ -271,12 +271,15 @@ class Impact(Result):
 class Influence(Result):
     """Answer of ``audit --tensor``: of each tensor {name, shape, dtype, skills}, a skill being {skill, tensor, weight,
     norm, share, kept, elements}: ‖δ‖ as registered, its share of Σ |w|·‖δ‖, and how many of its values are stored.
+
+    ``recorded``: whether a store told it; a folder's manifest tells no norms but those of what was left as it was, 0.
     """
 
     name: str | None
     version: int | None
     recipe_digest: str
     tensors: list[dict[str, Any]]
+    recorded: bool = True
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,9 @@ def read_signer(path: Path, password: Password | None = None) -> Signer:
     locked = b"ENCRYPTED" in data
     if locked and password is None:
         raise UsageError(f"the key {path} is encrypted, and no password was given for it", hint="give its password")
+    opening = password().encode() if locked and password else None
     try:
-        key = library.load_pem_private_key(data, password().encode() if locked and password else None)
+        key = library.load_pem_private_key(data, opening)
     except (ValueError, TypeError, library.UnsupportedAlgorithm) as error:
         if locked:
             raise UsageError(f"the key {path} cannot be opened with this password", hint=_OTHER_PASSWORD) from error

@@ -81,8 +81,11 @@ class Examining(Opened):
         with reading(self.engine) as session:
             return impact(session, reference, newest)
 
-    def influence(self, target: str, pattern: str = "*") -> Influence:
-        """Which skills touched the tensors of a merge whose names fit a pattern, with what weight, norm and share."""
+    def influence(self, target: str | Path, pattern: str = "*") -> Influence:
+        """Which skills touched the tensors of a merge whose names fit a pattern, with what weight, norm and share.
+
+        ``target`` as for ``audit``.
+        """
         from registry.audits.influence import influence
 
         with reading(self.engine) as session:
