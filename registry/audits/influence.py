@@ -80,10 +80,12 @@ def influence_of_folder(folder: Path, pattern: str) -> Influence:
         raise IntegrityFailure(f"{folder} is not to be believed: {problems[0]['what']}", hint=problems[0]["hint"])
     recipe, merge = read_recipe(document["recipe"]), document.get("merge") or {}
     heads, unchanged = _told_of_skills(folder, document)
+    head = heads.get(recipe.head or "", _NO_HEAD)
     kinds = {
         "stacked of layers": recipe.slices,
         "an adapter": recipe.adapter,
-        "carrying the head of another skill": recipe.head is not None and recipe.head not in heads,
+        "one with the head of another skill": recipe.head is not None and recipe.head not in heads,
+        "one with other names than its base": head.dropped_prefix,
     }
     if untold := [kind for kind, is_such in kinds.items() if is_such]:
         raise NotFound(
@@ -94,22 +96,34 @@ def influence_of_folder(folder: Path, pattern: str) -> Influence:
     named = {each: each for each in recipe.inputs} | {
         part["digest"]: f"{part['name']}@{part['version']}" for part in parts
     }
-    head = heads[recipe.head] if recipe.head else []
     tensors = {name: _Told(each["dtype"], tuple(each["shape"])) for name, each in document["tensors"].items()}
-    merged = {name: tensor for name, tensor in tensors.items() if name not in head}
+    merged = {name.removeprefix(head.prefix): each for name, each in tensors.items() if name not in head.names}
     rows = list(_rows(recipe, merged, named, unchanged, known=False))
-    rows += _own(named[recipe.head], head) if recipe.head else []
+    rows += _own(named[recipe.head], head.names) if recipe.head else []
     told = _fitting(rows, pattern, folder)
     return Influence(merge.get("name"), merge.get("version"), document["recipe_digest"], told, recorded=False)
 
 
-def _told_of_skills(folder: Path, document: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, Measured]]:
+@dataclass(frozen=True)
+class _Head:
+    """A skill's own tensors, and how a model with them names the base's: ``prefix`` for ``dropped_prefix``."""
+
+    names: tuple[str, ...]
+    prefix: str
+    dropped_prefix: str
+
+
+_NO_HEAD = _Head((), "", "")
+
+
+def _told_of_skills(folder: Path, document: Mapping[str, Any]) -> tuple[dict[str, _Head], dict[str, Measured]]:
     """By digest of a skill: the tensors of its own, and those that it left as they were."""
-    heads: dict[str, list[str]] = {}
+    heads: dict[str, _Head] = {}
     unchanged: dict[str, Measured] = {}
     try:
         for skill in document["skills"]:
-            heads[skill["digest"]] = [str(name) for name in skill["head"]]
+            own = tuple(str(name) for name in skill["head"])
+            heads[skill["digest"]] = _Head(own, str(skill["prefix"]), str(skill["dropped_prefix"]))
             left = (str(name) for names in skill["taken_from_base"].values() for name in names)
             unchanged[skill["digest"]] = {name: {"norm": 0.0, "kept": 0} for name in left}
     except (KeyError, TypeError, AttributeError) as error:

@@ -235,7 +235,9 @@ def test_an_encrypted_key_has_its_password_from_a_file_or_the_environment(shell,
     monkeypatch.setenv("MERGESTORE_KEY_PASSWORD", "geheim")
     assert shell.json(*words)["created"] is False
     monkeypatch.setenv("MERGESTORE_KEY_PASSWORD", "falsch")
-    assert "cannot be opened with this password" in shell.refused(2, *words)["message"]
+    error = shell.refused(2, *words)
+    assert "cannot be opened with this password" in error["message"]
+    assert "--password-file FILE" in error["hint"]
     shell.refused(2, *words, "--password-file", tmp_path / "nowhere")
 
 
