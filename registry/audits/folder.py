@@ -40,6 +40,16 @@ def audit_folder(folder: Path, session: Session | None = None, newest: int | Non
     return replace(audit(session, made.recipe_digest, newest), checks=checks)
 
 
+def refuse_untrue(folder: Path, found: Audit) -> None:
+    """Raise IntegrityFailure for a folder of which a check has found that it cannot be believed."""
+    for check in found.checks:
+        if check["ok"] is False:
+            raise IntegrityFailure(
+                f"{folder} is not to be believed: {check['what']}: {check['detail']}",
+                hint="nothing is made of what cannot be true: ask whoever published it",
+            )
+
+
 def made_here(session: Session, document: Mapping[str, Any]) -> Materialization | None:
     """The newest record of what a manifest tells of; None where the store did not make it."""
     query = select(Materialization).where(

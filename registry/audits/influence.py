@@ -20,8 +20,8 @@ from merging.recipes.stored import read_recipe
 from merging.recipes.tensor_settings import TensorSettings
 from merging.settings import fits
 from registry.audits.audit import audit
-from registry.audits.folder import audit_folder, check_told
-from registry.directories import manifest_problems, read_manifest
+from registry.audits.folder import audit_folder, refuse_untrue
+from registry.directories import read_manifest
 from registry.merges import stored_recipe
 from registry.publishing import MANIFEST
 from registry.records.contents import load_tensors
@@ -50,8 +50,10 @@ def influence(session: Session, target: str | Path, pattern: str) -> Influence:
             raise
         folder = folder_instead(target, refusal)
         found = audit_folder(folder, session, newest=1)
-    if folder is not None and not found.recorded:
-        return influence_of_folder(folder, pattern)
+    if folder is not None:
+        refuse_untrue(folder, found)
+        if not found.recorded:
+            return influence_of_folder(folder, pattern)
     if found.recipe_digest is None:
         raise UsageError(
             f"{target} is a {found.kind}: only of what was merged there are skills to tell",
@@ -74,10 +76,8 @@ def influence_of_folder(folder: Path, pattern: str) -> Influence:
     Raises NotFound where a manifest does not tell which skills touched its tensors, IntegrityFailure for one that was
     changed.
     """
+    refuse_untrue(folder, audit_folder(folder))
     document = read_manifest(folder)
-    check_told(folder, document)
-    if problems := manifest_problems(folder, document):
-        raise IntegrityFailure(f"{folder} is not to be believed: {problems[0]['what']}", hint=problems[0]["hint"])
     recipe, merge = read_recipe(document["recipe"]), document.get("merge") or {}
     heads, unchanged = _told_of_skills(folder, document)
     head = heads.get(recipe.head or "", _NO_HEAD)

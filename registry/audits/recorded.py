@@ -70,9 +70,12 @@ def _manifests(
     vouched = message_fingerprints(session, {each.recipe_digest for each in made})
     for each in made:
         message = outbox.find(session, outbox.MATERIALIZATION, each.id)
-        manifest = message.payload.get("manifest") if message is not None else None
-        seen = vouched.get(each.id)
-        if message is not None and manifest and seen in (None, outbox.message_fingerprint(message)):
+        if message is None or each.id not in vouched:
+            continue
+        payload: Any = message.payload
+        manifest = payload.get("manifest") if isinstance(payload, dict) else None
+        same = vouched[each.id] in (None, outbox.message_fingerprint(message))  # stores of old kept none
+        if same and isinstance(manifest, dict) and "digest" in manifest:
             yield each, manifest
 
 

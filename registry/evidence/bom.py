@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from registry.audits.audit import RESULT, audit
-from registry.audits.folder import audit_folder
+from registry.audits.folder import audit_folder, refuse_untrue
 from registry.directories import read_manifest
 from registry.evidence.bom_parts import component, datasets, hashes, licences, model_card, properties
 from registry.evidence.outputs import still_there
@@ -30,7 +30,7 @@ from registry.records.recipes import materializations
 from registry.results import Audit
 from registry.software import package_version
 from registry.targets import folder_instead
-from storage.errors import IntegrityFailure, NotFound, UsageError
+from storage.errors import NotFound, UsageError
 
 SPECIFICATION = "1.6"
 _CONFIG = "config.json"
@@ -61,12 +61,7 @@ def bill_of_folder(folder: Path) -> dict[str, Any]:
 
 
 def _bill_of_folder(folder: Path, found: Audit) -> dict[str, Any]:
-    for check in found.checks:
-        if check["ok"] is False:
-            raise IntegrityFailure(
-                f"{folder} is not to be believed: {check['what']}: {check['detail']}",
-                hint="no bill is made of what cannot be true: ask whoever published it",
-            )
+    refuse_untrue(folder, found)
     return bill(found, read_manifest(folder), _config(folder / _CONFIG))
 
 

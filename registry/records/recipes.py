@@ -159,7 +159,7 @@ def message_fingerprints(session: Session, recipe_digests: Collection[str]) -> d
     columns = (AuditEvent.sequence, AuditEvent.details)
     query = select(*columns).where(AuditEvent.subject.in_(recipe_digests), AuditEvent.action == _RECORD)
     told = [events.read_details(sequence, details) for sequence, details in session.execute(query)]
-    return {details["materialization"]: details.get("message") for details in told}
+    return {str(details.get("materialization")): details.get("message") for details in told}
 
 
 def merge_recipes(session: Session, version_id: int, digest: str) -> list[str]:

@@ -101,7 +101,8 @@ def test_a_manifest_that_says_otherwise_is_not_signed_and_an_audit_tells(shell, 
     (check,) = (check for check in shell.json("audit", copy, code=6)["checks"] if check["what"] == "records")
     assert (check["ok"], check["differences"]) == (False, error["differences"])
     assert "\x1b" not in out
-    shell.refused(6, "audit", copy, "--bom")
+    for face in (["--bom"], ["--tensor", "*"]):
+        assert "is not to be believed: records" in shell.refused(6, "audit", copy, *face)["message"]
 
 
 def test_a_file_changed_together_with_the_manifest_is_not_signed(shell, key, copy):
@@ -185,6 +186,7 @@ def test_a_result_that_was_asked_for_in_several_ways_is_of_the_record_whose_word
         "UPDATE outbox SET payload = replace(payload, 'Apache-2.0', 'MIT')",
         "DELETE FROM outbox",
         "UPDATE outbox SET payload = '{}'",
+        "UPDATE outbox SET payload = '[]'",
     ],
 )
 def test_a_record_that_is_not_as_the_log_has_it_vouches_for_nothing(filled, copy, key, tmp_path, statement):
