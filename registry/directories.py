@@ -28,7 +28,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
     Raises IntegrityFailure where it is damaged, UsageError where there is none, NotFound where there is no folder.
     """
-    refuse_unpublished(folder)
+    _refuse_unpublished(folder)
     path = folder / MANIFEST
     try:
         document = parse_json(path.read_bytes())
@@ -47,7 +47,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return document  # type: ignore[no-any-return]
 
 
-def refuse_unpublished(folder: Path) -> None:
+def _refuse_unpublished(folder: Path) -> None:
     """Raise UsageError for a folder that has no manifest, NotFound where there is no folder."""
     if not folder.is_dir():
         raise NotFound(f"there is no folder {folder}", hint="check the path")

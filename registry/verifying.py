@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from registry.directories import check_directory, refuse_unpublished
+from registry.directories import check_directory
 from registry.home import Home
 from registry.merges import stored_merge
 from registry.opening import open_base, open_skill, open_statistics
@@ -27,7 +27,7 @@ from registry.results import Verification
 from registry.unified import check_recipe, keeps_vector, open_unified
 from storage.checkpoints.inputs import tensor_digests
 from storage.digests import model_digest
-from storage.errors import IntegrityFailure, MergestoreError
+from storage.errors import IntegrityFailure, MergestoreError, NotFound
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -56,9 +56,10 @@ class _Findings:
 def verify_directory(folder: Path, progress: Progress) -> Verification:
     """Check a published model folder against its manifest. Works without any store.
 
-    Raises UsageError for a folder that has no manifest, NotFound where there is none.
+    One without a manifest is damaged: what was published has one. Raises NotFound where there is no folder.
     """
-    refuse_unpublished(folder)
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {folder}", hint="check the path")
     checked, problems = check_directory(folder, progress)
     return Verification(not problems, checked, problems)
 

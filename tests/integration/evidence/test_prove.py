@@ -127,6 +127,13 @@ def test_a_missing_file_is_named(prove, copy, name):
     assert f"file {name!r} is attested, and missing" in prove(copy)
 
 
+def test_a_folder_without_its_manifest_is_not_proven(prove, shell, copy):
+    (copy / "mergestore.json").unlink()
+    for each in (None, shell):
+        (problem,) = prove(copy, **({"shell": each} if each else {}))
+        assert "it has no mergestore.json" in problem
+
+
 def test_a_file_that_a_loader_would_read_is_named_and_a_note_is_not(prove, copy):
     (copy / "notes.txt").write_text("of its owner")
     assert prove(copy) == []
