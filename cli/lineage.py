@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import say
 from cli.grid import Column, print_grid
-from cli.tables import SCORE, materializations, newest
+from cli.tables import EVENT, SCORE, events, materializations, newest
 from cli.units import digest_text, size_text
 from merging.setting_text import spelled, spelled_pairs
 
@@ -44,7 +44,7 @@ def audit(answer: Audit) -> None:
     materializations(answer.materializations, answer.counts["materializations"])
     newest("attestations", answer.attestations, ("created_at", "created_by", "output_digest", "keys"))
     _descendants(answer)
-    newest("events", answer.events, ("at", "actor", "action", "subject"), answer.counts["events"])
+    newest("events", events(answer.events), EVENT, answer.counts["events"])
 
 
 def licences(told: Mapping[str, Any]) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
 
 _SHOWN = 5
+_NAMED = 20  # tensors that are not the same
+_PROBLEM = ("what", "where", "kind", "hint")
 _WHOLE = {"modules_to_save": "saved whole", "biases": "biases", "dropped": "LEFT OUT"}
 
 
@@ -116,8 +118,11 @@ def rebuilt(answer: Rebuilt) -> None:
     say(f"  output {answer.output_digest}")
     for each in answer.compared:
         say(f"  {'ok' if each['ok'] else 'DIFFERS'}: {each['what']}: {each['detail']}")
-    for each in answer.differing:
-        say(f"  {each['tensor']} in {each['where']}: recorded {each['recorded']}, made {each['found']}")
+    for each in answer.differing[:_NAMED]:
+        found = f", its bytes are {each['found']}" if each["found"] else ""
+        say(f"  {each['tensor']} in {each['where']}: recorded {each['recorded']}, made {each['made']}{found}")
+    if len(answer.differing) > _NAMED:
+        say(f"  … and {len(answer.differing) - _NAMED:,} more tensors: --json tells all")
     say(f"  receipt: event {answer.receipt} of the audit chain")
 
 
@@ -201,7 +206,7 @@ def verification(answer: Verification) -> None:
     counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in answer.checked.items())
     say(f"{'ok' if answer.ok else 'DAMAGED'}: checked {counts or 'nothing'}")
     for problem in answer.problems:
-        say("  " + "; ".join(f"{key}: {value}" for key, value in problem.items() if value is not None))
+        say("  " + "; ".join(f"{key}: {problem[key]}" for key in _PROBLEM if problem.get(key) is not None))
 
 
 def set_alias(answer: Mapping[str, Any]) -> None:

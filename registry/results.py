@@ -281,8 +281,10 @@ class Rebuilt(Result):
     """Answer of ``audit --rebuild``: a result made again from its lineage, and compared.
 
     ``ok``: None where nothing was there to compare with. ``compared``: {what, ok, detail} for each record and folder.
-    ``differing``: {where, tensor, recorded, found} of tensors whose digests are not the same. ``receipt``: number of
-    the audit event that keeps this answer.
+    ``folders``: {folder, ok, differing, tensors, problems}, which tells how many tensors differ and names the first.
+    ``differing``: {where, tensor, recorded, made, found} of those tensors, with the digests that the folder's manifest
+    records, that was made, and that its bytes have where it is not the recorded one. ``receipt``: number of the audit
+    event that keeps this answer.
     """
 
     ok: bool | None
@@ -293,6 +295,7 @@ class Rebuilt(Result):
     engine: str
     seconds: float
     compared: list[dict[str, Any]]
+    folders: list[dict[str, Any]]
     differing: list[dict[str, Any]]
     receipt: int
 

@@ -239,6 +239,8 @@ def _check_outputs(made: Iterable[Materialization], findings: _Findings, progres
 def _folders(made: Iterable[Materialization]) -> Iterator[Path]:
     seen = set()
     for each in made:
-        if each.path and each.path not in seen and (Path(each.path) / "mergestore.json").is_file():
-            seen.add(each.path)
-            yield Path(each.path)
+        if each.path and (Path(each.path) / "mergestore.json").is_file():
+            place = Path(each.path).resolve()  # it may go by several paths
+            if place not in seen:
+                seen.add(place)
+                yield Path(each.path)
