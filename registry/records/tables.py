@@ -60,6 +60,7 @@ class ModelVersion(Record):
         CheckConstraint("state = 'ready' OR reason IS NOT NULL", name="reason"),
         is_digest("digest"),
         Index(None, "digest"),
+        Index(None, "licence"),
         {"sqlite_autoincrement": True},
     )
 
