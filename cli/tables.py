@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import say
 from cli.grid import Column, print_grid
-from cli.units import count_text, digest_text, size_text, time_text
+from cli.units import count_text, digest_text, number_text, size_text, time_text
 
 if TYPE_CHECKING:
     from mergestore import Found, Listing
@@ -20,6 +20,7 @@ _TIMES = frozenset({"at", "created_at"})
 _LISTED = ("name", "version", "digest", "aliases", "licence", "state", "reason", "pin", "created_at")
 EVENT = ("at", "actor", "action", "outcome", "subject")
 _FOUND = {
+    "bases": ("name", "version", "digest", "licence", "source", "state", "created_at", "created_by"),
     "skills": ("name", "version", "digest", "encoding", "seed", "licence", "state", "created_at", "created_by"),
     "merges": ("name", "version", "digest", "method", "expression", "state", "created_at", "created_by"),
     "materializations": ("created_at", "created_by", "method", "recipe_digest", "output_digest", "device", "path"),
@@ -47,7 +48,7 @@ def found(answer: Found) -> None:
     if answer.rows:
         table(answer.kind, events(answer.rows) if answer.kind == "events" else answer.rows, _FOUND[answer.kind])
     last = f", page {answer.page} of {answer.pages}" if answer.pages > 1 else ""
-    say(f"{answer.total:,} {answer.kind}{last}")
+    say(f"{number_text(answer.total, answer.kind[:-1])}{last}")
 
 
 def events(rows: Sequence[Row]) -> list[Row]:

@@ -21,6 +21,12 @@ def count_text(count: float) -> str:
     return _scaled(count).rstrip()
 
 
+def number_text(count: int, thing: str) -> str:
+    """So many things: ``1 skill``, ``1,200 skills``, ``0 policies``."""
+    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else several}"
+
+
 def seconds_text(seconds: float) -> str:
     """A duration with the precision a person needs: ``0.42 s``, ``12.3 s``, ``3 min 5 s``."""
     if seconds < 10:
