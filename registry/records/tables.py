@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
@@ -18,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from registry.records.columns import Document, Record, Shape, is_digest, now, one_of, refers_to
+from registry.records.columns import Document, Large, Record, Shape, is_digest, now, one_of, refers_to
 
 KINDS = ("base", "skill", "merge")
 STATES = ("ready", "yanked", "quarantined")
@@ -137,7 +136,7 @@ class Blob(Record):
     )
 
     digest: Mapped[str] = mapped_column(primary_key=True)
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(Large)
     sha256: Mapped[str | None]
     kind: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -157,7 +156,7 @@ class VersionFile(Record):
     version_id: Mapped[int] = refers_to("model_version.id", primary_key=True)
     path: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(Large)
     blob_digest: Mapped[str | None] = refers_to("blob.digest")
     referenced_path: Mapped[str | None]
     referenced_digest: Mapped[str | None]
@@ -182,8 +181,8 @@ class Tensor(Record):
     shape: Mapped[Shape]
     digest: Mapped[str]
     file: Mapped[str | None]
-    offset: Mapped[int | None] = mapped_column(BigInteger)
-    nbytes: Mapped[int] = mapped_column(BigInteger)
+    offset: Mapped[int | None] = mapped_column(Large)
+    nbytes: Mapped[int] = mapped_column(Large)
     statistics: Mapped[Document | None]
 
 
@@ -210,11 +209,11 @@ class Delta(Record):
     encoding: Mapped[str]
     values: Mapped[str | None]
     drop_rate: Mapped[float | None]
-    seed: Mapped[int | None] = mapped_column(BigInteger)
+    seed: Mapped[int | None] = mapped_column(Large)
     parameters: Mapped[Document] = mapped_column(default=dict)
     statistics: Mapped[Document] = mapped_column(default=dict)
     blob_digest: Mapped[str] = refers_to("blob.digest")
-    stored_bytes: Mapped[int] = mapped_column(BigInteger)
+    stored_bytes: Mapped[int] = mapped_column(Large)
 
 
 class Statistics(Record):
@@ -238,7 +237,7 @@ class Statistics(Record):
     blob_digest: Mapped[str] = refers_to("blob.digest")
     model_digest: Mapped[str]
     data_digest: Mapped[str]
-    examples: Mapped[int] = mapped_column(BigInteger)
+    examples: Mapped[int] = mapped_column(Large)
     settings: Mapped[Document]
     created_at: Mapped[datetime] = mapped_column(default=now)
     created_by: Mapped[str]
@@ -313,7 +312,7 @@ class Materialization(Record):
     engine: Mapped[str]
     versions: Mapped[Document]
     seconds: Mapped[float]
-    bytes: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(Large)
     path: Mapped[str | None]
     cached: Mapped[bool]
     mlflow_run_id: Mapped[str | None]

@@ -99,6 +99,6 @@ def _breaking(home: Path) -> Iterator[Change]:
         for change in changes(engine, table):
             word = change.what.partition(": ")[2].partition(" ")[0]
             junk = change.what.endswith("-> junk")
-            if change.what.startswith("delete") or (word in readable) or (word in keys and not junk):
+            if change.what.startswith("delete") or word in readable or word in keys or junk:
                 yield change
     engine.dispose()

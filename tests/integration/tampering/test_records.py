@@ -18,7 +18,7 @@ from sqlalchemy import Column, Connection, Engine, Table, Text, UniqueConstraint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from registry.records.columns import JsonDocument, UtcDateTime
+from registry.records.columns import JsonDocument, Real, UtcDateTime, Whole
 from registry.records.database import migrating, reading
 from registry.records.integrity import verify_records
 from registry.records.outbox import MATERIALIZATION
@@ -227,6 +227,8 @@ def _other_values(table: Table, column: Column[Any], value: Any) -> Iterator[Any
 
 
 def _python(column: Column[Any]) -> type:
+    if isinstance(column.type, (Whole, Real)):
+        return int if isinstance(column.type, Whole) else float
     if isinstance(column.type, JsonDocument):
         return dict
     return datetime if isinstance(column.type, UtcDateTime) else column.type.python_type
