@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli.console import say
 from cli.grid import Column, print_grid
 from cli.tables import EVENT, SCORE, events, materializations, newest
-from cli.units import digest_text, size_text
+from cli.units import digest_text, number_text, size_text
 from merging.setting_text import spelled, spelled_pairs
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def impact(answer: Impact) -> None:
         say(f"{answer.state.upper()}: {answer.reason}")
     if answer.pinned:
         say(f"pinned by {answer.pinned['by']}: {answer.pinned['reason']}")
-    say(f"is in {kinds or 'no other version'}, and in {made:,} materialization{'' if made == 1 else 's'}")
+    say(f"is in {kinds or 'no other version'}, and in {number_text(made, 'materializations')}")
     if answer.aliases:
         say(f"aliases that lead there: {', '.join(answer.aliases)}")
     say()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import remark, say
 from cli.grid import Column, print_grid
-from cli.units import count_text, digest_text, seconds_text, size_text
+from cli.units import count_text, digest_text, number_text, seconds_text, size_text
 
 if TYPE_CHECKING:
     from mergestore import (
@@ -57,7 +57,7 @@ def registered_base(answer: RegisteredBase) -> None:
     """The base model's version, size and digest."""
     _registered(answer)
     how = "referenced in place" if answer.referenced else size_text(answer.bytes)
-    say(f"  {count_text(answer.parameters)} parameters in {answer.tensors} tensors, {how}")
+    say(f"  {count_text(answer.parameters)} parameters in {number_text(answer.tensors, 'tensors')}, {how}")
     say(f"  {answer.digest}")
     _notes(answer.notes)
 
@@ -113,7 +113,8 @@ def rebuilt(answer: Rebuilt) -> None:
     """Whether the same came out, beside what it was compared with, and where it did not."""
     verdicts = {True: "the same", False: "NOT THE SAME", None: "made, and nothing is there to compare it with"}
     verdict = verdicts[answer.ok]
-    say(f"{verdict}: {answer.tensors} tensors from their lineage in {seconds_text(answer.seconds)}, on {answer.device}")
+    tensors, seconds = number_text(answer.tensors, "tensors"), seconds_text(answer.seconds)
+    say(f"{verdict}: {tensors} from their lineage in {seconds}, on {answer.device}")
     say(f"  recipe {answer.recipe_digest}")
     say(f"  output {answer.output_digest}")
     for each in answer.compared:
@@ -122,14 +123,15 @@ def rebuilt(answer: Rebuilt) -> None:
         found = f", its bytes are {each['found']}" if each["found"] else ""
         say(f"  {each['tensor']} in {each['where']}: recorded {each['recorded']}, made {each['made']}{found}")
     if len(answer.differing) > _NAMED:
-        say(f"  … and {len(answer.differing) - _NAMED:,} more tensors: --json tells all")
+        say(f"  … and {number_text(len(answer.differing) - _NAMED, 'more tensors')}: --json tells all")
     say(f"  receipt: event {answer.receipt} of the audit chain")
 
 
 def difference(answer: Difference, most: int | None) -> None:
     """What two models are made of, where that differs; how far their tensors lie apart, and which of them most."""
     one, other, whole = answer.one["what"], answer.other["what"], answer.whole
-    say(f"{one} and {other}: {whole['equal']:,} tensors are equal, {whole['differing']:,} differ")
+    equal = f"{number_text(whole['equal'], 'tensors')} {'is' if whole['equal'] == 1 else 'are'} equal"
+    say(f"{one} and {other}: {equal}, {whole['differing']:,} differ{'s' if whole['differing'] == 1 else ''}")
     cosine = "none" if whole["cosine"] is None else f"{whole['cosine']:.4f}"
     what = "deltas from their base" if answer.deltas else "values"
     norms = " and ".join(f"{norm:.4g}" for norm in whole["norms"])
@@ -175,7 +177,7 @@ def exported(answer: Exported) -> None:
         f"{count} {kind}{'s' if count > 1 else ''}"
         for kind, count in Counter(v["kind"] for v in answer.versions).items()
     )
-    remark(f"  {size_text(answer.bytes)}: {kinds}; {answer.blobs} files")
+    remark(f"  {size_text(answer.bytes)}: {kinds}; {number_text(answer.blobs, 'files')}")
     remark(f"  {answer.bundle}")
     for version in answer.versions:
         if version["state"] != "ready":
@@ -196,14 +198,14 @@ def imported(answer: Imported) -> None:
     by = answer.exported
     say(f"  exported by {by['by']} at {by['at']} from store {by['store']}")
     stored = "would be stored" if answer.dry_run else "stored"
-    say(f"  {answer.blobs} files {stored}, {size_text(answer.bytes)}; all of it checked")
+    say(f"  {number_text(answer.blobs, 'files')} {stored}, {size_text(answer.bytes)}; all of it checked")
     say(f"  {answer.bundle}")
     _notes(answer.notes)
 
 
 def verification(answer: Verification) -> None:
     """What was checked, and each problem: what, where and what to do."""
-    counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in answer.checked.items())
+    counts = ", ".join(number_text(count, kind.replace("_", " ")) for kind, count in answer.checked.items())
     say(f"{'ok' if answer.ok else 'DAMAGED'}: checked {counts or 'nothing'}")
     for problem in answer.problems:
         say("  " + "; ".join(f"{key}: {problem[key]}" for key in _PROBLEM if problem.get(key) is not None))

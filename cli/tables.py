@@ -48,7 +48,7 @@ def found(answer: Found) -> None:
     if answer.rows:
         table(answer.kind, events(answer.rows) if answer.kind == "events" else answer.rows, _FOUND[answer.kind])
     last = f", page {answer.page} of {answer.pages}" if answer.pages > 1 else ""
-    say(f"{number_text(answer.total, answer.kind[:-1])}{last}")
+    say(f"{number_text(answer.total, answer.kind)}{last}")
 
 
 def events(rows: Sequence[Row]) -> list[Row]:

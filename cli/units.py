@@ -21,10 +21,10 @@ def count_text(count: float) -> str:
     return _scaled(count).rstrip()
 
 
-def number_text(count: int, thing: str) -> str:
-    """So many things: ``1 skill``, ``1,200 skills``, ``0 policies``."""
-    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
-    return f"{count:,} {thing if count == 1 else several}"
+def number_text(count: int, things: str) -> str:
+    """So many of what is named in the plural: ``1 skill``, ``1,200 skills``, ``1 policy``."""
+    one = f"{things[:-3]}y" if things.endswith("ies") else things if things == "statistics" else things[:-1]
+    return f"{count:,} {one if count == 1 else things}"
 
 
 def seconds_text(seconds: float) -> str:

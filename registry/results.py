@@ -137,7 +137,9 @@ class Checked(Result):
     """Answer of ``check``: what a target means, what keeps it from being materialized, and what that would take.
 
     ``problems``: {kind, message, hint} each, in the order in which ``materialize`` would meet them; ``exit_code`` is
-    that of the first, or 0. ``warnings`` keep nothing from being done. ``resources`` and ``interference`` are None
+    that of the first, or 0. ``violations``: those of them by which a policy refuses it, {policy, rule, subject, what,
+    found, allowed, forbidden, path, way}, the path from step to step. ``warnings`` keep nothing from being done.
+    ``resources`` and ``interference`` are None
     where a problem stands before them, the latter also where it was not asked for. ``plot``: the picture's path.
     """
 
@@ -147,6 +149,7 @@ class Checked(Result):
     method: str | None
     recipe_digest: str | None
     problems: list[dict[str, Any]]
+    violations: list[dict[str, Any]]
     warnings: list[dict[str, Any]]
     inputs: list[dict[str, Any]]
     needs: list[dict[str, Any]]
