@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
+    String,
     Text,
     TypeDecorator,
 )
@@ -145,6 +146,29 @@ class Real(TypeDecorator[float]):
         return checked_reader(_real, "number") if dialect.name == "sqlite" else None
 
 
+class Words(TypeDecorator[str]):
+    """Text, in and out; of at most ``length`` characters, if that is said."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, length: int | None = None):
+        super().__init__()
+        self.length = length
+        if length is not None:
+            self.impl = String(length)  # type: ignore[assignment]  # an instance, as TypeDecorator makes it one
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read text; IntegrityFailure where the database holds something else, which SQLite allows."""
+        return checked_reader(_text, "text") if dialect.name == "sqlite" else None
+
+
+def _text(value: Any) -> Any:
+    if value is None or type(value) is str:
+        return value
+    raise TypeError
+
+
 def _whole(value: Any) -> Any:
     if value is None or type(value) is int:
         return value
@@ -170,7 +194,8 @@ def checked_reader(read: Callable[[Any], Any] | None, what: str) -> Callable[[An
             return read(value)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             message = f"the registry is damaged: {value!r:.80} is no {what}"
-            raise IntegrityFailure(message, hint="restore the database from a backup") from error
+            hint = "run `mergestore verify`, which names the row, and restore the database from a backup"
+            raise IntegrityFailure(message, hint=hint) from error
 
     return checked
 
@@ -180,7 +205,7 @@ class Record(DeclarativeBase):
 
     metadata = MetaData(naming_convention=_NAMING)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own idiom
-        str: Text(),
+        str: Words(),
         int: Whole(),
         bool: Flag(),
         datetime: UtcDateTime(),

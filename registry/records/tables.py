@@ -12,12 +12,11 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
-    String,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from registry.records.columns import Document, Large, Record, Shape, is_digest, now, one_of, refers_to
+from registry.records.columns import Document, Large, Record, Shape, Words, is_digest, now, one_of, refers_to
 
 KINDS = ("base", "skill", "merge")
 STATES = ("ready", "yanked", "quarantined")
@@ -37,7 +36,7 @@ class Model(Record):
     __table_args__ = (one_of("kind", KINDS),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(128), unique=True)
+    name: Mapped[str] = mapped_column(Words(128), unique=True)
     kind: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
     created_by: Mapped[str]
@@ -104,7 +103,7 @@ class Alias(Record):
     )
 
     model_id: Mapped[int] = mapped_column(primary_key=True)
-    alias: Mapped[str] = mapped_column(String(128), primary_key=True)
+    alias: Mapped[str] = mapped_column(Words(128), primary_key=True)
     version_id: Mapped[int]
     updated_at: Mapped[datetime] = mapped_column(default=now)
     updated_by: Mapped[str]
@@ -118,7 +117,7 @@ class AliasEvent(Record):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model_id: Mapped[int] = refers_to("model.id")
-    alias: Mapped[str] = mapped_column(String(128))
+    alias: Mapped[str] = mapped_column(Words(128))
     version_id: Mapped[int | None] = refers_to("model_version.id")
     previous_version_id: Mapped[int | None] = refers_to("model_version.id")
     at: Mapped[datetime] = mapped_column(default=now)
@@ -177,7 +176,7 @@ class Tensor(Record):
 
     version_id: Mapped[int] = refers_to("model_version.id", primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
-    dtype: Mapped[str] = mapped_column(String(16))
+    dtype: Mapped[str] = mapped_column(Words(16))
     shape: Mapped[Shape]
     digest: Mapped[str]
     file: Mapped[str | None]
@@ -304,7 +303,7 @@ class Materialization(Record):
         Index(None, "created_at", "id"),
     )
 
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(36), primary_key=True)
     recipe_digest: Mapped[str] = refers_to("recipe.digest")
     merge_version_id: Mapped[int | None] = refers_to("model_version.id")
     output_digest: Mapped[str]

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Column, String, Table, select, type_coerce
 from sqlalchemy.orm import Session
 
-from registry.records.columns import Flag, JsonDocument, Real, Record, UtcDateTime, Whole
+from registry.records.columns import Flag, JsonDocument, Real, Record, UtcDateTime, Whole, Words
 from registry.records.told import Finding
 
 
@@ -18,7 +18,7 @@ def unreadable(session: Session) -> Iterator[Finding]:
     """Every such value, with its table, column and key. Reads all of it: for a store that is known to be damaged."""
     for table in Record.metadata.sorted_tables:
         for column in table.columns:
-            if isinstance(column.type, (UtcDateTime, JsonDocument, Flag, Whole, Real)):
+            if isinstance(column.type, (UtcDateTime, JsonDocument, Flag, Whole, Real, Words)):
                 yield from _in_column(session, table, column)
 
 
@@ -36,6 +36,8 @@ def _is_read(column: Column[Any], value: Any) -> bool:
     """What a server's driver has read already is no text any more."""
     if isinstance(value, (datetime, dict, list)):
         return True
+    if isinstance(column.type, Words):
+        return isinstance(value, str)
     if isinstance(column.type, Flag):
         return value in (0, 1)
     if isinstance(column.type, (Whole, Real)):
