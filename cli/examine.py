@@ -214,7 +214,7 @@ def impact(
 @verb
 def find(
     invocation: Invocation,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="skills, merges, materializations or events.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="bases, skills, merges, materializations or events.")],
     contains: Annotated[
         str | None, typer.Option("--contains", metavar="NAME", help="A version that goes into it, through others too.")
     ] = None,
@@ -224,7 +224,12 @@ def find(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="Of a skill's mask, or of a merge's parameters or skills.")
     ] = None,
-    licence: Annotated[str | None, typer.Option("--licence", metavar="SPDX", help="As it was stated.")] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--licence", metavar="SPDX", help="Stated, alone or in an expression; of merges, by what is in them."
+        ),
+    ] = None,
     state: Annotated[str | None, typer.Option("--state", metavar="STATE", help="ready or yanked.")] = None,
     never: Annotated[
         str | None, typer.Option("--never", metavar="materialized|evaluated", help="Merges that never were.")
@@ -242,7 +247,7 @@ def find(
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="Rows of a page.")] = 50,
     page: Annotated[int, typer.Option("--page", metavar="K", help="Which page; the first has the newest.")] = 1,
 ) -> None:
-    """Find skills, merges, materializations or events."""
+    """Find bases, skills, merges, materializations or events."""
     asked = {
         "contains": contains, "base": base, "method": method, "encoding": encoding, "seed": seed, "licence": licence,
         "state": state, "never": never, "software": software, "device": device, "action": action, "subject": subject,

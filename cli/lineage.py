@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.console import counted, remark, say
+from cli.console import remark, say
 from cli.grid import Column, print_grid
-from cli.tables import SCORE, materializations, newest
-from cli.units import digest_text, size_text
+from cli.tables import EVENT, SCORE, events, materializations, newest
+from cli.units import digest_text, number_text, size_text
 from merging.setting_text import spelled, spelled_pairs
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def audit(answer: Audit) -> None:
     materializations(answer.materializations, answer.counts["materializations"])
     newest("attestations", answer.attestations, ("created_at", "created_by", "output_digest", "keys"))
     _descendants(answer)
-    newest("events", answer.events, ("at", "actor", "action", "subject"), answer.counts["events"])
+    newest("events", events(answer.events), EVENT, answer.counts["events"])
 
 
 def licences(told: Mapping[str, Any]) -> None:
@@ -58,7 +58,7 @@ def licences(told: Mapping[str, Any]) -> None:
 def impact(answer: Impact) -> None:
     """How much contains a version, and the newest of it."""
     counts = answer.counts
-    kinds = ", ".join(counted(count, kind) for kind, count in counts["versions"].items())
+    kinds = ", ".join(number_text(count, f"{kind}s") for kind, count in counts["versions"].items())
     made = counts["materializations"]
     say(f"{answer.kind} {answer.name}@{answer.version} ({digest_text(answer.digest)})")
     if answer.state != "ready":
@@ -66,7 +66,7 @@ def impact(answer: Impact) -> None:
         say(f"{answer.state.upper()}: {answer.reason}{by}")
     if answer.pinned:
         say(f"pinned by {answer.pinned['by']}: {answer.pinned['reason']}")
-    say(f"is in {kinds or 'no other version'}, and in {counted(made, 'materialization')}")
+    say(f"is in {kinds or 'no other version'}, and in {number_text(made, 'materializations')}")
     if answer.aliases:
         say(f"aliases that lead there: {', '.join(answer.aliases)}")
     say()
@@ -140,7 +140,7 @@ def _vocabulary(said: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[s
 def _descendants(answer: Audit) -> None:
     """What came of this version: how many of each kind, and the newest of them."""
     counts = answer.counts["descendants"]
-    spelled = ", ".join(counted(count, kind) for kind, count in counts.items())
+    spelled = ", ".join(number_text(count, f"{kind}s") for kind, count in counts.items())
     newest(f"descendants: {spelled}", answer.descendants, _DESCENDANT, sum(counts.values()))
 
 
@@ -215,7 +215,7 @@ class _Lineage:
             yield f"{node['encoding']}{_chosen(node)}{size}"
         for each in node.get("collected") or ():
             if self.used is None or self.used.get(node["digest"]) == each["digest"]:
-                told = f"{each['kind']} of {counted(each['examples'], 'example')}"
+                told = f"{each['kind']} of {number_text(each['examples'], 'examples')}"
                 yield told if self.used is None else f"{told}, {digest_text(each['digest'])}"
         if node.get("licence"):
             yield str(node["licence"])

@@ -59,7 +59,10 @@ def _refuse_unpublished(folder: Path) -> None:
 
 
 def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], list[Problem]]:
-    """(counts of what was checked, problems) of a published folder: the manifest's own digests, then every tensor."""
+    """(counts of what was checked, problems) of a published folder: the manifest's own digests, then every tensor.
+
+    A problem of one tensor names it: ``tensor``, and the digest that was ``found``, if it is there.
+    """
     try:
         document = read_manifest(folder)
     except (IntegrityFailure, UsageError, NotFound) as error:
@@ -145,6 +148,7 @@ def _tensor_problems(folder: Path, document: dict[str, Any], source: Any, progre
     recorded, entries = document["tensors"], source.entries
     problems = [
         _problem(f"tensor {name!r} is {'missing' if name in recorded else 'not in the manifest'}", str(folder))
+        | {"tensor": name, "found": None}
         for name in sorted(set(recorded) ^ set(entries))
     ]
     both = sorted(set(recorded) & set(entries))
@@ -160,6 +164,7 @@ def _tensor_problems(folder: Path, document: dict[str, Any], source: Any, progre
                     f"tensor {name!r} is not what was published: it hashes to {found[name]}, recorded is {shape[2]}",
                     f"{folder / entries[name].file}",
                 )
+                | {"tensor": name, "found": found[name]}
             )
     return problems
 

@@ -139,7 +139,9 @@ class Checked(Result):
     """Answer of ``check``: what a target means, what keeps it from being materialized, and what that would take.
 
     ``problems``: {kind, message, hint} each, in the order in which ``materialize`` would meet them; ``exit_code`` is
-    that of the first, or 0. ``warnings`` keep nothing from being done. ``resources`` and ``interference`` are None
+    that of the first, or 0. ``violations``: those of them by which a policy refuses it, {policy, rule, subject, what,
+    found, allowed, forbidden, path, way}, the path from step to step. ``warnings`` keep nothing from being done.
+    ``resources`` and ``interference`` are None
     where a problem stands before them, the latter also where it was not asked for. ``plot``: the picture's path.
     """
 
@@ -149,6 +151,7 @@ class Checked(Result):
     method: str | None
     recipe_digest: str | None
     problems: list[dict[str, Any]]
+    violations: list[dict[str, Any]]
     warnings: list[dict[str, Any]]
     inputs: list[dict[str, Any]]
     needs: list[dict[str, Any]]
@@ -287,8 +290,10 @@ class Rebuilt(Result):
     """Answer of ``audit --rebuild``: a result made again from its lineage, and compared.
 
     ``ok``: None where nothing was there to compare with. ``compared``: {what, ok, detail} for each record and folder.
-    ``differing``: {where, tensor, recorded, found} of tensors whose digests are not the same. ``receipt``: number of
-    the audit event that keeps this answer.
+    ``folders``: {folder, ok, differing, tensors, problems}, which tells how many tensors differ and names the first.
+    ``differing``: {where, tensor, recorded, made, found} of those tensors, with the digests that the folder's manifest
+    records, that was made, and that its bytes have where it is not the recorded one. ``receipt``: number of the audit
+    event that keeps this answer.
     """
 
     ok: bool | None
@@ -299,6 +304,7 @@ class Rebuilt(Result):
     engine: str
     seconds: float
     compared: list[dict[str, Any]]
+    folders: list[dict[str, Any]]
     differing: list[dict[str, Any]]
     receipt: int
 

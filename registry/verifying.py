@@ -17,6 +17,7 @@ from registry.policies.enforcing import policies_of
 from registry.records.catalog import look_up, resolve
 from registry.records.contents import FileRow, load_files, load_tensors, recorded_sha256
 from registry.records.database import reading
+from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
 from registry.records.integrity import verify_records
 from registry.records.lineage import ancestors
 from registry.records.names import parse_reference
@@ -83,6 +84,7 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
     with reading(engine) as session:
         findings.problems += verify_records(session)
         findings.count("records", _count_records(session))
+        _check_guards(session, findings)
         _check_policy(home, findings)
         try:
             versions = session.scalars(select(ModelVersion).order_by(ModelVersion.id)).all()
@@ -92,6 +94,12 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
         except IntegrityFailure as error:  # a record that cannot be read at all
             findings.add(error, "registry")
     return findings.result()
+
+
+def _check_guards(session: Session, findings: _Findings) -> None:
+    findings.count("triggers", count_guards(session))
+    for what, where in broken_guards(session):
+        findings.add(IntegrityFailure(what, hint=GUARDS_HINT), where)
 
 
 def _check_policy(home: Home, findings: _Findings) -> None:
@@ -245,6 +253,8 @@ def _check_outputs(made: Iterable[Materialization], findings: _Findings, progres
 def _folders(made: Iterable[Materialization]) -> Iterator[Path]:
     seen = set()
     for each in made:
-        if each.path and each.path not in seen and (Path(each.path) / "mergestore.json").is_file():
-            seen.add(each.path)
-            yield Path(each.path)
+        if each.path and (Path(each.path) / "mergestore.json").is_file():
+            place = Path(each.path).resolve()  # it may go by several paths
+            if place not in seen:
+                seen.add(place)
+                yield Path(each.path)

@@ -88,9 +88,10 @@ def descendants(session: Session, *version_ids: int) -> Lineage:
     return _reach(session, version_ids, LineageEdge.parent_version_id, LineageEdge.child_version_id)
 
 
-def reached_from(version_id: int) -> Select[tuple[int]]:
-    """A query for the ids of a version and of everything that came from it, directly or not."""
-    return _closure((version_id,), LineageEdge.parent_version_id, LineageEdge.child_version_id)
+def reached_from(start: int | Select[int]) -> Select[tuple[int]]:
+    """A query for the ids of a version, or of those that a query finds, and of everything that came from them."""
+    starts = (start,) if isinstance(start, int) else start
+    return _closure(starts, LineageEdge.parent_version_id, LineageEdge.child_version_id)
 
 
 def origins_of(version_ids: Sequence[int]) -> Select[tuple[int]]:
@@ -117,9 +118,10 @@ def _below(version_id: int) -> ColumnElement[bool]:
 
 
 def _closure(
-    starts: Sequence[int], near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
+    starts: Sequence[int] | Select[int], near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
 ) -> Select[tuple[int]]:
-    reached = select(ModelVersion.id).where(ModelVersion.id.in_(starts)).cte("reached", recursive=True)
+    # Without a name: one statement may reach from several.
+    reached = select(ModelVersion.id).where(ModelVersion.id.in_(starts)).cte(recursive=True)
     reached = reached.union(select(far).join(reached, near == reached.c.id))
     return select(reached.c.id)
 

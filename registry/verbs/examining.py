@@ -61,12 +61,13 @@ class Examining(Opened):
         return diff(context, one, other, threads, progress or Silent())
 
     def find(self, kind: str, *, limit: int = 50, page: int = 1, **filters: Any) -> Found:
-        """What is such: ``kind`` skills, merges, materializations or events, newest first, a page at a time.
+        """What is such: ``kind`` bases, skills, merges, materializations or events, newest first, a page at a time.
 
         ``filters``: contains, base, method, encoding, seed, licence, state, never (materialized, evaluated), software,
         device, action, subject, by, since, until, meta; which of them a kind takes is told when one is not.
         """
-        from registry.audits.queries import Filters, find
+        from registry.audits.filters import Filters
+        from registry.audits.queries import find
 
         with reading(self.engine) as session:
             return find(session, kind, Filters(**filters), limit=limit, page=page)
