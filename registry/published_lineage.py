@@ -17,6 +17,8 @@ from registry.made_by import recipes_within
 from registry.records.contents import load_deltas
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
+from storage.digests import canonical_json
+from storage.errors import InputRefused
 
 _PLACE = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|file:")
 _CODED: Mapping[str, type | tuple[type, ...]] = {
@@ -67,18 +69,21 @@ def public_source(source: str | None) -> str | None:
 
 
 def _public_training(training: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a training, without what names a place of the machine where it was."""
+    """What is known of a training that can be told: nothing that names a place of the machine where it was."""
     kept = {
-        origin: {key: value for key, value in said.items() if not _names_place(value)}
+        origin: {key: value for key, value in said.items() if _can_be_told(key, value)}
         for origin, said in training.items()
     }
     return {origin: said for origin, said in kept.items() if said}
 
 
-def _names_place(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(map(_names_place, value))
-    return isinstance(value, str) and _PLACE.match(value) is not None
+def _can_be_told(key: str, value: Any) -> bool:
+    try:
+        canonical_json([key, value])
+    except InputRefused:
+        return False  # what trainers write may hold characters that no document can
+    texts = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+    return not any(map(_PLACE.match, texts))
 
 
 def is_told(node: Mapping[str, Any]) -> bool:

@@ -138,10 +138,7 @@ def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
     edges += [vars(Edge(RESULT, versions[row.version_id].reference, row.role)) for row in inputs]
     recipe = recipe_document(session, digest)
     nodes = [*_nodes(session, graph), result_node(digest, recipe)]
-    lineage = {
-        "nodes": nodes,
-        "edges": weighed(nodes, [*graph.to_dict()["edges"], *(dict(vars(each)) for each in edges)]),
-    }
+    lineage = {"nodes": nodes, "edges": weighed(nodes, edges)}
     found = Audit(
         name=None,
         version=None,
