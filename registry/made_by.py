@@ -74,6 +74,12 @@ def weighed(nodes: Iterable[Mapping[str, Any]], edges: Iterable[Mapping[str, Any
     return found
 
 
+def told_graph(graph: Graph, digest: str, recipe: Document) -> dict[str, Any]:
+    """A manifest's lineage with weights, and with the recipe of the whole, which it tells elsewhere."""
+    nodes = [{**node, "recipe": recipe} if node["digest"] == digest else dict(node) for node in graph["nodes"]]
+    return {"nodes": nodes, "edges": weighed(nodes, graph["edges"])}
+
+
 def _terms(recipe: Document) -> dict[tuple[str, str], Document]:
     if recipe.get("slices"):
         return {}

@@ -14,7 +14,7 @@ from merging.recipes.stored import read_recipe
 from registry.audits.audit import RESULT, audit, result_node
 from registry.directories import manifest_problems, read_manifest
 from registry.licences.combined import combined
-from registry.made_by import inputs_of, nearby, weighed
+from registry.made_by import inputs_of, nearby, told_graph
 from registry.published_lineage import is_coded, is_told
 from registry.publishing import MANIFEST
 from registry.records.tables import KINDS, Materialization
@@ -125,7 +125,6 @@ def _told(document: Mapping[str, Any]) -> Audit:
     merge, recipe = document.get("merge"), document["recipe_digest"]
     skills = {skill["digest"]: skill for skill in document["skills"]}
     nodes = [_node(node, skills.get(node["digest"], {})) for node in document["lineage"]["nodes"]]
-    nodes = [{**node, "recipe": document["recipe"]} if node["digest"] == recipe else node for node in nodes]
     edges = list(document["lineage"]["edges"])
     if merge is None:
         parts = [("base", document["base"]), *(("base", each) for each in document.get("other_bases", ()))]
@@ -143,7 +142,7 @@ def _told(document: Mapping[str, Any]) -> Audit:
         expression=document.get("expression"),
         recipe_digest=recipe,
         recipe=document["recipe"],
-        lineage=(graph := {"nodes": nodes, "edges": weighed(nodes, edges)}),
+        lineage=(graph := told_graph({"nodes": nodes, "edges": edges}, recipe, document["recipe"])),
         licences=combined(graph, [f"{merge['name']}@{merge['version']}" if merge else RESULT]),
         descendants=[],
         counts={"descendants": {}, "materializations": 0, "evaluations": 0, "events": 0},

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Select, exists, func, or_, select, type_coerce
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from registry.answers import materialization_facts, version_facts
+from registry.audits.seeds import seeded
 from registry.licences.spdx import understood
 from registry.records.catalog import look_up
 from registry.records.columns import Known, batches
@@ -128,7 +129,7 @@ def _merges(session: Session, filters: Filters) -> Query:
         or_(Materialization.merge_version_id == ModelVersion.id, Materialization.recipe_digest == ModelVersion.digest)
     )
     where += [Recipe.method == filters.method] if filters.method else []
-    where += [_seeded(filters.seed)] if filters.seed is not None else []
+    where += [ModelVersion.id.in_(seeded(filters.seed))] if filters.seed is not None else []
     if filters.base:
         where.append(_reads(Recipe.digest, RecipeInput.version_id == _version(session, filters.base)))
     if filters.software:
@@ -180,14 +181,6 @@ def _versions(session: Session, filters: Filters, kind: str) -> Where:
         inside = _version(session, filters.contains)
         where += [ModelVersion.id.in_(reached_from(inside)), ModelVersion.id != inside]
     return where
-
-
-def _seeded(seed: int) -> ColumnElement[bool]:
-    """Whether a recipe has the seed for a parameter of its own, or one of its skills was dropped with it."""
-    spelled = or_(*(Recipe.canonical.contains(f'"seed":{seed}{end}', autoescape=True) for end in ",}"))
-    skill = aliased(Delta)
-    dropped = select(skill.version_id).where(skill.seed == seed)
-    return or_(spelled, _reads(Recipe.digest, RecipeInput.version_id.in_(dropped)))
 
 
 def _reads(digest: Any, condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, insert, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.records import events
@@ -93,6 +93,11 @@ def reached_from(version_id: int) -> Select[tuple[int]]:
     return _closure((version_id,), LineageEdge.parent_version_id, LineageEdge.child_version_id)
 
 
+def reached_from_any(versions: CompoundSelect[tuple[int]]) -> Select[tuple[int]]:
+    """The same of all versions whose ids a query finds."""
+    return _reaching(ModelVersion.id.in_(versions), LineageEdge.parent_version_id, LineageEdge.child_version_id)
+
+
 def origins_of(version_ids: Sequence[int]) -> Select[tuple[int]]:
     """A query for the ids of versions and of everything that they came from, directly or not."""
     return _closure(version_ids, LineageEdge.child_version_id, LineageEdge.parent_version_id)
@@ -119,7 +124,13 @@ def _below(version_id: int) -> ColumnElement[bool]:
 def _closure(
     starts: Sequence[int], near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
 ) -> Select[tuple[int]]:
-    reached = select(ModelVersion.id).where(ModelVersion.id.in_(starts)).cte("reached", recursive=True)
+    return _reaching(ModelVersion.id.in_(starts), near, far)
+
+
+def _reaching(
+    starts: ColumnElement[bool], near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
+) -> Select[tuple[int]]:
+    reached = select(ModelVersion.id).where(starts).cte("reached", recursive=True)
     reached = reached.union(select(far).join(reached, near == reached.c.id))
     return select(reached.c.id)
 

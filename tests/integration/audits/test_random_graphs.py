@@ -49,7 +49,7 @@ def _written(engine: Engine, chance: random.Random) -> tuple[Edges, dict[str, se
 
 
 def _recipe(session: Session, name: str, inputs: list[ModelVersion]) -> Recipe:
-    canonical = canonical_json({"name": name, "parameters": {}}).decode()
+    canonical = canonical_json({"method": "linear", "name": name, "parameters": {}}).decode()
     rows = [recipes.InputRow(each.id, "skill", 0.5) for each in inputs]
     return recipes.record_recipe(session, canonical=canonical, method="linear", inputs=rows, actor=ME)
 
