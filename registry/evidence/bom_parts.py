@@ -18,7 +18,7 @@ HUB = "https://huggingface.co"
 
 
 def component(node: Node, parents: Sequence[Node], source: str | None, weights: Mapping[str, Any]) -> dict[str, Any]:
-    """One version of the lineage: what it is, by which digest, under which licence, made of what, of which part in what.
+    """One version of the lineage: what it is, by which digest, under which licence, made of what, with which part.
 
     ``weights``: by the property that tells them.
     """

@@ -144,7 +144,10 @@ NESTED = {
     ],
     "edges": [
         {"child": "m@1", "parent": "b@1", "role": "base"},
-        {"child": "m@1", "parent": "s@2", "role": "skill", "weight": [{"filter": "self_attn", "value": 0.5}, {"value": -1}]},
+        {
+            "child": "m@1", "parent": "s@2", "role": "skill",
+            "weight": [{"filter": "self_attn", "value": 0.5}, {"value": -1}],
+        },
     ],
 }  # fmt: skip
 
