@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from merging.recipes.stored import read_recipe
-from registry.made_by import recipes_within
+from registry.recipes_within import recipes_within
 from registry.records.contents import load_deltas
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion

@@ -12,7 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.answers import delta_facts, made_of, training_facts
 from registry.licences.combined import combined
-from registry.made_by import Document, recipes_within, weighed
+from registry.made_by import Document, weighed
+from registry.recipes_within import recipes_within
 from registry.records import events
 from registry.records.attestations import attestation_facts, attestations
 from registry.records.catalog import look_up
