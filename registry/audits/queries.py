@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Select, exists, func, or_, select, type_coerce
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from registry.answers import materialization_facts, version_facts
 from registry.audits.conditions import comes_under, known_method, moment, states, version_id
 from registry.audits.filters import Filters, check
+from registry.audits.seeds import seeded
 from registry.records.columns import Known, batches
 from registry.records.events import event_facts
 from registry.records.lineage import reached_from
@@ -86,7 +87,7 @@ def _merges(session: Session, filters: Filters) -> Query:
     )
     where += [Recipe.method == known_method(session, filters.method)] if filters.method else []
     where += comes_under(session, filters.licence) if filters.licence else []
-    where += [_seeded(filters.seed)] if filters.seed is not None else []
+    where += [ModelVersion.id.in_(seeded(filters.seed))] if filters.seed is not None else []
     if filters.base:
         where.append(_reads(Recipe.digest, RecipeInput.version_id == version_id(session, filters.base, ["base"])))
     if filters.software:
@@ -144,14 +145,6 @@ def _trained(filters: Filters) -> Where:
     """What was said of a training."""
     said = type_coerce(ModelVersion.attributes, JSON)["training"]["meta"]
     return [said[key].as_string() == value for key, value in filters.meta.items()]
-
-
-def _seeded(seed: int) -> ColumnElement[bool]:
-    """Whether a recipe has the seed for a parameter of its own, or one of its skills was dropped with it."""
-    spelled = or_(*(Recipe.canonical.contains(f'"seed":{seed}{end}', autoescape=True) for end in ",}"))
-    skill = aliased(Delta)
-    dropped = select(skill.version_id).where(skill.seed == seed)
-    return or_(spelled, _reads(Recipe.digest, RecipeInput.version_id.in_(dropped)))
 
 
 def _reads(digest: Any, condition: ColumnElement[bool]) -> ColumnElement[bool]:

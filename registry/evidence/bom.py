@@ -96,9 +96,13 @@ def bill(found: Audit, document: Mapping[str, Any] | None, config: Mapping[str, 
     for edge in found.lineage["edges"]:
         parents[edge["child"]].add(edge["parent"])
     sources = _sources(nodes.values(), document)
-    weights = {term["skill"]: term.get("weight") for term in (found.recipe or {}).get("terms", ())}
+    weights: dict[str, dict[str, Any]] = {id_: {} for id_ in nodes}
+    for edge in found.lineage["edges"]:
+        if "weight" in edge:  # in the whole it has no other name
+            within = "weight" if edge["child"] == root else f"weight:{edge['child']}"
+            weights[edge["parent"]][within] = edge["weight"]
     others = [
-        component(node, [nodes[id_] for id_ in sorted(parents[id])], sources.get(id), weights.get(node["digest"]))
+        component(node, [nodes[id_] for id_ in sorted(parents[id])], sources.get(id), weights[id])
         for id, node in sorted(nodes.items())
         if id != root
     ]
@@ -128,8 +132,8 @@ def _root(
     config: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The component that the document is about: as any other, with all that is known of the whole."""
-    node = nodes[root]
-    made = component(node, [nodes[id_] for id_ in sorted(parents[root])], source, None)
+    node = {**nodes[root], "recipe": found.recipe or nodes[root].get("recipe")}
+    made = component(node, [nodes[id_] for id_ in sorted(parents[root])], source, {})
     trainings = [each.get("training") or {} for each in nodes.values()]
     made["modelCard"] = model_card(
         task(trainings),
@@ -142,11 +146,7 @@ def _root(
     own = {
         "expression": found.expression if found.kind == RESULT else None,  # a merge's node has its own
         "recipe_digest": found.recipe_digest,
-        "method": (found.recipe or {}).get("method"),
-        "semantics": (found.recipe or {}).get("semantics"),
-        "parameters": (found.recipe or {}).get("parameters"),
         "licence_not_stated": ", ".join(found.licences["unknown"]),
-        "recipe": found.recipe,
     }
     if said:
         made["licenses"] = said

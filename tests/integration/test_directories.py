@@ -166,8 +166,7 @@ def front(folder):
 def test_the_card_says_what_the_hub_and_people_ask(store, published, tmp_path):
     matter, body = front(published)
     assert matter["library_name"] == "transformers"
-    assert sorted(matter["base_model"]) == ["code", "lora", "math", "tiny"]
-    assert matter["base_model_relation"] == "merge"
+    assert not {"base_model", "base_model_relation"} & matter.keys(), "names that are only this store's"
     assert set(matter["tags"]) == {"merge", "mergestore", "ties"}
     assert "license" not in matter, "one input's licence is not known, so the whole's is not"
     assert "licence not stated for: code@1" in body
@@ -189,7 +188,6 @@ def test_names_that_yaml_would_misread(tmp_path):
         store.register_skill("1e3", save(tmp_path / "x", fine_tune(BASE, 1)), base="on", licence="LicenseRef-no")
         store.materialize("on + 1e3", output=tmp_path / "out", wait=False)
     matter, _ = front(tmp_path / "out")
-    assert matter["base_model"] == ["on", "1e3"]
     assert matter["license_name"] == "LicenseRef-no AND LicenseRef-on"
 
 

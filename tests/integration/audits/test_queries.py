@@ -15,6 +15,7 @@ from registry.records import catalog, contents, lineage, recipes
 from registry.records.columns import now
 from registry.records.contents import BlobRow, DeltaRow, FileRow
 from registry.records.database import reading, writing
+from registry.records.names import parse_reference
 from registry.records.tables import Evaluation, ModelVersion
 from storage.digests import canonical_json
 from tests.integration.registry_samples import ME, digest, made, make, skill
@@ -119,6 +120,40 @@ def test_materializations_and_events_are_found(filled: Engine) -> None:
     assert every.pages == -(-every.total // 3)
     sequences = [row["sequence"] for row in (*every.rows, *second.rows)]
     assert sequences == list(range(every.total, every.total - 6, -1))
+
+
+def test_seeds_are_found_through_what_was_merged_before(filled: Engine) -> None:
+    with writing(filled) as session:
+        inner, math = (catalog.resolve(session, parse_reference(name)) for name in ("n", "math"))
+        base = catalog.resolve(session, parse_reference("llama"))
+        again = make(session, "again", "base")
+        lineage.add_lineage(session, again, [(inner, "merge")], actor=ME)
+        _merge(session, "deeper", again, {})
+        # An expression without a name, computed before what came out was registered, and after that.
+        for seed, output in ((71, "early"), (72, "late")):
+            canonical = canonical_json({"name": output, "parameters": {"seed": seed}}).decode()
+            rows = [recipes.InputRow(base.id, "base"), recipes.InputRow(math.id, "skill", 0.5)]
+            recipe = recipes.record_recipe(session, canonical=canonical, method="ties", inputs=rows, actor=ME)
+            what = made(recipe, output, output_digest=digest(output))
+            if output == "late":
+                _merge(session, "from-late", make(session, "late", "base"), {})
+                what.created_at = now() + timedelta(seconds=1)
+            recipes.record_materialization(session, what)
+        _merge(session, "from-early", make(session, "early", "base"), {})
+        told = make(session, "told", "skill", attributes={"fine_tuned": digest("early")})
+        _merge(session, "from-told", told, {})
+    assert names(filled, "merges", seed=70) == {"n", "deeper"}
+    assert names(filled, "merges", seed=7) == {"m", "n", "o", "deeper"}
+    assert names(filled, "merges", seed=71) == {"from-early", "from-told"}
+    assert names(filled, "merges", seed=72) == set()
+
+
+def _merge(session: Session, name: str, made_of: ModelVersion, parameters: dict[str, int]) -> None:
+    canonical = canonical_json({"name": name, "parameters": parameters}).decode()
+    rows = [recipes.InputRow(made_of.id, made_of.kind)]
+    recipe = recipes.record_recipe(session, canonical=canonical, method="linear", inputs=rows, actor=ME)
+    merge = catalog.create_model_version(session, name=name, kind="merge", digest=recipe.digest, actor=ME)
+    lineage.add_lineage(session, merge, [(made_of, made_of.kind)], actor=ME)
 
 
 def test_dates_part_what_was_from_what_comes(filled: Engine) -> None:
