@@ -102,7 +102,7 @@ def test_a_manifest_that_says_otherwise_is_not_signed_and_an_audit_tells(shell, 
     assert (check["ok"], check["differences"]) == (False, error["differences"])
     assert "\x1b" not in out
     for face in (["--bom"], ["--tensor", "*"]):
-        assert "is not to be believed: records" in shell.refused(6, "audit", copy, *face)["message"]
+        assert "is not to be believed: " in shell.refused(6, "audit", copy, *face)["message"]
 
 
 def test_a_file_changed_together_with_the_manifest_is_not_signed(shell, key, copy):
