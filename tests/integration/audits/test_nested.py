@@ -249,6 +249,9 @@ def test_a_recipe_of_what_its_version_did_not_come_from_is_found(filled: Found, 
 
 def test_manifests_that_tell_nothing_of_inner_merges_are_read_for_ever(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "nowhere")
+    assert json.loads((GOLDEN / "mergestore.json").read_text())["digest"] == (
+        "sha256:fa2fe451795696dce39cd77480f1263b20bf73a7446a0c69a86e7a97d13093c5"
+    )
     tree = shell.text("audit", GOLDEN)
     assert "manifest ok" in tree
     assert "lineage ok" in tree
