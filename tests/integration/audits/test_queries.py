@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from mergestore import NotFound, UsageError
 from registry.audits.filters import Filters
 from registry.audits.queries import find
-from registry.records import catalog, contents, lineage, recipes
+from registry.records import catalog, contents, lineage, readiness, recipes
 from registry.records.columns import now
 from registry.records.contents import BlobRow, DeltaRow, FileRow
 from registry.records.database import reading, writing
@@ -84,7 +84,7 @@ def test_bases_are_found(engine: Engine) -> None:
         for name, more in {"llama": {"attributes": said}, "qwen": {"licence": "Apache-2.0"}, "mine": {}}.items():
             made_of = make(session, name, "base", **more)  # type: ignore[arg-type]
         lineage.add_lineage(session, made_of, [(catalog.resolve(session, "llama"), "base")], actor=ME)
-        catalog.yank(session, catalog.resolve(session, "qwen"), "wrong", actor=ME)
+        readiness.yank(session, catalog.resolve(session, "qwen"), "wrong", actor=ME)
     for filters, expected in (
         ({}, {"llama", "qwen", "mine"}),
         ({"meta": {"dataset": "web"}}, {"llama"}),
