@@ -275,7 +275,7 @@ def test_a_policy_that_cannot_be_read_lets_nothing_through(shell, tmp_path):
         store.load("plain")
     doctor = {check["name"]: check for check in shell.json("doctor", code=7)["checks"]}
     assert (doctor["policy"]["level"], said in doctor["policy"]["detail"]) == ("error", True)
-    verified = shell.json("verify", code=6)
+    verified = shell.json("verify", code=2)
     assert [said in problem["what"] for problem in verified["problems"]] == [True]
     notes = shell.json("merge", "another", "tiny + 0.1*math")["notes"]
     assert "nothing can be materialized: policy.yaml has an error, and is no policy; `mergestore doctor` tells" in notes
