@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from registry.licences.spdx import AND, UNSTATED, Compound, Expression, mentions, parse, understood
@@ -54,15 +54,18 @@ def states(session: Session, licence: str) -> ColumnElement[bool]:
     return _states(session, _asked(licence))
 
 
-def comes_under(session: Session, licence: str) -> list[ColumnElement[bool]]:
-    """Whether what goes into a version, through others too, states a licence; of several with AND, all of them."""
+def under(session: Session, licence: str) -> list[Select[tuple[int]]]:
+    """Queries for versions of which something that goes in, through others too, states a licence.
+
+    Of several with AND each has a query of its own, since not one thing need state them all.
+    """
     asked = _asked(licence)
     together = asked.parts if isinstance(asked, Compound) and asked.operator == AND else (asked,)
     stating = (
         select(ModelVersion.id).join(ModelVersion.model).where(Model.kind.in_(_STATING), _states(session, each))
         for each in together
     )
-    return [ModelVersion.id.in_(reached_from(each)) for each in stating]
+    return [reached_from(each) for each in stating]
 
 
 def _asked(licence: str) -> Expression:

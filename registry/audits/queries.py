@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Select, exists, func, or_, select, type_coerce
+from sqlalchemy import JSON, ColumnElement, Select, exists, func, intersect, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from registry.answers import materialization_facts, version_facts
-from registry.audits.conditions import comes_under, known_method, moment, states, version_id
+from registry.audits.conditions import known_method, moment, states, under, version_id
 from registry.audits.filters import Filters, check
 from registry.audits.seeds import seeded
 from registry.records.columns import Known, batches
@@ -86,7 +86,6 @@ def _merges(session: Session, filters: Filters) -> Query:
         or_(Materialization.merge_version_id == ModelVersion.id, Materialization.recipe_digest == ModelVersion.digest)
     )
     where += [Recipe.method == known_method(session, filters.method)] if filters.method else []
-    where += comes_under(session, filters.licence) if filters.licence else []
     where += [ModelVersion.id.in_(seeded(filters.seed))] if filters.seed is not None else []
     if filters.base:
         where.append(_reads(Recipe.digest, RecipeInput.version_id == version_id(session, filters.base, ["base"])))
@@ -133,11 +132,17 @@ def _versions(session: Session, filters: Filters, kind: str) -> Where:
     where += _when(ModelVersion.created_at, filters)
     where += [ModelVersion.created_by == filters.by] if filters.by else []
     where += [ModelVersion.state == filters.state] if filters.state else []
-    if filters.licence and kind != "merge":
+    reached = []
+    if filters.licence and kind == "merge":
+        reached += under(session, filters.licence)
+    elif filters.licence:
         where.append(states(session, filters.licence))
     if filters.contains:
         inside = version_id(session, filters.contains)
-        where += [ModelVersion.id.in_(reached_from(inside)), ModelVersion.id != inside]
+        reached.append(reached_from(inside))
+        where.append(ModelVersion.id != inside)
+    if reached:  # as one set: joined one by one, a server compares each row with each
+        where.append(ModelVersion.id.in_(intersect(*reached) if len(reached) > 1 else reached[0]))
     return where
 
 
