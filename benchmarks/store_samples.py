@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 import migrations
 from registry import merges
 from registry.home import Home
-from registry.records import aliases, catalog, contents, evaluations, lineage, outbox, recipes
+from registry.records import aliases, catalog, contents, evaluations, lineage, outbox, readiness, recipes
 from registry.records.contents import BlobRow, DeltaRow, FileRow, TensorRow
 from registry.records.database import open_engine, reading, writing
 from registry.records.tables import Materialization, Model, ModelVersion, StoreMeta
@@ -102,7 +102,7 @@ def _skill(session: Session, base: ModelVersion, number: int) -> None:
         if number % 10 == 9:
             aliases.set_alias(session, made, "prod", actor=ACTOR)
         if number % 100 == 99 and version == 3:
-            catalog.yank(session, made, "trained on the test set", actor=ACTOR)
+            readiness.yank(session, made, "trained on the test set", actor=ACTOR)
 
 
 def _skill_version(session: Session, base: ModelVersion, number: int, version: int) -> ModelVersion:

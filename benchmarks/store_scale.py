@@ -68,6 +68,7 @@ def _verified(store: Store) -> object:
 SKILL = store_samples.skill_name(3)
 ALIASED = store_samples.skill_name(9)
 QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bases, licence": ("bases", {"licence": "Apache-2.0"}),
     "skills": ("skills", {}),
     "skills, seed": ("skills", {"seed": 7}),
     "skills, metadata": ("skills", {"meta": {"dataset": "data-7"}}),
@@ -75,6 +76,8 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "skills, the last page": ("skills", {"page": -1}),
     "merges with a skill": ("merges", {"contains": SKILL}),
     "merges, seed": ("merges", {"seed": 7}),
+    "merges, licence": ("merges", {"licence": "MIT AND Apache-2.0"}),
+    "merges, method": ("merges", {"method": "dare_ties"}),
     "merges, never evaluated": ("merges", {"never": "evaluated"}),
     "merges, never materialized": ("merges", {"never": "materialized"}),
     "merges, built with a version": ("merges", {"software": "0.0.9"}),

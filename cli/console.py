@@ -16,11 +16,6 @@ def say(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def counted(number: int, what: str) -> str:
-    """How many of something: 1 merge, 2,000 merges."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def remark(text: str) -> None:
     """Write one line for the person at the terminal, beside the answer, to stderr."""
     sys.stderr.write(f"{text}\n")

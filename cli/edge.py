@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from cli import console
 from cli.app import app
+from cli.quick import NO_VALUE
 from cli.verb import Invocation
 from mergestore import MergestoreError, UsageError
 from storage.files import disk_failure
@@ -59,12 +60,25 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
 def _usage(complaint: Any) -> UsageError:
     """The parser's complaint about an option or argument, as the error tree spells it."""
     path = complaint.ctx.command_path if complaint.ctx else "mergestore"
-    unknown = getattr(complaint, "option_name", None)
+    if (lacking := _without_value(complaint)) is not None:
+        spelled, metavar = lacking.opts[0], lacking.metavar or "VALUE"
+        return UsageError(f"{spelled} needs a value: {metavar}", hint=f"Write: {path} … {spelled} {metavar}")
+    unknown = getattr(complaint, "option_name", None) if hasattr(complaint, "possibilities") else None
     verbs = [name for name, verb in get_command(app).commands.items() if _takes(verb, unknown)]  # type: ignore[attr-defined]
     if unknown and verbs:
         where = f"it is one of {', '.join(verbs)}"
         return UsageError(f"{path} has no option {unknown}", hint=f"{where}. See: {path} --help")
     return UsageError(complaint.format_message(), hint=f"See: {path} --help")
+
+
+def _without_value(complaint: Any) -> Any:
+    """The option that ends the line, or is followed by another, without the value that it needs."""
+    if complaint.message == NO_VALUE:
+        return complaint.param
+    if complaint.ctx is None or not hasattr(complaint, "option_name") or hasattr(complaint, "possibilities"):
+        return None  # an option that there is not has possibilities instead
+    options = (each for each in complaint.ctx.command.params if hasattr(each, "is_flag"))
+    return next((each for each in options if complaint.option_name in each.opts and not each.is_flag), None)
 
 
 def _takes(verb: Any, option: str | None) -> bool:

@@ -15,6 +15,7 @@ from cli import report
 from cli.console import remark, say
 from cli.verb import Invocation, verb
 from mergestore import EnvironmentFailure, IntegrityFailure, UsageError, Verification
+from registry.targets import published_folder
 
 if TYPE_CHECKING:
     from mergestore import Anchored, Attested
@@ -62,7 +63,7 @@ def verify(
     verification = _verified(invocation, target, key, attestation, anchor)
     invocation.answer(verification, report.verification)
     if not verification.ok:
-        raise typer.Exit(IntegrityFailure.exit_code)
+        raise typer.Exit(IntegrityFailure.exit_code if verification.damaged else UsageError.exit_code)
 
 
 def _verified(
@@ -72,11 +73,12 @@ def _verified(
     try:
         opened = invocation.open()
     except EnvironmentFailure:
-        if anchor is not None or target is None or not (Path(target) / "mergestore.json").is_file():
+        folder = published_folder(target) if target is not None and anchor is None else None
+        if folder is None:
             raise
         from registry.evidence.verifying import verify_folder
 
-        return verify_folder(Path(target), key, attestation, invocation.progress())
+        return verify_folder(folder, key, attestation, invocation.progress())
     with opened as store:
         return store.verify(target, invocation.progress(), key=key, attestation=attestation, anchor=anchor)
 
@@ -99,6 +101,9 @@ def attest(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it into a file; else it is printed.")
     ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="With -o: add it, as one more line, to what is signed in FILE already.")
+    ] = False,
     password_file: PasswordOption = None,
 ) -> None:
     """State what is in a model's folder and sign that.
@@ -114,7 +119,12 @@ def attest(
         )
     with invocation.open() as store:
         answer = store.attest(
-            target, key=key, password=_password(password_file), output=output, progress=invocation.progress()
+            target,
+            key=key,
+            password=_password(password_file),
+            output=output,
+            append=append,
+            progress=invocation.progress(),
         )
     invocation.answer(answer, _attested)
 

@@ -13,7 +13,8 @@ from cli.compiled import load_compiler
 from cli.console import print_document, say
 from cli.options import MetaOption, parse_meta
 from cli.verb import Invocation, verb
-from mergestore import Audit, EnvironmentFailure, IntegrityFailure, UsageError
+from mergestore import Audit, EnvironmentFailure, Influence, IntegrityFailure, UsageError
+from registry.targets import published_folder
 
 NEWEST = 10
 """How many rows of what grows without end a person sees at first."""
@@ -106,8 +107,7 @@ def audit(
     if tensor is not None:
         if tree or mermaid or dot or bom or html is not None:
             raise UsageError("--tensor is a face of its own", hint="Leave the other one out.")
-        with invocation.open() as store:
-            invocation.answer(store.influence(target, tensor), lineage.influence)
+        invocation.answer(_influence(invocation, target, tensor), lineage.influence)
         return
     faces = {
         "--tree": tree,
@@ -156,11 +156,27 @@ def _audited(invocation: Invocation, target: str, newest: int | None) -> Audit:
         with invocation.open() as store:
             return store.audit(target, newest=newest)
     except EnvironmentFailure:
-        if not (Path(target) / "mergestore.json").is_file():
+        folder = published_folder(target)
+        if folder is None:
             raise
     from registry.audits.folder import audit_folder
 
-    return audit_folder(Path(target), newest=newest)
+    return audit_folder(folder, newest=newest)
+
+
+def _influence(invocation: Invocation, target: str, pattern: str) -> Influence:
+    """A folder is told of without any store, too."""
+    try:
+        opened = invocation.open()
+    except EnvironmentFailure:
+        folder = published_folder(target)
+        if folder is None:
+            raise
+        from registry.audits.influence import influence_of_folder
+
+        return influence_of_folder(folder, pattern)
+    with opened as store:
+        return store.influence(target, pattern)
 
 
 def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
@@ -168,11 +184,12 @@ def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
     try:
         opened = invocation.open()
     except EnvironmentFailure:
-        if not (Path(target) / "mergestore.json").is_file():
+        folder = published_folder(target)
+        if folder is None:
             raise
         from registry.evidence.bom import bill_of_folder
 
-        return bill_of_folder(Path(target))
+        return bill_of_folder(folder)
     with opened as store:
         return store.bom(target)
 
@@ -180,7 +197,12 @@ def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
 @verb
 def impact(
     invocation: Invocation,
-    reference: ReferenceArgument,
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|DIGEST", help="A version, NAME[@VERSION|@ALIAS]; or its digest, or how it begins."
+        ),
+    ],
     all_: Annotated[bool, typer.Option("--all", help=f"Cut nothing: else the newest {NEWEST} of each.")] = False,
 ) -> None:
     """Tell which merges, aliases and outputs contain a version."""
@@ -192,7 +214,7 @@ def impact(
 @verb
 def find(
     invocation: Invocation,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="skills, merges, materializations or events.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="bases, skills, merges, materializations or events.")],
     contains: Annotated[
         str | None, typer.Option("--contains", metavar="NAME", help="A version that goes into it, through others too.")
     ] = None,
@@ -202,7 +224,12 @@ def find(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="Of a skill's mask, or of a merge's parameters or skills.")
     ] = None,
-    licence: Annotated[str | None, typer.Option("--licence", metavar="SPDX", help="As it was stated.")] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--licence", metavar="SPDX", help="Stated, alone or in an expression; of merges, by what is in them."
+        ),
+    ] = None,
     state: Annotated[str | None, typer.Option("--state", metavar="STATE", help="ready or yanked.")] = None,
     never: Annotated[
         str | None, typer.Option("--never", metavar="materialized|evaluated", help="Merges that never were.")
@@ -220,7 +247,7 @@ def find(
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="Rows of a page.")] = 50,
     page: Annotated[int, typer.Option("--page", metavar="K", help="Which page; the first has the newest.")] = 1,
 ) -> None:
-    """Find skills, merges, materializations or events."""
+    """Find bases, skills, merges, materializations or events."""
     asked = {
         "contains": contains, "base": base, "method": method, "encoding": encoding, "seed": seed, "licence": licence,
         "state": state, "never": never, "software": software, "device": device, "action": action, "subject": subject,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.console import counted, say
+from cli.console import say
 from cli.grid import Column, print_grid
 from cli.lineage import licences
 from cli.tables import policy_text
-from cli.units import size_text
+from cli.units import number_text, size_text
 from merging.setting_text import spelled
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _verdict(answer: Checked) -> None:
     if answer.method is not None:
         say(f"  {answer.method}{f', recipe {answer.recipe_digest}' if answer.recipe_digest else ''}")
     if count:
-        say(f"{counted(count, 'problem')}:")
+        say(f"{number_text(count, 'problems')}:")
     for number, problem in enumerate(answer.problems, 1):
         say(f"  {number}. {_indented(problem['message'])}")
         if problem["hint"]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.console import counted, say
+from cli.console import remark, say
 from cli.grid import Column, print_grid
-from cli.tables import SCORE, materializations, newest
-from cli.units import digest_text, size_text
+from cli.recipe_text import inner_lines, method_line, recipe_lines
+from cli.tables import EVENT, SCORE, events, materializations, newest
+from cli.units import digest_text, number_text, size_text
 from merging.setting_text import spelled, spelled_pairs
 
 if TYPE_CHECKING:
@@ -31,20 +32,20 @@ def audit(answer: Audit) -> None:
         say(f"expression {answer.expression}")
     if answer.recipe is not None:
         names = {node["digest"]: f"{node['name']}@{node['version']}" for node in answer.lineage["nodes"]}
-        for line in _recipe(answer.recipe, names):
+        for line in recipe_lines(answer.recipe, names):
             say(line)
         say(f"recipe {answer.recipe_digest}")
+        for line in inner_lines(answer.lineage["nodes"], tree.root, names):
+            say(line)
     for check in answer.checks:
         say(f"{check['what']} {_VERDICTS[check['ok']]}: {check['detail']}")
-    if not answer.recorded:
-        say("this store knows nothing of it: all of this is what the folder says of itself")
     licences(answer.licences)
     say()
     newest("evaluations", answer.evaluations, SCORE, answer.counts["evaluations"])
     materializations(answer.materializations, answer.counts["materializations"])
     newest("attestations", answer.attestations, ("created_at", "created_by", "output_digest", "keys"))
     _descendants(answer)
-    newest("events", answer.events, ("at", "actor", "action", "subject"), answer.counts["events"])
+    newest("events", events(answer.events), EVENT, answer.counts["events"])
 
 
 def licences(told: Mapping[str, Any]) -> None:
@@ -60,7 +61,7 @@ def licences(told: Mapping[str, Any]) -> None:
 def impact(answer: Impact) -> None:
     """How much contains a version, and the newest of it."""
     counts = answer.counts
-    kinds = ", ".join(counted(count, kind) for kind, count in counts["versions"].items())
+    kinds = ", ".join(number_text(count, f"{kind}s") for kind, count in counts["versions"].items())
     made = counts["materializations"]
     say(f"{answer.kind} {answer.name}@{answer.version} ({digest_text(answer.digest)})")
     if answer.state != "ready":
@@ -68,7 +69,7 @@ def impact(answer: Impact) -> None:
         say(f"{answer.state.upper()}: {answer.reason}{by}")
     if answer.pinned:
         say(f"pinned by {answer.pinned['by']}: {answer.pinned['reason']}")
-    say(f"is in {kinds or 'no other version'}, and in {counted(made, 'materialization')}")
+    say(f"is in {kinds or 'no other version'}, and in {number_text(made, 'materializations')}")
     if answer.aliases:
         say(f"aliases that lead there: {', '.join(answer.aliases)}")
     say()
@@ -98,49 +99,14 @@ def influence(answer: Influence) -> None:
     columns = [Column("tensor"), Column("skill")]
     columns += [Column(name, right=True) for name in ("weight", "norm", "share", "kept")]
     print_grid("skills by tensor", columns, rows)
-
-
-def _recipe(recipe: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
-    """The method, and all else that makes the result what it is; models by their names."""
-    parameters = "".join(f", {name} {spelled(value)}" for name, value in recipe["parameters"].items())
-    semantics = recipe["semantics"]
-    told = "" if semantics == "paper" else f", with the semantics of {semantics}"
-    yield f"method {recipe['method']}{parameters}{told}"
-    if recipe.get("dtype"):
-        yield f"dtype {recipe['dtype']}"
-    first = 0
-    for part in recipe.get("slices", ()):
-        models = (_stacked(model, part["layers"], names) for model in part["models"])
-        own = f" {spelled_pairs(part['parameters'])}" if part["parameters"] else ""
-        yield f"layers {first} to {first + part['layers'] - 1}: {', '.join(models)}{own}"
-        first += part["layers"]
-    if "vocabulary" in recipe:
-        yield from _vocabulary(recipe["vocabulary"], names)
-    for key in ("chat_template", "generation_config"):
-        if key in recipe:
-            source = recipe[key]["source"] if key == "chat_template" else recipe[key]
-            yield f"{key.replace('_', ' ')} of {'a file' if source == 'file' else names.get(source, source)}"
-
-
-def _stacked(model: Mapping[str, Any], layers: int, names: Mapping[str, str]) -> str:
-    own = f" {spelled_pairs(model['parameters'])}" if model.get("parameters") else ""
-    span = f"{model['first']} to {model['first'] + layers - 1}"
-    return f"{spelled(model['weight'])} * layers {span} of {names.get(model['model'], model['model'])}{own}"
-
-
-def _vocabulary(said: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
-    padded = f", padded to a multiple of {said['multiple']}" if "multiple" in said else ""
-    added = f", with {', '.join(repr(token['text']) for token in said['tokens'])}" if said.get("tokens") else ""
-    yield f"vocabulary of {names.get(said['source'], said['source'])}{added}{padded}"
-    for rule in said.get("alignment", {}).get("rules", ()):
-        row = f"row {rule['row']} of {names.get(rule['model'], rule['model'])}" if rule["model"] else "zeros"
-        yield f"  token {rule['text']!r}: {row}{'' if rule['force'] else ', where it lacks'}"
+    if not answer.recorded:
+        remark("norms, shares and counts are told by the store that made it, not by its folder")
 
 
 def _descendants(answer: Audit) -> None:
     """What came of this version: how many of each kind, and the newest of them."""
     counts = answer.counts["descendants"]
-    spelled = ", ".join(counted(count, kind) for kind, count in counts.items())
+    spelled = ", ".join(number_text(count, f"{kind}s") for kind, count in counts.items())
     newest(f"descendants: {spelled}", answer.descendants, _DESCENDANT, sum(counts.values()))
 
 
@@ -148,43 +114,36 @@ def _descendants(answer: Audit) -> None:
 class _Lineage:
     """A lineage graph, indexed for walking down from a child to its parents.
 
-    ``used``: the statistics that the recipe merges with, by the skill's digest; None where there is no recipe.
+    ``used``: the statistics that recipes merge with; None where there is no recipe.
     """
 
     nodes: Mapping[str, Node]
     parents: Mapping[str, list[Mapping[str, Any]]]
     root: str
-    terms: Mapping[str, Mapping[str, Any]]  # of the recipe's models, by digest
-    used: Mapping[str, str] | None
+    used: Set[str] | None
 
     @classmethod
     def of(cls, answer: Audit) -> _Lineage:
         parents: dict[str, list[Mapping[str, Any]]] = {}
         for edge in answer.lineage["edges"]:
             parents.setdefault(edge["child"], []).append(edge)
-        recipe = answer.recipe or {}
-        terms = [] if "slices" in recipe else recipe.get("terms", [])  # each slice has weights of its own
-        by_digest = {term["skill"]: term for term in terms}
-        if "base_term" in recipe:
-            by_digest[recipe["base"]] = recipe["base_term"]
+        recipes = [node["recipe"] for node in answer.lineage["nodes"] if node.get("recipe")]
         return cls(
             nodes={node["id"]: node for node in answer.lineage["nodes"]},
             parents=parents,
             root=f"{answer.name}@{answer.version}" if answer.name else answer.kind,
-            terms=by_digest,
-            used=None if answer.recipe is None else recipe.get("statistics", {}),
+            used={each for recipe in recipes for each in recipe.get("statistics", {}).values()} if recipes else None,
         )
 
     def lines(self, root: str) -> Iterator[str]:
-        """The tree below ``root``, a line for each version; what stands there with its parents is not told again."""
+        """The tree below ``root``, a line for each version; what was told before is named, and no more."""
         yield self._label(self.nodes[root])
         pending, told = self._branches(root, ""), {root}
         while pending:
             edge, stem, last = pending.pop()
             parent = edge["parent"]
-            again = parent in told and parent in self.parents
-            yield f"{stem}{'└── ' if last else '├── '}{self._part(edge)}{', as above' if again else ''}"
-            if not again:
+            yield f"{stem}{'└── ' if last else '├── '}{self._part(edge, again=parent in told)}"
+            if parent not in told:
                 told.add(parent)
                 pending += self._branches(parent, stem + ("    " if last else "│   "))
 
@@ -193,29 +152,31 @@ class _Lineage:
         edges = self.parents.get(child, [])
         return [(edge, stem, edge is edges[-1]) for edge in reversed(edges)]
 
-    def _part(self, edge: Mapping[str, Any]) -> str:
+    def _part(self, edge: Mapping[str, Any], *, again: bool) -> str:
         """The version that ``edge`` leads to, and its part in what was made of it."""
         parent = self.nodes[edge["parent"]]
-        weighed = edge["child"] == self.root and edge["role"] in ("skill", "base") and parent["digest"] in self.terms
-        term = self.terms[parent["digest"]] if weighed else {}
-        weight = f"{spelled(term['weight'])} * " if weighed else ""
+        weight = f"{spelled(edge['weight'])} * " if "weight" in edge else ""
         role = "" if edge["role"] == parent["kind"] else f"{edge['role']} of "
-        own = f" {spelled_pairs(term['parameters'])}" if term.get("parameters") else ""
-        return f"{weight}{role}{self._label(parent)}{own}"
+        own = f" {spelled_pairs(edge['parameters'])}" if edge.get("parameters") else ""
+        above = ", as above" if again and parent["id"] in self.parents else ""
+        return f"{weight}{role}{_named(parent) if again else self._label(parent)}{own}{above}"
 
     def _label(self, node: Node) -> str:
-        named = f" {node['name']}@{node['version']}" if node["name"] else ""
-        return f"{node['kind']}{named} ({', '.join(self._marks(node))})"
+        """A version in full; that it was withdrawn stands before all else."""
+        why = f": {node.get('reason') or 'why is told by the store that made it'}" if node["state"] != "ready" else ""
+        return f"{_named(node)}{why} ({', '.join(self._marks(node))})"
 
     def _marks(self, node: Node) -> Iterator[str]:
-        """What a reviewer looks for: identity, encoding and seed, licence, who, and whether it was withdrawn."""
+        """What a reviewer looks for: identity, method or encoding with seeds, licence, and who."""
         yield digest_text(node["digest"])
+        if node.get("recipe") and node["id"] != self.root:  # whose recipe is told below
+            yield f"{'' if node['kind'] == 'merge' else 'made by '}{method_line(node['recipe'])}"
         if node.get("encoding"):
             size = f", {size_text(node['stored_bytes'])}" if "stored_bytes" in node else ""
-            yield f"{node['encoding']}{_chosen(node)}{size}"
+            yield f"{node['encoding']}{_chosen(node)}{size}{_measured(node)}"
         for each in node.get("collected") or ():
-            if self.used is None or self.used.get(node["digest"]) == each["digest"]:
-                told = f"{each['kind']} of {counted(each['examples'], 'example')}"
+            if self.used is None or each["digest"] in self.used:
+                told = f"{each['kind']} of {number_text(each['examples'], 'examples')}"
                 yield told if self.used is None else f"{told}, {digest_text(each['digest'])}"
         if node.get("licence"):
             yield str(node["licence"])
@@ -228,8 +189,12 @@ class _Lineage:
             yield f"made as {came['was']} by {came['made']['by']} in store {came['made']['store'][:_DIGITS]}"
         if node.get("pinned"):
             yield f"pinned: {node['pinned']['reason']}"
-        if node["state"] != "ready":
-            yield f"{node['state'].upper()}: {node.get('reason') or 'no reason is told'}"
+
+
+def _named(node: Node) -> str:
+    """What a version is, with its state if that is not ready."""
+    named = f" {node['name']}@{node['version']}" if node["name"] else ""
+    return f"{node['kind']}{named}{'' if node['state'] == 'ready' else ' ' + node['state'].upper()}"
 
 
 def _chosen(node: Node) -> str:
@@ -239,3 +204,11 @@ def _chosen(node: Node) -> str:
     if node["density"] is not None:
         return f" {node['values']}, density {node['density']:g}, trim {node['trim']}"
     return ""
+
+
+def _measured(node: Node) -> str:
+    """How large the delta is as a whole; a store has advice beside it, a manifest has not."""
+    measured: Mapping[str, Any] = node.get("statistics") or {}
+    total: Mapping[str, Any] = measured.get("total", measured)
+    norm = total.get("norm")
+    return "" if norm is None else f", norm {norm:.4g}"

@@ -6,10 +6,18 @@ which would not change the value; numbers, and whatever another version of typer
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+_Complaint: Any = typer.BadParameter.__base__  # every complaint of typer's parser
+
+
+NO_VALUE = "the next option stands where its value should be"
 
 
 class QuickCommand(TyperCommand):
@@ -19,6 +27,11 @@ class QuickCommand(TyperCommand):
         """The parameters, that of --help among them."""
         return _quick(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; a complaint knows of which command it is."""
+        with _placed(ctx):
+            return super().parse_args(ctx, args)
+
 
 class QuickGroup(TyperGroup):
     """A group of commands with quick parameters of its own."""
@@ -26,6 +39,20 @@ class QuickGroup(TyperGroup):
     def get_params(self, ctx: Any) -> Any:
         """The parameters, that of --help among them."""
         return _quick(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; a complaint knows of which command it is."""
+        with _placed(ctx):
+            return super().parse_args(ctx, args)
+
+
+@contextmanager
+def _placed(context: Any) -> Iterator[None]:
+    try:
+        yield
+    except _Complaint as complaint:
+        complaint.ctx = complaint.ctx or context
+        raise
 
 
 def _quick(parameters: list[Any]) -> list[Any]:
@@ -35,11 +62,21 @@ def _quick(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+def _is_option(context: Any, word: Any) -> bool:
+    """Whether a value is an option of the command: then the value was forgotten before it."""
+    options = context.command.params if type(word) is str and word.startswith("--") else ()
+    return any(word in parameter.opts for parameter in options)
+
+
 def _shortcut(parameter: Any, convert: Any) -> Any:
     kind = parameter.type_descriptor.annotation
+    optional = parameter.param_type_name == "option"
     several = parameter.nargs != 1 or getattr(parameter, "multiple", False)
 
     def process_value(context: Any, value: Any) -> Any:
+        words = value if several else [value]
+        if optional and value is not None and any(_is_option(context, word) for word in words):
+            raise typer.BadParameter(NO_VALUE, ctx=context, param=parameter)
         if value is None and not parameter.required:
             value = () if several else None
         elif type(value) is str and kind in (str, Path):

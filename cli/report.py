@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.console import counted, remark, say
+from cli.console import remark, say
 from cli.grid import Column, print_grid
-from cli.units import count_text, digest_text, seconds_text, size_text
+from cli.units import count_text, digest_text, number_text, seconds_text, size_text
 
 if TYPE_CHECKING:
     from mergestore import (
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
 
 _SHOWN = 5
+_NAMED = 20  # tensors that are not the same
+_PROBLEM = ("what", "where", "kind", "hint")
 _WHOLE = {"modules_to_save": "saved whole", "biases": "biases", "dropped": "LEFT OUT"}
 
 
@@ -55,7 +57,7 @@ def registered_base(answer: RegisteredBase) -> None:
     """The base model's version, size and digest."""
     _registered(answer)
     how = "referenced in place" if answer.referenced else size_text(answer.bytes)
-    say(f"  {count_text(answer.parameters)} parameters in {answer.tensors} tensors, {how}")
+    say(f"  {count_text(answer.parameters)} parameters in {number_text(answer.tensors, 'tensors')}, {how}")
     say(f"  {answer.digest}")
     _notes(answer.notes)
 
@@ -111,20 +113,25 @@ def rebuilt(answer: Rebuilt) -> None:
     """Whether the same came out, beside what it was compared with, and where it did not."""
     verdicts = {True: "the same", False: "NOT THE SAME", None: "made, and nothing is there to compare it with"}
     verdict = verdicts[answer.ok]
-    say(f"{verdict}: {answer.tensors} tensors from their lineage in {seconds_text(answer.seconds)}, on {answer.device}")
+    tensors, seconds = number_text(answer.tensors, "tensors"), seconds_text(answer.seconds)
+    say(f"{verdict}: {tensors} from their lineage in {seconds}, on {answer.device}")
     say(f"  recipe {answer.recipe_digest}")
     say(f"  output {answer.output_digest}")
     for each in answer.compared:
         say(f"  {'ok' if each['ok'] else 'DIFFERS'}: {each['what']}: {each['detail']}")
-    for each in answer.differing:
-        say(f"  {each['tensor']} in {each['where']}: recorded {each['recorded']}, made {each['found']}")
+    for each in answer.differing[:_NAMED]:
+        found = f", its bytes are {each['found']}" if each["found"] else ""
+        say(f"  {each['tensor']} in {each['where']}: recorded {each['recorded']}, made {each['made']}{found}")
+    if len(answer.differing) > _NAMED:
+        say(f"  … and {number_text(len(answer.differing) - _NAMED, 'more tensors')}: --json tells all")
     say(f"  receipt: event {answer.receipt} of the audit chain")
 
 
 def difference(answer: Difference, most: int | None) -> None:
     """What two models are made of, where that differs; how far their tensors lie apart, and which of them most."""
     one, other, whole = answer.one["what"], answer.other["what"], answer.whole
-    say(f"{one} and {other}: {whole['equal']:,} tensors are equal, {whole['differing']:,} differ")
+    equal = f"{number_text(whole['equal'], 'tensors')} {'is' if whole['equal'] == 1 else 'are'} equal"
+    say(f"{one} and {other}: {equal}, {whole['differing']:,} differ{'s' if whole['differing'] == 1 else ''}")
     cosine = "none" if whole["cosine"] is None else f"{whole['cosine']:.4f}"
     what = "deltas from their base" if answer.deltas else "values"
     norms = " and ".join(f"{norm:.4g}" for norm in whole["norms"])
@@ -166,8 +173,9 @@ def _said(value: Any) -> str:
 def exported(answer: Exported) -> None:
     """The file on stdout, ready for a script; on stderr what is in it, and what another store must have."""
     say(answer.path)
-    kinds = ", ".join(counted(count, kind) for kind, count in Counter(v["kind"] for v in answer.versions).items())
-    remark(f"  {size_text(answer.bytes)}: {kinds}; {answer.blobs} files")
+    counts = Counter(v["kind"] for v in answer.versions)
+    kinds = ", ".join(number_text(count, f"{kind}s") for kind, count in counts.items())
+    remark(f"  {size_text(answer.bytes)}: {kinds}; {number_text(answer.blobs, 'files')}")
     remark(f"  {answer.bundle}")
     for version in answer.versions:
         if version["state"] != "ready":
@@ -188,17 +196,17 @@ def imported(answer: Imported) -> None:
     by = answer.exported
     say(f"  exported by {by['by']} at {by['at']} from store {by['store']}")
     stored = "would be stored" if answer.dry_run else "stored"
-    say(f"  {answer.blobs} files {stored}, {size_text(answer.bytes)}; all of it checked")
+    say(f"  {number_text(answer.blobs, 'files')} {stored}, {size_text(answer.bytes)}; all of it checked")
     say(f"  {answer.bundle}")
     _notes(answer.notes)
 
 
 def verification(answer: Verification) -> None:
     """What was checked, and each problem: what, where and what to do."""
-    counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in answer.checked.items())
-    say(f"{'ok' if answer.ok else 'DAMAGED'}: checked {counts or 'nothing'}")
+    counts = ", ".join(number_text(count, kind.replace("_", " ")) for kind, count in answer.checked.items())
+    say(f"{'DAMAGED' if answer.damaged else 'ok' if answer.ok else 'WRONG'}: checked {counts or 'nothing'}")
     for problem in answer.problems:
-        say("  " + "; ".join(f"{key}: {value}" for key, value in problem.items() if value is not None))
+        say("  " + "; ".join(f"{key}: {problem[key]}" for key in _PROBLEM if problem.get(key) is not None))
 
 
 def set_alias(answer: Mapping[str, Any]) -> None:
@@ -217,8 +225,8 @@ def yanked(answer: Mapping[str, Any]) -> None:
     """The version that was withdrawn, or is ready again, why, and what contains it."""
     reference, contained = f"{answer['name']}@{answer['version']}", answer["contained"]
     say(f"{'ready again' if answer['state'] == 'ready' else 'yanked'} {reference}: {answer['reason']}")
-    parts = [counted(number, kind) for kind, number in contained["versions"].items()]
-    parts += [counted(contained["materializations"], "materialization")] if contained["materializations"] else []
+    parts = [number_text(number, f"{kind}s") for kind, number in contained["versions"].items()]
+    parts += [number_text(contained["materializations"], "materializations")] if contained["materializations"] else []
     if parts:
         aliases = f"; aliases that lead there: {', '.join(contained['aliases'])}" if contained["aliases"] else ""
         say(f"it is in {', '.join(parts)}{aliases} (`mergestore impact {reference}`)")

@@ -11,7 +11,7 @@ import typer
 from cli.compiled import load_compiler
 from cli.console import remark, say
 from cli.tables import facts, table
-from cli.units import parse_size, size_text
+from cli.units import number_text, parse_size, size_text
 from cli.verb import Invocation, verb
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def show(
 def _collected(answer: CollectedStatistics) -> None:
     known = "collected" if answer.created else "collected before:"
     say(f"{known} {answer.kind} of {answer.skill.name}@{answer.skill.version}, {answer.examples:,} examples")
-    say(f"  {answer.tensors} tensors, {size_text(answer.bytes)}")
+    say(f"  {number_text(answer.tensors, 'tensors')}, {size_text(answer.bytes)}")
     say(f"  {answer.digest}")
     for note in answer.notes:
         remark(f"  note: {note}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import say
 from cli.grid import Column, print_grid
-from cli.units import count_text, digest_text, size_text, time_text
+from cli.units import count_text, digest_text, number_text, size_text, time_text
 
 if TYPE_CHECKING:
     from mergestore import Found, Listing
@@ -18,11 +18,13 @@ _SIZES = frozenset({"bytes", "stored_bytes", "size", "vector_bytes", "skill_byte
 _COUNTS = frozenset({"parameters", "elements", "kept"})
 _TIMES = frozenset({"at", "created_at"})
 _LISTED = ("name", "version", "digest", "aliases", "licence", "state", "reason", "pin", "created_at")
+EVENT = ("at", "actor", "action", "outcome", "subject")
 _FOUND = {
+    "bases": ("name", "version", "digest", "licence", "source", "state", "created_at", "created_by"),
     "skills": ("name", "version", "digest", "encoding", "seed", "licence", "state", "created_at", "created_by"),
     "merges": ("name", "version", "digest", "method", "expression", "state", "created_at", "created_by"),
     "materializations": ("created_at", "created_by", "method", "recipe_digest", "output_digest", "device", "path"),
-    "events": ("at", "actor", "action", "subject"),
+    "events": EVENT,
 }
 SCORE = ("of", "metric", "value", "dataset", "created_at", "created_by")
 _MADE = (
@@ -44,9 +46,14 @@ def listing(answer: Listing) -> None:
 def found(answer: Found) -> None:
     """A page of rows, and how many there are."""
     if answer.rows:
-        table(answer.kind, answer.rows, _FOUND[answer.kind])
+        table(answer.kind, events(answer.rows) if answer.kind == "events" else answer.rows, _FOUND[answer.kind])
     last = f", page {answer.page} of {answer.pages}" if answer.pages > 1 else ""
-    say(f"{answer.total:,} {answer.kind}{last}")
+    say(f"{number_text(answer.total, answer.kind)}{last}")
+
+
+def events(rows: Sequence[Row]) -> list[Row]:
+    """Events with their outcome, where they tell one."""
+    return [{**row, "outcome": row["details"].get("outcome")} for row in rows]
 
 
 def record(answer: Row) -> None:

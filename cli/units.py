@@ -24,6 +24,12 @@ def count_text(count: float) -> str:
     return _scaled(count).rstrip()
 
 
+def number_text(count: int, things: str) -> str:
+    """So many of what is named in the plural: ``1 skill``, ``1,200 skills``, ``1 policy``."""
+    one = f"{things[:-3]}y" if things.endswith("ies") else things if things == "statistics" else things[:-1]
+    return f"{count:,} {one if count == 1 else things}"
+
+
 def seconds_text(seconds: float) -> str:
     """A duration with the precision a person needs: ``0.42 s``, ``12.3 s``, ``3 min 5 s``, ``14 days 0 h``."""
     if seconds < 10:

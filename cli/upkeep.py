@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from cli.console import counted, remark, say
-from cli.units import seconds_text, size_text, time_text
+from cli.console import remark, say
+from cli.units import number_text, seconds_text, size_text, time_text
 from mergestore import Collected, Inspection, Repaired
 
 
 def inspected(answer: Inspection) -> None:
     """What was checked and read, and each problem: what, where and what to do."""
-    counts = ", ".join(counted(count, kind.removesuffix("s")) for kind, count in answer.checked.items())
+    counts = ", ".join(number_text(count, kind) for kind, count in answer.checked.items())
     say(f"{'ok' if answer.ok else 'DAMAGED'}: checked {counts}")
     if answer.read["objects"]:
-        say(f"read {counted(answer.read['objects'], 'object')}, {size_text(answer.read['bytes'])}")
+        say(f"read {number_text(answer.read['objects'], 'objects')}, {size_text(answer.read['bytes'])}")
     if answer.left["objects"]:
-        say(f"no time for {counted(answer.left['objects'], 'object')}, {size_text(answer.left['bytes'])}")
+        say(f"no time for {number_text(answer.left['objects'], 'objects')}, {size_text(answer.left['bytes'])}")
     if answer.never_read:
-        say(f"never read since they were stored: {counted(answer.never_read, 'object')}")
+        say(f"never read since they were stored: {number_text(answer.never_read, 'objects')}")
     elif answer.read_since is not None:
         say(f"every object was read since {time_text(answer.read_since)}")
     for problem in answer.problems:
         say(f"  {problem['what']}; {problem['where']}; {problem['hint']}")
     if answer.unneeded:
-        remark(f"  {counted(answer.unneeded, 'object')} that nothing needs: mergestore gc")
+        remark(f"  {number_text(answer.unneeded, 'objects')} that nothing needs: mergestore gc")
     _strangers(answer.strangers)
 
 
@@ -41,7 +41,7 @@ def repaired(answer: Repaired) -> None:
         say(f"{'deleted' if answer.applied else 'to be deleted'}: damaged in the cache, made again on demand: {path}")
     for each in answer.lost:
         parts = [*each["contained_in"], *(f"alias {alias}" for alias in each["aliases"])]
-        parts += [counted(each["materializations"], "materialization")] if each["materializations"] else []
+        parts += [number_text(each["materializations"], "materializations")] if each["materializations"] else []
         say(f"LOST: {each['kind']} {each['version']} is not whole; it is in {', '.join(parts) or 'nothing else'}")
     for problem in answer.records:
         say(f"DAMAGED RECORDS: {problem['what']}; {problem['where']}; {problem['hint']}")
@@ -59,14 +59,16 @@ def collected(answer: Collected) -> None:
     counts = Counter(each["state"] for each in answer.objects)
     for state, told in (("found", "found now"), ("waits", "found before"), ("deleted", "deleted")):
         if counts[state]:
-            say(f"{counted(counts[state], 'object')} that nothing needs, {size_text(sizes[state])}: {told}")
+            say(f"{number_text(counts[state], 'objects')} that nothing needs, {size_text(sizes[state])}: {told}")
     if answer.leftovers:
         size = sum(each["bytes"] for each in answer.leftovers)
         gone = "deleted" if answer.applied else "to be deleted"
         say(f"{len(answer.leftovers):,} left by work that was cut short, {size_text(size)}: {gone}")
     if answer.evicted:
         size = sum(each["bytes"] for each in answer.evicted)
-        say(f"{counted(len(answer.evicted), 'result')} in the cache, {size_text(size)}: {answer.evicted[0]['state']}")
+        say(
+            f"{number_text(len(answer.evicted), 'results')} in the cache, {size_text(size)}: {answer.evicted[0]['state']}"
+        )
     if not answer.objects and not answer.leftovers and not answer.evicted:
         say("no garbage")
     if answer.waiting_bytes and answer.applied:

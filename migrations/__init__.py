@@ -1,8 +1,8 @@
 """The schema of the registry database and its history, run from code: no ini file, from any folder.
 
 To change the schema: change the records, write the next file in ``versions/`` by hand (with its CHECKs and
-triggers), and add its number to ``REVISIONS``. The tests compare both on SQLite and PostgreSQL. Shipped
-revisions never change.
+triggers), and add its number to ``REVISIONS``. The tests compare both on SQLite and PostgreSQL, and the triggers
+with ``registry.records.guards``; a table that SQLite replaces loses its own. Shipped revisions never change.
 """
 
 from __future__ import annotations

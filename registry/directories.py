@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from storage.checkpoints.safetensors_header import read_header
 from storage.checkpoints.shards import INDEX, index_json, shard_names
 from storage.checkpoints.tensors import quoted
 from storage.digests import json_digest, model_digest, parse_json, sha256_digest
-from storage.errors import IntegrityFailure, MergestoreError
+from storage.errors import IntegrityFailure, MergestoreError, NotFound, UsageError
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -23,7 +24,11 @@ Problem = dict[str, Any]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a published folder. Raises IntegrityFailure when it is missing or damaged."""
+    """The manifest of a published folder.
+
+    Raises IntegrityFailure where it is damaged, UsageError where there is none, NotFound where there is no folder.
+    """
+    _refuse_unpublished(folder)
     path = folder / MANIFEST
     try:
         document = parse_json(path.read_bytes())
@@ -31,8 +36,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in document["tensors"].items())
         document["output_digest"], document["recipe_digest"], document["digest"]
         [(file["size"], file["sha256"]) for file in document["files"].values()]
-    except FileNotFoundError as error:
-        raise IntegrityFailure(f"{folder}: no {MANIFEST}: not a model that mergestore published") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityFailure(f"{path} is damaged: {error!r:.200}") from error
     known = ADAPTER_FORMAT if "adapter" in document else MODEL_FORMAT
@@ -44,11 +47,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return document  # type: ignore[no-any-return]
 
 
+def _refuse_unpublished(folder: Path) -> None:
+    """Raise UsageError for a folder that has no manifest, NotFound where there is no folder."""
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {folder}", hint="check the path")
+    if not os.path.lexists(folder / MANIFEST):
+        raise UsageError(
+            f"{folder} is not a model that mergestore published: it has no {MANIFEST}",
+            hint="name a folder that `mergestore materialize` wrote",
+        )
+
+
 def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], list[Problem]]:
-    """(counts of what was checked, problems) of a published folder: the manifest's own digests, then every tensor."""
+    """(counts of what was checked, problems) of a published folder: the manifest's own digests, then every tensor.
+
+    A problem of one tensor names it: ``tensor``, and the digest that was ``found``, if it is there.
+    """
     try:
         document = read_manifest(folder)
-    except IntegrityFailure as error:
+    except (IntegrityFailure, UsageError, NotFound) as error:
         return {"manifests": 1}, [_problem(error.message, str(folder))]
     problems = manifest_problems(folder, document) + _file_problems(folder, document)
     try:
@@ -131,6 +148,7 @@ def _tensor_problems(folder: Path, document: dict[str, Any], source: Any, progre
     recorded, entries = document["tensors"], source.entries
     problems = [
         _problem(f"tensor {name!r} is {'missing' if name in recorded else 'not in the manifest'}", str(folder))
+        | {"tensor": name, "found": None}
         for name in sorted(set(recorded) ^ set(entries))
     ]
     both = sorted(set(recorded) & set(entries))
@@ -146,6 +164,7 @@ def _tensor_problems(folder: Path, document: dict[str, Any], source: Any, progre
                     f"tensor {name!r} is not what was published: it hashes to {found[name]}, recorded is {shape[2]}",
                     f"{folder / entries[name].file}",
                 )
+                | {"tensor": name, "found": found[name]}
             )
     return problems
 

@@ -15,6 +15,7 @@ from registry.provenance.mlflow import reachable
 from registry.publishing import free_space
 from registry.records import outbox
 from registry.records.database import reading
+from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
 from storage.errors import MergestoreError
 
 Check = dict[str, Any]
@@ -25,7 +26,7 @@ _WAL_RESET_FIXED = (3, 51, 3)
 def examine(engine: Engine, home: Home, tracking_uri: str) -> dict[str, Any]:
     """``ok`` and one entry a check: name, level (ok, warning, error), detail, hint. Changes nothing."""
     checks = []
-    for look in (_database, _sqlite, _home, _policy, _space, _torch, _mlflow, _outbox):
+    for look in (_database, _sqlite, _triggers, _home, _policy, _space, _torch, _mlflow, _outbox):
         try:
             checks += list(look(engine, home, tracking_uri))
         except MergestoreError as error:
@@ -52,6 +53,15 @@ def _sqlite(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
         )
     else:
         yield _check("sqlite", "ok", f"SQLite {version}")
+
+
+def _triggers(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+    with reading(engine) as session:
+        broken, count = list(broken_guards(session)), count_guards(session)
+    for what, _ in broken:
+        yield _check("triggers", "error", what, GUARDS_HINT)
+    if not broken:
+        yield _check("triggers", "ok", f"{count} triggers guard the records")
 
 
 def _home(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:

@@ -20,6 +20,7 @@ from registry.records.names import parse_reference
 from registry.records.tables import ModelVersion
 from registry.registering.training import check_meta
 from registry.scores import evaluation_facts, told
+from registry.targets import folder_instead
 from storage.errors import NotFound, UsageError
 
 _LONGEST = 1000
@@ -81,10 +82,8 @@ def _subject(session: Session, target: str | Path) -> Subject:
         if isinstance(target, Path):
             return _of_folder(session, target)
         found = audit(session, target, newest=1)
-    except (UsageError, NotFound):
-        if not Path(target).is_dir():
-            raise
-        return _of_folder(session, Path(target))
+    except (UsageError, NotFound) as refusal:
+        return _of_folder(session, folder_instead(target, refusal))
     version = resolve(session, parse_reference(f"{found.name}@{found.version}")) if found.name else None
     return version, found.recipe_digest
 

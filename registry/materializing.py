@@ -28,6 +28,7 @@ from registry.policies.enforcing import enforce, policies_of, without_thresholds
 from registry.policies.policy import Policy
 from registry.provenance.courier import Courier
 from registry.provenance.messages import MATERIALIZATION
+from registry.published_lineage import lineage_facts
 from registry.publishing import Sources
 from registry.recording import record_or_retract
 from registry.records.alone import alone
@@ -230,7 +231,8 @@ def opened(
                 for skill, digest in resolved.recipe.statistics.items()
             }
             lineage = ancestors(session, *(version.id for version in resolved.roots))
-            versions = find_versions(session, (parse_reference(node.id) for node in lineage.nodes)).values()
+            found = find_versions(session, (parse_reference(node.id) for node in lineage.nodes))
+            versions = {version.reference: version for version in found.values()}
             sources = Sources(
                 resolved=resolved,
                 deltas={skill.digest: records[skill.id] for skill in resolved.deltas},
@@ -239,7 +241,8 @@ def opened(
                 files=files_of(session, resolved.recipe, resolved.base, resolved.skills),
                 policies=tuple(policy.told() for policy in policies),
                 evaluations=told(session, evaluations(session, [], [resolved.recipe.digest])),
-                training={version.reference: version.attributes.get("training", {}) for version in versions},
+                training={name: version.attributes.get("training", {}) for name, version in versions.items()},
+                known=lineage_facts(session, lineage, versions),
             )
         plan = make_plan(resolved.recipe, base.source, base.digests, deltas, others)
         yield Opened(sources, with_statistics(replace(plan, task=task), statistics), base.config)

@@ -7,7 +7,7 @@ taken over by the rules of ``inherited``; the manifest does not depend on any of
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from merging.mergekit import VERSION
@@ -41,13 +41,13 @@ def _metadata(sources: Sources, document: Mapping[str, Any], licences: dict[str,
     """What the Hub reads, without what is not known."""
     resolved, trainings = sources.resolved, list(sources.training.values())
     adapter = "adapter" in document
-    bases = (resolved.base,) if adapter else resolved.inputs
+    known = _repositories((resolved.base,) if adapter else resolved.inputs)
     chosen = resolved.task or resolved.head
     index = model_index(_title(resolved), sources.evaluations)
     found = {
         "library_name": _library(document),
-        "base_model": [_hub_name(version) for version in bases],
-        "base_model_relation": "adapter" if adapter else "merge",
+        "base_model": known,
+        "base_model_relation": ("adapter" if adapter else "merge") if known else None,
         "pipeline_tag": inherited.task(trainings, sources.training.get(chosen.reference) if chosen else None),
         "language": inherited.languages(trainings),
         "datasets": inherited.datasets(trainings),
@@ -136,9 +136,10 @@ def _body(sources: Sources, document: Mapping[str, Any], licences: Mapping[str, 
     return lines
 
 
-def _hub_name(version: ModelVersion) -> str:
-    hub = hub_place(version.source)
-    return hub[0] if hub else version.name
+def _repositories(versions: Iterable[ModelVersion]) -> list[str]:
+    """Those that came from the Hub, by their names there: another model may have the name that one has only here."""
+    places = (hub_place(version.source) for version in versions)
+    return list(dict.fromkeys(place[0] for place in places if place))
 
 
 def _cell(licence: str | None) -> str:

@@ -49,7 +49,7 @@ def _foreign(folder: Path) -> list[str]:
         return []
     try:
         return publishing.strange_files(folder, read_manifest(folder))
-    except IntegrityFailure:
+    except (IntegrityFailure, UsageError):
         return [publishing.MANIFEST]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from storage.errors import MergestoreError
 
@@ -13,6 +14,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[MergestoreError] = []
+        self.violations: list[dict[str, Any]] = []  # of policies, which are problems too
 
     def add(self, error: MergestoreError) -> None:
         """Take down one error."""

@@ -17,6 +17,7 @@ from registry.imports.stacking import set_layers
 from registry.inherited import Training
 from registry.merges import ResolvedMerge
 from registry.opening import place
+from registry.published_lineage import coding_facts, public_source
 from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
@@ -55,6 +56,7 @@ class Sources:
     policies: Sequence[Mapping[str, str]] = ()  # that it was compared with
     evaluations: Sequence[Mapping[str, Any]] = ()  # scores of the recipe, newest first
     training: Mapping[str, Training] = field(default_factory=dict)  # of everything in the lineage, by reference
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what the manifest tells of each of these
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,19 @@ def _request(sources: Sources) -> dict[str, Any]:
         "skills": [_skill(sources, skill, weight) for skill, weight in _weighted(resolved)],
         "head": _version(resolved.head) if resolved.head else None,
         **({"other_bases": [_version(each) for each in resolved.others]} if resolved.others else {}),
-        "lineage": sources.lineage.to_dict(),
+        "lineage": _lineage(sources),
     }
+
+
+def _lineage(sources: Sources) -> dict[str, Any]:
+    """The lineage, with what is known of each version; the recipe of the whole is told once."""
+    graph = sources.lineage.to_dict()
+    own = sources.resolved.recipe.digest
+    nodes = [{**node, **sources.known.get(node["id"], {})} for node in graph["nodes"]]
+    for node in nodes:
+        if node["digest"] == own:
+            node.pop("recipe", None)
+    return {"nodes": nodes, "edges": graph["edges"]}
 
 
 def manifest_digest(document: Mapping[str, Any]) -> str:
@@ -195,11 +208,6 @@ def _version(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def public_source(source: str | None) -> str | None:
-    """A source that others can use; a path of this machine is nobody's business."""
-    return source if source and source.startswith("hf:") else None
-
-
 def _skill(sources: Sources, skill: ModelVersion, weight: Setting | None) -> dict[str, Any]:
     delta, content = sources.deltas[skill.digest], sources.manifests[skill.digest]
     reasons: dict[str, list[str]] = {}
@@ -209,18 +217,12 @@ def _skill(sources: Sources, skill: ModelVersion, weight: Setting | None) -> dic
     return {
         **_version(skill),
         "weight": weight,
-        "encoding": delta.encoding,
-        "values": delta.values,
-        "drop_rate": delta.drop_rate,
-        "seed": delta.seed,
-        "density": delta.parameters.get("density"),
-        "trim": delta.parameters.get("trim"),
+        **coding_facts(delta),
         "fine_tuned": content.fine_tuned,
         "prefix": content.prefix,
         "dropped_prefix": content.dropped_prefix,
         "head": sorted(content.head),
         "taken_from_base": reasons,
-        "statistics": delta.statistics.get("total", {}),
     } | ({"added_rows": content.grown[1]} if content.grown else {})
 
 

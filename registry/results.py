@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Result:
@@ -137,7 +139,9 @@ class Checked(Result):
     """Answer of ``check``: what a target means, what keeps it from being materialized, and what that would take.
 
     ``problems``: {kind, message, hint} each, in the order in which ``materialize`` would meet them; ``exit_code`` is
-    that of the first, or 0. ``warnings`` keep nothing from being done. ``resources`` and ``interference`` are None
+    that of the first, or 0. ``violations``: those of them by which a policy refuses it, {policy, rule, subject, what,
+    found, allowed, forbidden, path, way}, the path from step to step. ``warnings`` keep nothing from being done.
+    ``resources`` and ``interference`` are None
     where a problem stands before them, the latter also where it was not asked for. ``plot``: the picture's path.
     """
 
@@ -147,6 +151,7 @@ class Checked(Result):
     method: str | None
     recipe_digest: str | None
     problems: list[dict[str, Any]]
+    violations: list[dict[str, Any]]
     warnings: list[dict[str, Any]]
     inputs: list[dict[str, Any]]
     needs: list[dict[str, Any]]
@@ -269,12 +274,15 @@ class Impact(Result):
 class Influence(Result):
     """Answer of ``audit --tensor``: of each tensor {name, shape, dtype, skills}, a skill being {skill, tensor, weight,
     norm, share, kept, elements}: ‖δ‖ as registered, its share of Σ |w|·‖δ‖, and how many of its values are stored.
+
+    ``recorded``: whether a store told it; a folder's manifest tells no norms but those of what was left as it was, 0.
     """
 
     name: str | None
     version: int | None
     recipe_digest: str
     tensors: list[dict[str, Any]]
+    recorded: bool = True
 
 
 @dataclass(frozen=True)
@@ -282,8 +290,10 @@ class Rebuilt(Result):
     """Answer of ``audit --rebuild``: a result made again from its lineage, and compared.
 
     ``ok``: None where nothing was there to compare with. ``compared``: {what, ok, detail} for each record and folder.
-    ``differing``: {where, tensor, recorded, found} of tensors whose digests are not the same. ``receipt``: number of
-    the audit event that keeps this answer.
+    ``folders``: {folder, ok, differing, tensors, problems}, which tells how many tensors differ and names the first.
+    ``differing``: {where, tensor, recorded, made, found} of those tensors, with the digests that the folder's manifest
+    records, that was made, and that its bytes have where it is not the recorded one. ``receipt``: number of the audit
+    event that keeps this answer.
     """
 
     ok: bool | None
@@ -294,6 +304,7 @@ class Rebuilt(Result):
     engine: str
     seconds: float
     compared: list[dict[str, Any]]
+    folders: list[dict[str, Any]]
     differing: list[dict[str, Any]]
     receipt: int
 
@@ -340,6 +351,11 @@ class Verification(Result):
     ok: bool
     checked: dict[str, int]
     problems: list[dict[str, Any]]
+
+    @property
+    def damaged(self) -> bool:
+        """Whether something is not as it was: problems of kind usage, as in a policy file, are somebody's mistakes."""
+        return any(problem["kind"] != UsageError.kind for problem in self.problems)
 
 
 @dataclass(frozen=True)

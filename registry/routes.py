@@ -14,14 +14,19 @@ _MOST = 12
 
 
 def routes(graph: Graph, starts: Iterable[str]) -> dict[str, str]:
-    """The way from one of ``starts`` to each node that is reached, by its id: ``assistant@2 → skill math@1``.
+    """The way from one of ``starts`` to each node that is reached, by its id: ``assistant@2 → skill math@1``."""
+    kinds = {node["id"]: node["kind"] for node in graph["nodes"]}
+    return {node: told(path, kinds[node]) for node, path in paths(graph, starts).items()}
+
+
+def paths(graph: Graph, starts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The same as the ids of the steps; "…" stands for the middle of a long way.
 
     Of ways that are equally short the one is told whose steps come first in order of text.
     """
     parents: dict[str, set[str]] = defaultdict(set)
     for edge in graph["edges"]:
         parents[edge["child"]].add(edge["parent"])
-    kinds = {node["id"]: node["kind"] for node in graph["nodes"]}
     ways: dict[str, tuple[str, ...]] = {start: (start,) for start in sorted(set(starts))}
     pending = list(ways)
     for node in pending:  # which grows meanwhile
@@ -29,7 +34,12 @@ def routes(graph: Graph, starts: Iterable[str]) -> dict[str, str]:
             if parent not in ways:
                 ways[parent] = _further(ways[node], parent)
                 pending.append(parent)
-    return {node: " → ".join([*way[:-1], _last(kinds[node], node)]) for node, way in ways.items()}
+    return ways
+
+
+def told(path: Sequence[str], kind: str) -> str:
+    """A path to something of this kind, in words."""
+    return " → ".join([*path[:-1], _last(kind, path[-1])])
 
 
 def _further(way: tuple[str, ...], step: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from registry.policies.enforcing import policies_of
 from registry.records.catalog import look_up, resolve
 from registry.records.contents import FileRow, load_files, load_tensors, recorded_sha256
 from registry.records.database import reading, writing
+from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
 from registry.records.integrity import verify_records
 from registry.records.lineage import ancestors
 from registry.records.names import parse_reference
@@ -28,11 +29,13 @@ from registry.results import Verification
 from registry.unified import check_recipe, keeps_vector, open_unified
 from storage.checkpoints.inputs import tensor_digests
 from storage.digests import model_digest
-from storage.errors import IntegrityFailure, MergestoreError
+from storage.errors import IntegrityFailure, MergestoreError, NotFound
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
 Problem = dict[str, Any]
+
+_RESTORE = "restore it from a backup, or register the same content again"
 
 
 class _Findings:
@@ -47,16 +50,20 @@ class _Findings:
     def count(self, kind: str, number: int = 1) -> None:
         self.checked[kind] = self.checked.get(kind, 0) + number
 
-    def add(self, error: MergestoreError, where: str) -> None:
-        hint = error.hint or "restore it from a backup, or register the same content again"
-        self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": hint})
+    def add(self, error: MergestoreError, where: str, hint: str = _RESTORE) -> None:
+        self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": error.hint or hint})
 
     def result(self) -> Verification:
         return Verification(not self.problems, self.checked, self.problems)
 
 
 def verify_directory(folder: Path, progress: Progress) -> Verification:
-    """Check a published model folder against its manifest. Works without any store."""
+    """Check a published model folder against its manifest. Works without any store.
+
+    One without a manifest is damaged: what was published has one. Raises NotFound where there is no folder.
+    """
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {folder}", hint="check the path")
     checked, problems = check_directory(folder, progress)
     return Verification(not problems, checked, problems)
 
@@ -81,6 +88,7 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
     with reading(engine) as session:
         findings.problems += verify_records(session)
         findings.count("records", _count_records(session))
+        _check_guards(session, findings)
         _check_policy(home, findings)
         try:
             versions = session.scalars(select(ModelVersion).order_by(ModelVersion.id)).all()
@@ -99,11 +107,17 @@ def _remember(engine: Engine, findings: _Findings) -> None:
             remember_verified(session, findings.sound, findings.damaged)
 
 
+def _check_guards(session: Session, findings: _Findings) -> None:
+    findings.count("triggers", count_guards(session))
+    for what, where in broken_guards(session):
+        findings.add(IntegrityFailure(what, hint=GUARDS_HINT), where)
+
+
 def _check_policy(home: Home, findings: _Findings) -> None:
     try:
         findings.count("policies", len(policies_of(home)))
     except MergestoreError as error:
-        findings.add(error, str(home.policy))
+        findings.add(error, str(home.policy), "nothing is let through by a policy that cannot be read; correct it")
 
 
 def _count_records(session: Session) -> int:
@@ -250,6 +264,8 @@ def _check_outputs(made: Iterable[Materialization], findings: _Findings, progres
 def _folders(made: Iterable[Materialization]) -> Iterator[Path]:
     seen = set()
     for each in made:
-        if each.path and each.path not in seen and (Path(each.path) / "mergestore.json").is_file():
-            seen.add(each.path)
-            yield Path(each.path)
+        if each.path and (Path(each.path) / "mergestore.json").is_file():
+            place = Path(each.path).resolve()  # it may go by several paths
+            if place not in seen:
+                seen.add(place)
+                yield Path(each.path)

@@ -12,6 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.answers import delta_facts, made_of, training_facts
 from registry.licences.combined import combined
+from registry.made_by import Document, weighed
+from registry.recipes_within import recipes_within
 from registry.records import events
 from registry.records.attestations import attestation_facts, attestations
 from registry.records.catalog import look_up
@@ -34,9 +36,10 @@ from registry.records.tables import Delta, Materialization, ModelVersion, Recipe
 from registry.results import Audit
 from registry.scores import told
 from storage.checkpoints.tensors import listed
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict, NotFound, UsageError
 
 _DIGEST = re.compile(r"(?:blake3|sha256):[0-9a-f]{8,64}")
+_FEWEST = 8
 RESULT = "result"
 """The node of a recipe that no merge names."""
 
@@ -48,9 +51,40 @@ def audit(session: Session, target: str, newest: int | None = None) -> Audit:
     is cut to the ``newest`` so many of each, if given; ``counts`` says how many there are. Raises NotFound, or Conflict
     for the beginning of several digests.
     """
-    if _DIGEST.fullmatch(target):
+    if is_digest(target):
         return _of_digest(session, target, newest)
     return _of_version(session, look_up(session, target), newest)
+
+
+def is_digest(target: str) -> bool:
+    """Whether a target is a digest, or how one begins. Raises UsageError for one that cannot be looked up."""
+    if _DIGEST.fullmatch(target):
+        return True
+    kind, colon, digits = target.partition(":")
+    if not colon or kind.lower() not in ("blake3", "sha256"):
+        return False
+    most = f"a digest is blake3: or sha256: and {_FEWEST} to 64 digits, 0 to 9 and a to f"
+    raise UsageError(f"{target:.80} is no digest, and no beginning of one, with {len(digits)} digits", hint=most)
+
+
+def version_of(session: Session, target: str) -> ModelVersion:
+    """The one version that a reference names, or whose content has a digest, or one that begins so.
+
+    Raises NotFound, and Conflict where several versions have this content.
+    """
+    if not is_digest(target):
+        return look_up(session, target)
+    _version_of(session, target)  # which refuses the beginning of several digests
+    found = list(session.scalars(select(ModelVersion).where(_begins(ModelVersion.digest, target))))
+    if not found:
+        raise NotFound(
+            f"no version here has the digest {target}",
+            hint="`mergestore list` shows those of versions; `mergestore audit` takes those of outputs, too",
+        )
+    if len(found) > 1:
+        names = sorted(version.reference for version in found)
+        raise Conflict(f"{len(found)} versions have the content {target}: {listed(names)}", hint="name one of them")
+    return found[0]
 
 
 def _of_digest(session: Session, digest: str, newest: int | None) -> Audit:
@@ -120,7 +154,7 @@ def _of_version(session: Session, version: ModelVersion, newest: int | None) -> 
         expression=version.attributes.get("expression"),
         recipe_digest=recipe_digest,
         recipe=recipe_document(session, recipe_digest) if recipe_digest else None,
-        lineage={"nodes": _nodes(session, graph), "edges": graph.to_dict()["edges"]},
+        lineage={"nodes": (nodes := _nodes(session, graph)), "edges": weighed(nodes, graph.to_dict()["edges"])},
         licences=combined(graph.to_dict(), [version.reference]),
         descendants=[node.to_dict() for node in newest_descendants(session, version.id, newest)],
         counts={"descendants": count_descendants(session, version.id)},
@@ -133,12 +167,11 @@ def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
     inputs = recipe_inputs(session, digest)
     graph = ancestors(session, *(row.version_id for row in inputs))
     versions = versions_by_id(session, (row.version_id for row in inputs))
-    edges = [Edge(RESULT, versions[row.version_id].reference, row.role) for row in inputs]
-    node = result_node(digest)
-    lineage = {
-        "nodes": [*_nodes(session, graph), node],
-        "edges": [*graph.to_dict()["edges"], *(dict(vars(edge)) for edge in edges)],
-    }
+    edges = graph.to_dict()["edges"]
+    edges += [vars(Edge(RESULT, versions[row.version_id].reference, row.role)) for row in inputs]
+    recipe = recipe_document(session, digest)
+    nodes = [*_nodes(session, graph), result_node(digest, recipe)]
+    lineage = {"nodes": nodes, "edges": weighed(nodes, edges)}
     found = Audit(
         name=None,
         version=None,
@@ -146,7 +179,7 @@ def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
         digest=digest,
         expression=None,
         recipe_digest=digest,
-        recipe=recipe_document(session, digest),
+        recipe=recipe,
         lineage=lineage,
         licences=combined(lineage, [RESULT]),
         descendants=[],
@@ -155,10 +188,10 @@ def of_recipe(session: Session, digest: str, newest: int | None) -> Audit:
     return _with_history(session, found, [], [digest], newest)
 
 
-def result_node(digest: str) -> dict[str, Any]:
+def result_node(digest: str, recipe: Document) -> dict[str, Any]:
     """The node of a recipe that no merge names."""
     said = {"id": RESULT, "kind": RESULT, "name": None, "version": None, "digest": digest}
-    return {**said, "licence": None, "state": "ready"}
+    return {**said, "licence": None, "state": "ready", "recipe": recipe}
 
 
 def _with_history(session: Session, found: Audit, versions: list[int], recipes: list[str], newest: int | None) -> Audit:
@@ -180,7 +213,7 @@ def _with_history(session: Session, found: Audit, versions: list[int], recipes: 
 
 
 def _nodes(session: Session, graph: Lineage) -> list[dict[str, Any]]:
-    """Lineage nodes with what a reviewer asks next: encoding, seed, who, when, from where."""
+    """Lineage nodes with what a reviewer asks next: encoding, seed, who, when, from where, by which recipe."""
     references = {node.id: parse_reference(node.id) for node in graph.nodes}
     found = find_versions(session, references.values())
     deltas = load_deltas(session, (version.id for version in found.values()))
@@ -189,10 +222,12 @@ def _nodes(session: Session, graph: Lineage) -> list[dict[str, Any]]:
     for record in load_statistics(session, (version.id for version in found.values() if version.kind == "skill")):
         facts = {"kind": record.kind, "digest": record.digest, "data_digest": record.data_digest}
         collected.setdefault(record.version_id, []).append({**facts, "examples": record.examples})
-    versions = [(node, found[references[node.id]]) for node in graph.nodes]
+    versions = {node.id: found[references[node.id]] for node in graph.nodes}
+    recipes = recipes_within(session, graph, versions)
     return [
         {**_node(node, version, deltas, collected), "pinned": pin_facts(pinned.get(version.id))}
-        for node, version in versions
+        | ({"recipe": recipes[node.id]} if node.id in recipes else {})
+        for node, version in zip(graph.nodes, versions.values(), strict=True)
     ]
 
 

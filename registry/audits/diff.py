@@ -36,6 +36,7 @@ from registry.records.catalog import look_up
 from registry.records.database import reading
 from registry.records.tables import ModelVersion
 from registry.results import Difference
+from registry.targets import folder_instead
 from registry.tasks import require_task
 from registry.wish import Context
 from storage.checkpoints.adapter import is_adapter
@@ -99,10 +100,8 @@ def _open(context: Context, stack: ExitStack, target: str | Path, threads: int |
     with reading(context.engine) as session:
         try:
             version = look_up(session, target)
-        except (UsageError, NotFound):
-            if not Path(target).is_dir():
-                raise
-            return _folder(stack, Path(target))
+        except (UsageError, NotFound) as refusal:
+            return _folder(stack, folder_instead(target, refusal))
         facts = show(session, version.reference)
         if version.kind == "base":
             base = open_base(session, context.home, version)

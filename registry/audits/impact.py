@@ -9,7 +9,7 @@ from sqlalchemy import Subquery, and_, func, select
 from sqlalchemy.orm import Session
 
 from registry.answers import materialization_facts
-from registry.records.catalog import look_up
+from registry.audits.audit import version_of
 from registry.records.lineage import count_descendants, newest_descendants, reached_from
 from registry.records.lookup import versions_by_id
 from registry.records.pins import pin_facts, pins
@@ -21,9 +21,10 @@ from registry.results import Impact
 def impact(session: Session, reference: str, newest: int | None = None) -> Impact:
     """Everything that contains a version, directly or through others, also results that no merge names.
 
+    ``reference``: of the version, or its digest, or how that begins.
     Of descendants and materializations the ``newest`` so many, if given; ``counts`` says how many there are.
     """
-    version = look_up(session, reference)
+    version = version_of(session, reference)
     nodes = newest_descendants(session, version.id, newest)
     mine = _aliases(session, version.id)
     touched = _touched(version.id)

@@ -1,18 +1,18 @@
-"""What a platform team asks: which skills, merges, materializations or events are such, a page at a time."""
+"""What a platform team asks: which bases, skills, merges, materializations or events are such, a page at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Select, exists, func, or_, select, type_coerce
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import JSON, ColumnElement, Select, exists, func, intersect, or_, select, type_coerce
+from sqlalchemy.orm import Session
 
 from registry.answers import materialization_facts, version_facts
-from registry.licences.spdx import understood
-from registry.records.catalog import look_up
+from registry.audits.conditions import known_method, moment, states, under, version_id
+from registry.audits.filters import Filters, check
+from registry.audits.seeds import seeded
 from registry.records.columns import Known, batches
 from registry.records.events import event_facts
 from registry.records.lineage import reached_from
@@ -27,10 +27,7 @@ from registry.records.tables import (
     RecipeInput,
 )
 from registry.results import Found
-from storage.errors import UsageError
 
-KINDS = ("skills", "merges", "materializations", "events")
-LARGEST_PAGE = 1000
 Where = list[ColumnElement[bool]]
 
 
@@ -47,43 +44,12 @@ class Query:
     rows: Select[*tuple[Any, ...]]
 
 
-@dataclass(frozen=True)
-class Filters:
-    """What is asked for; None asks nothing. Names are references; ``since`` and ``until`` are ISO dates or moments.
-
-    ``contains``: a version that goes into it, directly or through others. ``never``: materialized or evaluated.
-    ``software``: the version of mergestore that computed it. ``meta``: what was said of a training.
-    """
-
-    contains: str | None = None
-    base: str | None = None
-    method: str | None = None
-    encoding: str | None = None
-    seed: int | None = None
-    licence: str | None = None
-    state: str | None = None
-    never: str | None = None
-    software: str | None = None
-    device: str | None = None
-    action: str | None = None
-    subject: str | None = None
-    by: str | None = None
-    since: str | None = None
-    until: str | None = None
-    meta: Mapping[str, str] = field(default_factory=dict)
-
-
-_TAKES = {
-    "skills": {"base", "encoding", "seed", "licence", "state", "by", "since", "until", "meta", "contains"},
-    "merges": {"contains", "base", "method", "seed", "state", "never", "software", "by", "since", "until"},
-    "materializations": {"contains", "method", "software", "device", "by", "since", "until"},
-    "events": {"action", "subject", "by", "since", "until"},
-}
-
-
 def find(session: Session, kind: str, filters: Filters, *, limit: int, page: int) -> Found:
-    """A page of what all filters fit, newest first. Raises UsageError for a kind or filter that there is not."""
-    _check(kind, filters, limit, page)
+    """A page of what all filters fit, newest first.
+
+    Raises UsageError for a kind or filter that there is not, NotFound for a version or method.
+    """
+    check(kind, filters, limit, page)
     query = _QUERIES[kind](session, filters)
     total = session.scalar(select(func.count()).select_from(query.keys.subquery())) or 0
     keys = session.scalars(query.keys.order_by(*query.order).limit(limit).offset((page - 1) * limit)).all()
@@ -94,18 +60,10 @@ def find(session: Session, kind: str, filters: Filters, *, limit: int, page: int
     return Found(kind, [_TOLD[kind](found[key]) for key in keys], total, page, -(-total // limit))
 
 
-def _check(kind: str, filters: Filters, limit: int, page: int) -> None:
-    if kind not in KINDS:
-        raise UsageError(f"{kind!r} is nothing that can be asked for", hint=f"choose one of {', '.join(KINDS)}")
-    given = {each.name for each in fields(filters) if getattr(filters, each.name)}
-    given |= {"seed"} if filters.seed is not None else set()
-    if odd := sorted(given - _TAKES[kind]):
-        takes = ", ".join(f"--{name}" for name in sorted(_TAKES[kind]))
-        raise UsageError(f"--{odd[0]} says nothing of {kind}", hint=f"{kind} are chosen by {takes}")
-    if not 1 <= limit <= LARGEST_PAGE or page < 1:
-        raise UsageError(f"a page of {limit} rows, number {page}, is none", hint=f"rows are 1 to {LARGEST_PAGE}")
-    if filters.never not in (None, "materialized", "evaluated"):
-        raise UsageError(f"--never {filters.never!r} is none", hint="choose materialized or evaluated")
+def _bases(session: Session, filters: Filters) -> Query:
+    where = _versions(session, filters, "base") + _trained(filters)
+    keys = select(ModelVersion.id).where(*where)
+    return Query(ModelVersion.id, keys, (ModelVersion.id.desc(),), select(ModelVersion))
 
 
 def _skills(session: Session, filters: Filters) -> Query:
@@ -113,9 +71,9 @@ def _skills(session: Session, filters: Filters) -> Query:
     where = _versions(session, filters, "skill")
     where += [Delta.encoding == filters.encoding] if filters.encoding else []
     where += [Delta.seed == filters.seed] if filters.seed is not None else []
-    where += [Delta.base_version_id == _version(session, filters.base)] if filters.base else []
-    said = type_coerce(ModelVersion.attributes, JSON)["training"]["meta"]
-    where += [said[key].as_string() == value for key, value in filters.meta.items()]
+    if filters.base:
+        where.append(Delta.base_version_id == version_id(session, filters.base, ["base"]))
+    where += _trained(filters)
     keys = select(ModelVersion.id).join(Delta, with_delta).where(*where)
     rows = select(ModelVersion, Delta).join(Delta, with_delta)
     return Query(ModelVersion.id, keys, (ModelVersion.id.desc(),), rows)
@@ -127,10 +85,10 @@ def _merges(session: Session, filters: Filters) -> Query:
     made = select(Materialization.id).where(
         or_(Materialization.merge_version_id == ModelVersion.id, Materialization.recipe_digest == ModelVersion.digest)
     )
-    where += [Recipe.method == filters.method] if filters.method else []
-    where += [_seeded(filters.seed)] if filters.seed is not None else []
+    where += [Recipe.method == known_method(session, filters.method)] if filters.method else []
+    where += [ModelVersion.id.in_(seeded(filters.seed))] if filters.seed is not None else []
     if filters.base:
-        where.append(_reads(Recipe.digest, RecipeInput.version_id == _version(session, filters.base)))
+        where.append(_reads(Recipe.digest, RecipeInput.version_id == version_id(session, filters.base, ["base"])))
     if filters.software:
         where.append(made.where(_software(filters.software)).exists())
     if filters.never == "materialized":
@@ -148,10 +106,11 @@ def _materializations(session: Session, filters: Filters) -> Query:
     where += [Materialization.created_by == filters.by] if filters.by else []
     where += [Materialization.device == filters.device] if filters.device else []
     if filters.method:
-        where.append(Materialization.recipe_digest.in_(select(Recipe.digest).where(Recipe.method == filters.method)))
+        method = known_method(session, filters.method)
+        where.append(Materialization.recipe_digest.in_(select(Recipe.digest).where(Recipe.method == method)))
     where += [_software(filters.software)] if filters.software else []
     if filters.contains:
-        inside = reached_from(_version(session, filters.contains))
+        inside = reached_from(version_id(session, filters.contains))
         where.append(_reads(Materialization.recipe_digest, RecipeInput.version_id.in_(inside)))
     rows = select(Materialization, Recipe.method).join(Recipe, Recipe.digest == Materialization.recipe_digest)
     order = (Materialization.created_at.desc(), Materialization.id.desc())
@@ -173,21 +132,24 @@ def _versions(session: Session, filters: Filters, kind: str) -> Where:
     where += _when(ModelVersion.created_at, filters)
     where += [ModelVersion.created_by == filters.by] if filters.by else []
     where += [ModelVersion.state == filters.state] if filters.state else []
-    if filters.licence:  # as it is spelled now, or was in earlier records
-        spellings = {filters.licence.lower(), str(understood(filters.licence)).lower()}
-        where.append(func.lower(ModelVersion.licence).in_(sorted(spellings)))
+    reached = []
+    if filters.licence and kind == "merge":
+        reached += under(session, filters.licence)
+    elif filters.licence:
+        where.append(states(session, filters.licence))
     if filters.contains:
-        inside = _version(session, filters.contains)
-        where += [ModelVersion.id.in_(reached_from(inside)), ModelVersion.id != inside]
+        inside = version_id(session, filters.contains)
+        reached.append(reached_from(inside))
+        where.append(ModelVersion.id != inside)
+    if reached:  # as one set: joined one by one, a server compares each row with each
+        where.append(ModelVersion.id.in_(intersect(*reached) if len(reached) > 1 else reached[0]))
     return where
 
 
-def _seeded(seed: int) -> ColumnElement[bool]:
-    """Whether a recipe has the seed for a parameter of its own, or one of its skills was dropped with it."""
-    spelled = or_(*(Recipe.canonical.contains(f'"seed":{seed}{end}', autoescape=True) for end in ",}"))
-    skill = aliased(Delta)
-    dropped = select(skill.version_id).where(skill.seed == seed)
-    return or_(spelled, _reads(Recipe.digest, RecipeInput.version_id.in_(dropped)))
+def _trained(filters: Filters) -> Where:
+    """What was said of a training."""
+    said = type_coerce(ModelVersion.attributes, JSON)["training"]["meta"]
+    return [said[key].as_string() == value for key, value in filters.meta.items()]
 
 
 def _reads(digest: Any, condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -203,35 +165,23 @@ def _software(version: str) -> ColumnElement[bool]:
 def _when(column: Any, filters: Filters) -> Where:
     where: Where = []
     if filters.since:
-        where.append(column >= _moment(filters.since, "since"))
+        where.append(column >= moment(filters.since, "since"))
     if filters.until:
-        where.append(column < _moment(filters.until, "until"))
+        where.append(column < moment(filters.until, "until"))
     return where
-
-
-def _moment(text: str, option: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"--{option} {text!r} is no date",
-            hint="write 2026-11-25, or 2026-11-25T14:30:00+01:00; UTC if no zone is said",
-        ) from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
-
-
-def _version(session: Session, reference: str) -> int:
-    return look_up(session, reference).id
 
 
 def _told_event(row: Any) -> dict[str, Any]:
     return event_facts(row[0])
 
 
+def _told_base(row: Any) -> dict[str, Any]:
+    return version_facts(row[0]) | {"metadata": row[0].attributes.get("training", {}).get("meta", {})}
+
+
 def _told_skill(row: Any) -> dict[str, Any]:
-    version, delta, _ = row
-    told = {"encoding": delta.encoding, "drop_rate": delta.drop_rate, "seed": delta.seed}
-    return version_facts(version) | told | {"metadata": version.attributes.get("training", {}).get("meta", {})}
+    delta = row[1]
+    return _told_base(row) | {"encoding": delta.encoding, "drop_rate": delta.drop_rate, "seed": delta.seed}
 
 
 def _told_merge(row: Any) -> dict[str, Any]:
@@ -245,12 +195,14 @@ def _told_materialization(row: Any) -> dict[str, Any]:
 
 
 _QUERIES: dict[str, Callable[[Session, Filters], Query]] = {
+    "bases": _bases,
     "skills": _skills,
     "merges": _merges,
     "materializations": _materializations,
     "events": _events,
 }
 _TOLD: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "bases": _told_base,
     "skills": _told_skill,
     "merges": _told_merge,
     "materializations": _told_materialization,

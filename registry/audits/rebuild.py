@@ -29,14 +29,17 @@ from registry.records.imports import imported_outputs
 from registry.records.recipes import materializations
 from registry.results import Rebuilt
 from registry.software import versions
+from registry.targets import folder_instead
 from registry.tasks import require_task
 from registry.wish import Context, Wish
-from storage.errors import NotFound, UsageError
+from storage.errors import IntegrityFailure, NotFound, UsageError
 from storage.files import remove_tree
 from storage.progress import Progress
 
 ACTION = "audit.rebuild"
-_MOST = 20  # differing tensors that a receipt names
+OUTCOMES = {True: "passed", False: "failed", None: "nothing to compare with"}
+_MOST = 20  # folders that a receipt names, and differing tensors of each
+_SAID = 5  # problems of a folder that are told in words
 
 Tensors = Mapping[str, Mapping[str, Any]]
 """By name {dtype, shape, digest}, as manifests have them."""
@@ -61,23 +64,25 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
         recorded = materializations(session, [digest])
         known = {made.output_digest: "recorded output" for made in recorded}
         known = dict.fromkeys(imported_outputs(session, digest), "output where it was imported from") | known
-        folders = {Path(made.path) for made in recorded if made.path and (Path(made.path) / MANIFEST).is_file()}
+        places = [Path(made.path) for made in recorded if made.path] + ([folder] if folder else [])
+    # One folder may go by several paths, through links too.
+    folders = sorted({place.resolve() for place in places if (place / MANIFEST).is_file()})
     clock = time.perf_counter()
     with opened(context, lambda session: _resolved(session, digest), looking=True) as found:
         made = _adapter(context, found, wish, progress) if found.plan.recipe.adapter else _model(found, wish, progress)
-    compared = [_output(known[each], each, made) for each in sorted(known)]
-    differing: list[dict[str, Any]] = []
-    for place in sorted({*folders, *([folder] if folder else [])}):
-        told, odd = _folder(place, made, digest, progress)
-        compared += told
-        differing += odd
+    outputs = [_output(known[each], each, made) for each in sorted(known)]
+    looked = [told for place in folders if (told := _folder(place, made, digest, progress))]
+    compared = outputs + [each for told in looked for each in told.pop("compared")]
+    differing = [each for told in looked for each in told.pop("rows")]
     ok = all(each["ok"] for each in compared) if compared else None
     with writing(context.engine) as session:
         details = {
             "ok": ok,
+            "outcome": OUTCOMES[ok],
             "output_digest": made.digest,
-            "compared": len(compared),
-            "differing": [each["tensor"] for each in differing[:_MOST]],
+            "outputs": {each: each == made.digest for each in sorted(known)},
+            "folders": sorted(looked, key=lambda told: bool(told["ok"]))[:_MOST],
+            "folders_compared": len(looked),
             "device": wish.device,
             "engine": made.engine,
             "versions": versions(),
@@ -86,7 +91,7 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
         receipt = event.sequence
     return Rebuilt(
         ok, digest, made.digest, len(made.tensors), wish.device, made.engine, time.perf_counter() - clock, compared,
-        differing, receipt,
+        looked, differing, receipt,
     )  # fmt: skip
 
 
@@ -99,10 +104,8 @@ def _recipe(session: Session, target: str | Path) -> tuple[str, Path | None]:
         return made.recipe_digest, None
     try:
         found = audit_folder(folder, session, newest=1) if folder is not None else audit(session, str(target), newest=1)
-    except (UsageError, NotFound):
-        folder = Path(target)
-        if not folder.is_dir():
-            raise
+    except (UsageError, NotFound) as refusal:
+        folder = folder_instead(target, refusal)
         found = audit_folder(folder, session, newest=1)
     if found.recipe_digest is None:
         raise UsageError(
@@ -146,28 +149,52 @@ def _output(what: str, recorded: str, made: _Made) -> dict[str, Any]:
     return {"what": what, "ok": ok, "detail": detail}
 
 
-def _folder(
-    folder: Path, made: _Made, recipe: str, progress: Progress
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What a folder's manifest says, and what its bytes are, beside what was made."""
-    document = read_manifest(folder)
+def _folder(folder: Path, made: _Made, recipe: str, progress: Progress) -> dict[str, Any] | None:
+    """What a folder's manifest says, and what its bytes are, beside what was made; None for another model's folder.
+
+    {folder, ok, differing, tensors, problems} as receipts keep it, with ``compared`` and ``rows`` for the answer.
+    """
+    try:
+        document = read_manifest(folder)
+    except IntegrityFailure as error:
+        damage = {"what": f"manifest of {folder}", "ok": False, "detail": error.message}
+        return _told(folder, [], [error.message], [damage])
     if document["recipe_digest"] != recipe:
-        return [], []  # another model lies there by now
+        return None  # another model lies there by now
     told: Tensors = document["tensors"]
-    differing = [
+    others = {name for name in told.keys() | made.tensors.keys() if told.get(name) != made.tensors.get(name)}
+    _, problems = check_directory(folder, progress)
+    found = {each["tensor"]: each["found"] for each in problems if "tensor" in each}
+    rows = [
         {
             "where": str(folder),
             "tensor": name,
             "recorded": told[name]["digest"] if name in told else None,
-            "found": made.tensors[name]["digest"] if name in made.tensors else None,
+            "made": made.tensors[name]["digest"] if name in made.tensors else None,
+            "found": found.get(name),
         }
-        for name in sorted(told.keys() | made.tensors.keys())
-        if told.get(name) != made.tensors.get(name)
+        for name in sorted(others | found.keys())
     ]
-    _, problems = check_directory(folder, progress)
-    said = f"{len(differing)} of {len(told)} tensors differ" if differing else f"all {len(told)} tensors are the same"
-    bytes_ = "; ".join(problem["what"] for problem in problems) or "are what its manifest says"
-    return [
-        {"what": f"manifest of {folder}", "ok": not differing, "detail": said},
+    said = f"{len(others)} of {len(told)} tensors differ" if others else f"all {len(told)} tensors are the same"
+    words = [problem["what"] for problem in problems]
+    more = [f"and {len(words) - _SAID} more"] if len(words) > _SAID else []
+    bytes_ = "; ".join(words[:_SAID] + more) or "are what its manifest says"
+    compared = [
+        {"what": f"manifest of {folder}", "ok": not others, "detail": said},
         {"what": f"bytes of {folder}", "ok": not problems, "detail": bytes_},
-    ], differing
+    ]
+    return _told(folder, rows, words[:_SAID] + more, compared)
+
+
+def _told(
+    folder: Path, rows: list[dict[str, Any]], problems: list[str], compared: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "ok": all(each["ok"] for each in compared),
+        "differing": len(rows),
+        "tensors": [row["tensor"] for row in rows[:_MOST]],
+        "problems": problems,
+        "compared": compared,
+        "rows": rows,
+    }

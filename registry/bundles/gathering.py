@@ -26,7 +26,7 @@ from registry.bundles.manifest import (
 from registry.bundles.reading import moment_text
 from registry.home import Home
 from registry.opening import place
-from registry.publishing import public_source
+from registry.published_lineage import public_source
 from registry.records import events
 from registry.records.attestations import attestations
 from registry.records.catalog import look_up

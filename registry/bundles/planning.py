@@ -109,12 +109,26 @@ def _names(bundle: Bundle, naming: Naming) -> dict[str, str]:
             raise UsageError(f"{len(asked)} names were exported ({listed(sorted(asked))})", hint="use --namespace")
         names = {name: validate_name(naming.name) if name in asked else name for name in every}
     elif naming.namespace is not None:
+        _check_namespace(naming.namespace)
         names = {name: validate_name(f"{naming.namespace}/{name.rpartition('/')[2]}") for name in every}
     else:
         names = {name: name for name in every}
     if len(set(names.values())) < len(names):
         raise UsageError("two names of the bundle would become one", hint="choose a name that none of them has")
     return names
+
+
+def _check_namespace(text: str) -> None:
+    """Raise UsageError for what cannot stand before the '/' of a name."""
+    if "/" in text:
+        raise UsageError(
+            f"--namespace {text!r} has a '/' in it, and a name has but one, which comes after its namespace",
+            hint=f"write one word, as --namespace {text.strip('/').replace('/', '-') or 'lab'}",
+        )
+    try:
+        validate_name(text)
+    except UsageError as error:
+        raise UsageError(f"--namespace {text!r} is none: {error.message}", hint=error.hint) from error
 
 
 def _planned(session: Session, gathering: Gathering, entry: Entry, name: str, before: list[Planned]) -> Planned:

@@ -291,6 +291,7 @@ def _answer(
         method=surveyed.method.name if surveyed.method is not None else None,
         recipe_digest=surveyed.resolved.recipe.digest if surveyed.resolved is not None else None,
         problems=[{"kind": each.kind, "message": each.message, "hint": each.hint} for each in problems.found],
+        violations=problems.violations,
         warnings=_warnings(found, interference),
         inputs=_inputs(found),
         needs=[each.to_dict() for each in found.needed],

@@ -79,7 +79,11 @@ def read_anchor(path: Path, key: Verifier | None) -> dict[str, Any]:
             )
         document = parse_payload(envelope, str(path))
     elif key is not None:
-        raise IntegrityFailure(f"{path} is not signed, so that anybody may have written it", hint="leave out --key")
+        raise IntegrityFailure(
+            f"{path} is not signed, so that anybody may have written it",
+            hint="name the anchor that was signed (`mergestore anchor --key KEY.pem -o FILE` writes one), or leave out "
+            "--key to compare the log with this one as it is",
+        )
     sound = all(type(document.get(name)) is kind for name, kind in _FIELDS.items())
     if not sound or (document["kind"], document["format"]) != (KIND, FORMAT):
         raise InputRefused(f"{path} is no anchor of format {FORMAT}", hint="`mergestore anchor` writes such files")

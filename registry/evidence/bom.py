@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from registry.audits.audit import RESULT, audit
-from registry.audits.folder import audit_folder
+from registry.audits.folder import audit_folder, refuse_untrue
 from registry.directories import read_manifest
 from registry.evidence.bom_parts import component, datasets, hashes, licences, model_card, properties
 from registry.evidence.outputs import still_there
@@ -29,7 +29,8 @@ from registry.records.names import parse_reference
 from registry.records.recipes import materializations
 from registry.results import Audit
 from registry.software import package_version
-from storage.errors import IntegrityFailure, NotFound, UsageError
+from registry.targets import folder_instead
+from storage.errors import NotFound, UsageError
 
 SPECIFICATION = "1.6"
 _CONFIG = "config.json"
@@ -43,10 +44,8 @@ def bill_of(session: Session, home: Home, target: str | Path) -> dict[str, Any]:
     folder = Path(target) if isinstance(target, Path) else None
     try:
         found = audit_folder(folder, session) if folder is not None else audit(session, str(target))
-    except (UsageError, NotFound):
-        folder = Path(target)
-        if not folder.is_dir():
-            raise
+    except (UsageError, NotFound) as refusal:
+        folder = folder_instead(target, refusal)
         found = audit_folder(folder, session)
     if folder is not None:
         return _bill_of_folder(folder, found)
@@ -62,12 +61,7 @@ def bill_of_folder(folder: Path) -> dict[str, Any]:
 
 
 def _bill_of_folder(folder: Path, found: Audit) -> dict[str, Any]:
-    for check in found.checks:
-        if check["ok"] is False:
-            raise IntegrityFailure(
-                f"the {check['what']} of {folder} is damaged: {check['detail']}",
-                hint="no bill is made of what cannot be true: ask whoever published it",
-            )
+    refuse_untrue(folder, found)
     return bill(found, read_manifest(folder), _config(folder / _CONFIG))
 
 
@@ -102,9 +96,13 @@ def bill(found: Audit, document: Mapping[str, Any] | None, config: Mapping[str, 
     for edge in found.lineage["edges"]:
         parents[edge["child"]].add(edge["parent"])
     sources = _sources(nodes.values(), document)
-    weights = {term["skill"]: term.get("weight") for term in (found.recipe or {}).get("terms", ())}
+    weights: dict[str, dict[str, Any]] = {id_: {} for id_ in nodes}
+    for edge in found.lineage["edges"]:
+        if "weight" in edge:  # in the whole it has no other name
+            within = "weight" if edge["child"] == root else f"weight:{edge['child']}"
+            weights[edge["parent"]][within] = edge["weight"]
     others = [
-        component(node, [nodes[id_] for id_ in sorted(parents[id])], sources.get(id), weights.get(node["digest"]))
+        component(node, [nodes[id_] for id_ in sorted(parents[id])], sources.get(id), weights[id])
         for id, node in sorted(nodes.items())
         if id != root
     ]
@@ -134,8 +132,8 @@ def _root(
     config: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The component that the document is about: as any other, with all that is known of the whole."""
-    node = nodes[root]
-    made = component(node, [nodes[id_] for id_ in sorted(parents[root])], source, None)
+    node = {**nodes[root], "recipe": found.recipe or nodes[root].get("recipe")}
+    made = component(node, [nodes[id_] for id_ in sorted(parents[root])], source, {})
     trainings = [each.get("training") or {} for each in nodes.values()]
     made["modelCard"] = model_card(
         task(trainings),
@@ -148,11 +146,7 @@ def _root(
     own = {
         "expression": found.expression if found.kind == RESULT else None,  # a merge's node has its own
         "recipe_digest": found.recipe_digest,
-        "method": (found.recipe or {}).get("method"),
-        "semantics": (found.recipe or {}).get("semantics"),
-        "parameters": (found.recipe or {}).get("parameters"),
         "licence_not_stated": ", ".join(found.licences["unknown"]),
-        "recipe": found.recipe,
     }
     if said:
         made["licenses"] = said

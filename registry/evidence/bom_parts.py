@@ -17,8 +17,11 @@ _STORED = ("encoding", "values", "drop_rate", "seed", "density", "trim", "stored
 HUB = "https://huggingface.co"
 
 
-def component(node: Node, parents: Sequence[Node], source: str | None, weight: Any) -> dict[str, Any]:
-    """One version of the lineage: what it is, by which digest, under which licence, made of what."""
+def component(node: Node, parents: Sequence[Node], source: str | None, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """One version of the lineage: what it is, by which digest, under which licence, made of what, with which part.
+
+    ``weights``: by the property that tells them.
+    """
     training = node.get("training") or {}
     stated = understood(node.get("licence") or "")
     found = {
@@ -27,7 +30,7 @@ def component(node: Node, parents: Sequence[Node], source: str | None, weight: A
         **_origin(source),
         "modelCard": model_card(task([training]), datasets([training]), None, [], [node] if _withdrawn(node) else []),
         "pedigree": {"ancestors": [_named(parent) for parent in parents]},
-        "properties": properties({**_facts(node), "weight": weight}),
+        "properties": properties({**_facts(node), **weights}),
     }
     if stated != UNSTATED:
         found["licenses"] = licences(str(stated))
@@ -118,7 +121,9 @@ def _facts(node: Node) -> dict[str, Any]:
     said = {f"training:{origin}:{key}": value for origin, facts in training.items() for key, value in facts.items()}
     stored = {name: node.get(name) for name in _STORED}
     own = {"kind": node["kind"], "digest": node["digest"], "state": node["state"], "reason": node.get("reason")}
-    return {**said, **stored, **own}
+    recipe = node.get("recipe") or {}
+    merged = {word: recipe.get(word) for word in ("method", "semantics", "parameters")}
+    return {**said, **stored, **own, **merged, "recipe": recipe}
 
 
 def _withdrawn(node: Node) -> bool:

@@ -71,13 +71,31 @@ def read_envelopes(path: Path) -> list[Envelope]:
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="name a file with signed envelopes") from error
+    return [parse_envelope(document, str(path)) for document in _documents(path, data)]
+
+
+def with_envelope(path: Path, data: bytes, envelope: Envelope) -> bytes:
+    """What a file with envelopes, ``data`` until now, holds with one more: each on a line, as it was; each once.
+
+    Raises InputRefused where it holds anything else, or would become too large to be read.
+    """
+    documents = _documents(path, data)
+    if envelope in [parse_envelope(document, str(path)) for document in documents]:
+        return data
+    lines = b"".join(canonical_json(document) + b"\n" for document in documents) + envelope.to_bytes()
+    if len(lines) > LARGEST:
+        raise InputRefused(f"{path} would be larger than {LARGEST:,} bytes, and is read no more", hint="begin another")
+    return lines
+
+
+def _documents(path: Path, data: bytes) -> list[Any]:
+    """The JSON documents in a file: one, or one on each line."""
     if len(data) > LARGEST:
         raise InputRefused(f"{path} is no envelope: it is larger than {LARGEST:,} bytes")
     try:
-        documents = [json.loads(data)]
+        return [json.loads(data)]
     except (ValueError, RecursionError):
-        documents = [_line(path, number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
-    return [parse_envelope(document, str(path)) for document in documents]
+        return [_line(path, number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
 
 
 def parse_envelope(document: Any, where: str) -> Envelope:

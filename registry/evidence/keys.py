@@ -20,6 +20,10 @@ Password = Callable[[], str]
 _LARGEST = 1 << 16  # bytes of a key's file
 _READABLE = 0o077
 _PKCS8 = "keys are made with: openssl genpkey -algorithm ed25519 -out key.pem"
+_OTHER_PASSWORD = (
+    "give the right one: the first line of --password-file FILE, else $MERGESTORE_KEY_PASSWORD, else at the prompt; "
+    "`openssl pkey -in KEY.pem -noout` tries one"
+)
 _SPKI = "its public half is had with: openssl pkey -in key.pem -pubout -out public.pem"
 
 
@@ -58,11 +62,13 @@ def read_signer(path: Path, password: Password | None = None) -> Signer:
     locked = b"ENCRYPTED" in data
     if locked and password is None:
         raise UsageError(f"the key {path} is encrypted, and no password was given for it", hint="give its password")
+    opening = password().encode() if locked and password else None
     try:
-        key = library.load_pem_private_key(data, password().encode() if locked and password else None)
+        key = library.load_pem_private_key(data, opening)
     except (ValueError, TypeError, library.UnsupportedAlgorithm) as error:
-        what = "cannot be opened with this password" if locked else "cannot be read"
-        raise UsageError(f"the key {path} {what}: {str(error).splitlines()[0]}", hint=_PKCS8) from error
+        if locked:
+            raise UsageError(f"the key {path} cannot be opened with this password", hint=_OTHER_PASSWORD) from error
+        raise UsageError(f"the key {path} cannot be read: {str(error).splitlines()[0]}", hint=_PKCS8) from error
     if not isinstance(key, library.Ed25519PrivateKey):
         raise UsageError(f"{path} is a key of another kind: {type(key).__name__}", hint=f"Ed25519 {_PKCS8}")
     with disk_errors(f"cannot read {path}"):
@@ -80,7 +86,7 @@ def read_verifier(path: Path) -> Verifier:
     try:
         key = library.load_pem_public_key(data)
     except (ValueError, TypeError, library.UnsupportedAlgorithm) as error:
-        raise UsageError(f"{path} holds no public key: {str(error).splitlines()[0]}", hint=_SPKI) from error
+        raise UsageError(f"{path} holds no public key in PEM that can be read", hint=_SPKI) from error
     if not isinstance(key, library.Ed25519PublicKey):
         raise UsageError(f"{path} is a key of another kind: {type(key).__name__}", hint="evidence has Ed25519 keys")
 

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from registry.audits.audit import audit, output_of
 from registry.audits.folder import check_told
+from registry.audits.recorded import made_of_output
 from registry.directories import read_manifest
 from registry.records.catalog import resolve
 from registry.records.names import parse_reference
 from registry.records.recipes import materializations, merge_recipes
 from registry.records.tables import Materialization
+from registry.targets import folder_instead
 from storage.errors import IntegrityFailure, NotFound, UsageError
 
 
@@ -37,10 +39,8 @@ def find_output(session: Session, target: str | Path) -> Output:
         return _of_folder(session, target)
     try:
         recorded = _recorded(session, target)
-    except (UsageError, NotFound):
-        if not Path(target).is_dir():
-            raise
-        return _of_folder(session, Path(target))
+    except (UsageError, NotFound) as refusal:
+        return _of_folder(session, folder_instead(target, refusal))
     found = next(still_there(recorded), None)
     if found is None:
         what = "was never materialized" if not recorded else "lies nowhere any more that this store has put it"
@@ -51,14 +51,13 @@ def find_output(session: Session, target: str | Path) -> Output:
 def _of_folder(session: Session, folder: Path) -> Output:
     document = read_manifest(folder)
     check_told(folder, document)
-    known = [made for made in materializations(session, [document["recipe_digest"]]) if _is_of(made, document)]
+    known = made_of_output(session, document["output_digest"])
     if not known:
         raise NotFound(
             f"this store has not made {folder}: it does not know the output {document['output_digest']}",
             hint="use the store that made it; `mergestore verify` needs none",
         )
-    own = [made for made in known if made.path == str(folder.absolute())]
-    return Output(folder, document, (own or known)[0])
+    return Output(folder, document, known[0])
 
 
 def _recorded(session: Session, target: str) -> list[Materialization]:
@@ -87,7 +86,7 @@ def still_there(recorded: list[Materialization]) -> Iterator[Output]:
             if document and _is_of(made, document):
                 check_told(Path(str(made.path)), document)
                 yield Output(Path(str(made.path)), document, made)
-        except IntegrityFailure:
+        except (IntegrityFailure, UsageError, NotFound):
             continue  # gone, or damaged: verify tells of that
 
 

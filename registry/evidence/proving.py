@@ -24,7 +24,7 @@ from registry.evidence.statement import (
 from registry.publishing import MANIFEST, published_files
 from registry.results import Verification
 from storage.checkpoints.tensors import quoted
-from storage.errors import IntegrityFailure, MergestoreError
+from storage.errors import IntegrityFailure, MergestoreError, UsageError
 from storage.progress import Progress
 
 ATTACHED = "mergestore.intoto.jsonl"
@@ -49,7 +49,7 @@ def prove(
     try:
         document = read_manifest(folder)
         check_told(folder, document)
-    except IntegrityFailure as error:
+    except (IntegrityFailure, UsageError) as error:  # changed, or not there
         own = [] if problems else [_problem(error.message, folder)]
         return Verification(False, checked, [*problems, *own])
     found = list(recorded) if given is None else []

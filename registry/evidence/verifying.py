@@ -19,6 +19,7 @@ from registry.home import Home
 from registry.records.attestations import attestations
 from registry.records.database import reading
 from registry.results import Verification
+from registry.targets import folder_instead
 from registry.verifying import verify_directory, verify_store
 from storage.errors import IntegrityFailure, NotFound, UsageError
 from storage.progress import Progress, Silent
@@ -49,10 +50,8 @@ def verify_attested(
         try:
             found = find_output(session, target)
             folder, output = found.folder, found.made.output_digest
-        except (UsageError, NotFound, IntegrityFailure):
-            if not Path(target).is_dir():
-                raise
-            folder = Path(target)
+        except (UsageError, NotFound, IntegrityFailure) as refusal:
+            folder = folder_instead(target, refusal)
             output = _output(folder)
         recorded = _recorded(session, output)
     return prove(folder, verifier, given, recorded, progress)
@@ -81,7 +80,7 @@ def verify_anchored(
 def _output(folder: Path) -> str:
     try:
         return str(read_manifest(folder)["output_digest"])
-    except IntegrityFailure:
+    except (IntegrityFailure, UsageError):
         return ""  # told by the check of the folder
 
 

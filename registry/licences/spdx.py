@@ -87,6 +87,17 @@ def satisfied(expression: Expression, accepted: Callable[[str], bool]) -> bool:
     return all(each) if expression.operator == AND else any(each)
 
 
+def mentions(expression: Expression, asked: Expression) -> bool:
+    """Whether one has the other in it: a licence, with an exception or without one, or parts that stand together."""
+    if isinstance(expression, str):
+        return str(asked).casefold() in (expression.casefold(), expression.partition(" WITH ")[0].casefold())
+    if isinstance(asked, Compound) and asked.operator == expression.operator:
+        parts = {str(part).casefold() for part in expression.parts}
+        if all(str(part).casefold() in parts for part in asked.parts):
+            return True
+    return any(mentions(part, asked) for part in expression.parts)
+
+
 @cache
 def known_ids() -> dict[str, tuple[str, bool]]:
     """By the lower case of an SPDX id, or of one that it had before: how it is spelled, and if it is an exception.

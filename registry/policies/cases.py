@@ -18,7 +18,7 @@ from registry.records.lineage import Lineage, ancestors
 from registry.records.lookup import find_versions
 from registry.records.names import parse_reference
 from registry.records.tables import Alias, Model, ModelVersion, Recipe
-from registry.routes import routes
+from registry.routes import paths, told
 
 
 def case_of(session: Session, roots: Sequence[ModelVersion], resolved: ResolvedMerge | None) -> Case:
@@ -41,13 +41,13 @@ def _facts(
     session: Session, lineage: Lineage, roots: Sequence[ModelVersion], resolved: ResolvedMerge | None
 ) -> tuple[Fact, ...]:
     graph = lineage.to_dict()
-    ways = routes(graph, [version.reference for version in roots])
+    ways = paths(graph, [version.reference for version in roots])
     # A head is a few tensors of a skill: a skill that is required has to come in by another way.
     without_heads = {**graph, "edges": [edge for edge in graph["edges"] if edge["role"] != "head"]}
     starts = roots
     if resolved is not None and resolved.merge is None:
         starts = (resolved.base, *resolved.others, *resolved.skills)
-    as_skills = routes(without_heads, [version.reference for version in starts])
+    as_skills = paths(without_heads, [version.reference for version in starts])
     references = {node.id: parse_reference(node.id) for node in lineage.nodes}
     versions = find_versions(session, references.values())
     digests = sorted({node.digest for node in lineage.nodes})
@@ -61,7 +61,8 @@ def _facts(
             source=versions[references[node.id]].source,
             training=versions[references[node.id]].attributes.get("training", {}),
             twins=tuple(twins[node.digest]),
-            way=ways[node.id],
+            path=ways[node.id],
+            way=told(ways[node.id], node.kind),
             as_skill=node.id in as_skills,
             method=methods.get(node.digest) if node.kind == "merge" else None,
         )

@@ -77,6 +77,7 @@ def note_violations(
     """Take each violation down as a problem of its own."""
     for each in found_violations(session, policies, roots, resolved):
         problems.add(Conflict(str(each), details={"violations": [each.to_dict()]}))
+        problems.violations.append(each.to_dict())
 
 
 def with_notes(engine: Engine, home: Home, merged: Merged) -> Merged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -22,7 +22,8 @@ class Fact:
     source: str | None
     training: Mapping[str, Mapping[str, Any]]
     twins: tuple[Twin, ...]
-    way: str  # by which it comes in
+    path: tuple[str, ...]  # by which it comes in, from step to step
+    way: str  # the same in words
     as_skill: bool  # whether more of it comes in than a head
     method: str | None = None  # of a merge
 
@@ -57,28 +58,35 @@ class Case:
 
 @dataclass(frozen=True)
 class Violation:
-    """What is not as a policy asks: by which rule of which policy, and the way by which it comes in."""
+    """What is not as a policy asks: by which rule of which policy, of what, and the way by which it comes in.
 
-    policy: str
+    ``found``: what is there instead of what is ``allowed``, or as one of what is ``forbidden``, in the policy's words.
+    """
+
     rule: str
+    subject: str
     what: str
+    found: Any = None
+    allowed: Any = None
+    forbidden: Any = None
+    path: tuple[str, ...] = ()
     way: str | None = None
+    policy: str = ""
 
     def __str__(self) -> str:
         return f"{self.policy}, {self.rule}: {self.what}" + (f": {self.way}" if self.way else "")
 
-    def to_dict(self) -> dict[str, str | None]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON."""
-        return dict(vars(self))
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
 
-Found = Iterator[tuple[str, str, str | None]]
-"""(rule, what, way) of each."""
+Found = Iterator[Violation]
 
 
 def violations(policy: Policy, case: Case) -> list[Violation]:
     """Everything in which a merge is not as a policy asks, in the order of the policy's parts."""
-    return [Violation(policy.name, *found) for found in _found(policy, case)]
+    return [replace(each, policy=policy.name) for each in _found(policy, case)]
 
 
 def _found(policy: Policy, case: Case) -> Found:
@@ -99,15 +107,20 @@ def _found(policy: Policy, case: Case) -> Found:
             yield from _threshold(threshold, case.scores.get((threshold.metric, threshold.dataset)))
 
 
+def _of(fact: Fact, rule: str, what: str, **told: Any) -> Violation:
+    return Violation(rule, fact.id, what, path=fact.path, way=fact.way, **told)
+
+
 def _licence(asked: Licences, fact: Fact) -> Found:
     stated = understood(fact.licence or "")
     if stated == UNSTATED:
         if not asked.unstated:
-            yield "licences.unstated", f"{fact.id} states no licence", fact.way
+            yield _of(fact, "licences.unstated", f"{fact.id} states no licence")
     elif not satisfied(stated, asked.accepts):
         rule = "licences.forbidden" if _forbids(asked, stated) else "licences.allowed"
         why = "forbidden" if rule == "licences.forbidden" else "not allowed"
-        yield rule, f"{fact.id} comes under {stated}, which is {why}", fact.way
+        what = f"{fact.id} comes under {stated}, which is {why}"
+        yield _of(fact, rule, what, found=str(stated), allowed=asked.allowed, forbidden=asked.forbidden)
 
 
 def _forbids(asked: Licences, stated: Expression) -> bool:
@@ -117,16 +130,21 @@ def _forbids(asked: Licences, stated: Expression) -> bool:
 
 def _version(word: str, asked: Versions, fact: Fact) -> Found:
     if asked.allowed is not None and not any(fact.fits(each) for each in asked.allowed):
-        yield f"{word}.allowed", f"{fact.id} is none of {_listed(asked.allowed)}", fact.way
+        allowed = [each.text for each in asked.allowed]
+        what = f"{fact.id} is none of {', '.join(allowed) or 'what is allowed, which is nothing'}"
+        yield _of(fact, f"{word}.allowed", what, found=fact.id, allowed=allowed)
     for each in asked.forbidden:
         if fact.fits(each):
-            yield f"{word}.forbidden", f"{fact.id} is forbidden" + _by(each, fact), fact.way
+            what = f"{fact.id} is forbidden" + _by(each, fact)
+            yield _of(fact, f"{word}.forbidden", what, found=fact.id, forbidden=[each.text])
     for key, pattern in asked.metadata.items():
         value = _stated(fact, key)
+        rule, allowed = f"{word}.metadata", [f"{key}: {pattern}"]
         if value is None:
-            yield f"{word}.metadata", f"{fact.id} states no {key}", fact.way
+            yield _of(fact, rule, f"{fact.id} states no {key}", allowed=allowed)
         elif not any(fnmatchcase(each, pattern) for each in value):
-            yield f"{word}.metadata", f"the {key} of {fact.id} is {', '.join(value)}, not {pattern}", fact.way
+            what = f"the {key} of {fact.id} is {', '.join(value)}, not {pattern}"
+            yield _of(fact, rule, what, found=value, allowed=allowed)
 
 
 def _by(selector: Selector, fact: Fact) -> str:
@@ -145,15 +163,18 @@ def _required(asked: Required, case: Case, skills: list[Fact]) -> Found:
         return
     there = [fact for fact in skills if fact.as_skill and fact.fits(asked.skill)]
     terms = [(fact, case.weights[fact.digest]) for fact in there if fact.digest in case.weights]
+    rule, allowed = "skills.required", {"at_least": asked.at_least}
     if not there:
-        yield "skills.required", f"{asked.skill.text} is not in it", None
+        yield Violation(rule, asked.skill.text, f"{asked.skill.text} is not in it", allowed=allowed)
     elif terms and not any(_weighs(asked, weight) for _, weight in terms):
         fact, weight = terms[0]
         least = "more than 0" if asked.at_least is None else f"at least {asked.at_least:g}"
         told = "not known" if weight is None else f"{weight:g}"
-        yield "skills.required", f"the weight of {fact.id} is {told}, and should be {least}", fact.way
+        what = f"the weight of {fact.id} is {told}, and should be {least}"
+        yield _of(fact, rule, what, found=weight, allowed=allowed)
     elif not terms and asked.at_least is not None:
-        yield "skills.required", f"{there[0].id} comes in through others, without a weight of its own", there[0].way
+        what = f"{there[0].id} comes in through others, without a weight of its own"
+        yield _of(there[0], rule, what, allowed=allowed)
 
 
 def _weighs(asked: Required, weight: float | None) -> bool:
@@ -164,23 +185,27 @@ def _weighs(asked: Required, weight: float | None) -> bool:
 
 def _methods(asked: Methods, case: Case) -> Found:
     own = [(case.method, None)] if case.method is not None else []
-    for name, way in (*own, *((fact.method, fact.way) for fact in case.facts if fact.method is not None)):
+    for name, fact in (*own, *((fact.method, fact) for fact in case.facts if fact.method is not None)):
+        subject = fact.id if fact is not None else name
+        way: dict[str, Any] = {"path": fact.path, "way": fact.way} if fact is not None else {}
         if asked.allowed is not None and not covered(asked.allowed, name):
-            yield "methods.allowed", f"{name} is none of {', '.join(asked.allowed)}", way
+            what = f"{name} is none of {', '.join(asked.allowed)}"
+            yield Violation("methods.allowed", subject, what, name, asked.allowed, **way)
         if covered(asked.forbidden, name):
-            yield "methods.forbidden", f"{name} is forbidden", way
+            what = f"{name} is forbidden"
+            yield Violation("methods.forbidden", subject, what, name, forbidden=asked.forbidden, **way)
 
 
 def _threshold(asked: Threshold, score: Score | None) -> Found:
-    what = f"{asked.metric} on {asked.dataset}"
+    subject = f"{asked.metric} on {asked.dataset}"
+    allowed = {"at_least": asked.at_least, "at_most": asked.at_most}
     if score is None:
-        yield "evaluations", f"{what} is not on record", None
+        yield Violation("evaluations", subject, f"{subject} is not on record", allowed=allowed)
         return
-    if asked.at_least is not None and score.value < asked.at_least:
-        yield "evaluations", f"{what} is {score.value:g}, below {asked.at_least:g} (evaluation {score.number})", None
-    if asked.at_most is not None and score.value > asked.at_most:
-        yield "evaluations", f"{what} is {score.value:g}, above {asked.at_most:g} (evaluation {score.number})", None
-
-
-def _listed(selectors: tuple[Selector, ...]) -> str:
-    return ", ".join(each.text for each in selectors) or "what is allowed, which is nothing"
+    for limit, past, how in (
+        (asked.at_least, asked.at_least is not None and score.value < asked.at_least, "below"),
+        (asked.at_most, asked.at_most is not None and score.value > asked.at_most, "above"),
+    ):
+        if past:
+            what = f"{subject} is {score.value:g}, {how} {limit:g} (evaluation {score.number})"
+            yield Violation("evaluations", subject, what, score.value, allowed)

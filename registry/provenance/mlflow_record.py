@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from registry.made_by import told_graph
 from registry.provenance.lineage_page import lineage_markdown
 from storage.digests import canonical_json
 
@@ -205,7 +206,7 @@ def _files(payload: Mapping[str, Any], params: Mapping[str, str]) -> dict[str, s
         "recipe.json": canonical_json(payload["recipe"]).decode(),  # its SHA-256 is the recipe digest
         "mergestore.json": _json(payload["manifest"]),
         "lineage.json": _json(payload["lineage"]),
-        "lineage.md": lineage_markdown(payload["lineage"]),
+        "lineage.md": lineage_markdown(told_graph(payload["lineage"], payload["recipe_digest"], payload["recipe"])),
         "parameters.json": _json(params),
         "README.md": payload["model_card"],
     }

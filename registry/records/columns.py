@@ -1,4 +1,7 @@
-"""What the records share: times in UTC, JSON, names of constraints, common checks, how many values a query names."""
+"""What the records share: types of columns, names of constraints, common checks, how many values a query names.
+
+SQLite keeps any value in any column. What cannot be of a column's type is damage, and told as such.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     DateTime,
     Dialect,
     Double,
     ForeignKey,
+    Integer,
     MetaData,
+    String,
     Text,
     TypeDecorator,
 )
@@ -111,6 +117,70 @@ class Flag(TypeDecorator[bool]):
         return checked_reader(lambda value: _FLAGS[value], "flag")
 
 
+class Whole(TypeDecorator[int]):
+    """A whole number, in and out."""
+
+    impl = Integer
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read a number; IntegrityFailure where the database holds something else, which SQLite allows."""
+        return checked_reader(_whole, "whole number") if dialect.name == "sqlite" else None
+
+
+class Large(Whole):
+    """The same of up to 64 bits."""
+
+    impl = BigInteger
+    cache_ok = True
+
+
+class Real(TypeDecorator[float]):
+    """A number, in and out."""
+
+    impl = Double
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read a number; IntegrityFailure where the database holds something else, which SQLite allows."""
+        return checked_reader(_real, "number") if dialect.name == "sqlite" else None
+
+
+class Words(TypeDecorator[str]):
+    """Text, in and out; of at most ``length`` characters, if that is said."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, length: int | None = None):
+        super().__init__()
+        self.length = length
+        if length is not None:
+            self.impl = String(length)  # type: ignore[assignment]  # an instance, as TypeDecorator makes it one
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read text; IntegrityFailure where the database holds something else, which SQLite allows."""
+        return checked_reader(_text, "text") if dialect.name == "sqlite" else None
+
+
+def _text(value: Any) -> Any:
+    if value is None or type(value) is str:
+        return value
+    raise TypeError
+
+
+def _whole(value: Any) -> Any:
+    if value is None or type(value) is int:
+        return value
+    raise TypeError
+
+
+def _real(value: Any) -> Any:
+    if value is None or type(value) in (float, int):
+        return value
+    raise TypeError
+
+
 _FLAGS = {0: False, 1: True, None: None}  # False and True are these numbers
 
 
@@ -124,7 +194,8 @@ def checked_reader(read: Callable[[Any], Any] | None, what: str) -> Callable[[An
             return read(value)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             message = f"the registry is damaged: {value!r:.80} is no {what}"
-            raise IntegrityFailure(message, hint="restore the database from a backup") from error
+            hint = "run `mergestore verify`, which names the row, and restore the database from a backup"
+            raise IntegrityFailure(message, hint=hint) from error
 
     return checked
 
@@ -134,10 +205,11 @@ class Record(DeclarativeBase):
 
     metadata = MetaData(naming_convention=_NAMING)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own idiom
-        str: Text(),
+        str: Words(),
+        int: Whole(),
         bool: Flag(),
         datetime: UtcDateTime(),
-        float: Double(),
+        float: Real(),
         Document: JsonDocument(),
         Shape: JsonDocument(),
     }

@@ -193,6 +193,8 @@ def _postgres_engine(url: URL) -> Engine:
 
 def _begin_postgres(connection: Connection) -> None:
     if connection.get_execution_options().get(_MODE, "read") == "read":
+        # Recursions through lineage are overestimated a thousandfold: compiling them took longer than running them.
+        connection.exec_driver_sql("SET LOCAL jit = off")
         return
     # Read committed: every statement after the lock sees what the writer before committed.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")

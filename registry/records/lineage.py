@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, insert, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.records import events
 from registry.records.columns import Known
 from registry.records.tables import KINDS, LineageEdge, Model, ModelVersion
+
+Starts = Select[Any] | CompoundSelect[Any]
+"""A query for the ids of versions."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,10 @@ def descendants(session: Session, *version_ids: int) -> Lineage:
     return _reach(session, version_ids, LineageEdge.parent_version_id, LineageEdge.child_version_id)
 
 
-def reached_from(version_id: int) -> Select[tuple[int]]:
-    """A query for the ids of a version and of everything that came from it, directly or not."""
-    return _closure((version_id,), LineageEdge.parent_version_id, LineageEdge.child_version_id)
+def reached_from(start: int | Starts) -> Select[tuple[int]]:
+    """A query for the ids of a version, or of those that a query finds, and of everything that came from them."""
+    starts = (start,) if isinstance(start, int) else start
+    return _closure(starts, LineageEdge.parent_version_id, LineageEdge.child_version_id)
 
 
 def origins_of(version_ids: Sequence[int]) -> Select[tuple[int]]:
@@ -117,9 +121,10 @@ def _below(version_id: int) -> ColumnElement[bool]:
 
 
 def _closure(
-    starts: Sequence[int], near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
+    starts: Sequence[int] | Starts, near: InstrumentedAttribute[int], far: InstrumentedAttribute[int]
 ) -> Select[tuple[int]]:
-    reached = select(ModelVersion.id).where(ModelVersion.id.in_(starts)).cte("reached", recursive=True)
+    # Without a name: one statement may reach from several.
+    reached = select(ModelVersion.id).where(ModelVersion.id.in_(starts)).cte(recursive=True)
     reached = reached.union(select(far).join(reached, near == reached.c.id))
     return select(reached.c.id)
 

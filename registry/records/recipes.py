@@ -154,6 +154,14 @@ def policies_kept(
     return {details["materialization"]: details["policies"] for details in told if "policies" in details}
 
 
+def message_fingerprints(session: Session, recipe_digests: Collection[str]) -> dict[str, str | None]:
+    """What the audit chain keeps of the message about each materialization of these recipes, by materialization."""
+    columns = (AuditEvent.sequence, AuditEvent.details)
+    query = select(*columns).where(AuditEvent.subject.in_(recipe_digests), AuditEvent.action == _RECORD)
+    told = [events.read_details(sequence, details) for sequence, details in session.execute(query)]
+    return {str(details.get("materialization")): details.get("message") for details in told}
+
+
 def merge_recipes(session: Session, version_id: int, digest: str) -> list[str]:
     """The recipe of a named merge, and those of its tasks that were computed as that merge."""
     query = select(Materialization.recipe_digest).where(Materialization.merge_version_id == version_id).distinct()

@@ -9,16 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
-    String,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from registry.records.columns import Document, Record, Shape, is_digest, now, one_of, refers_to
+from registry.records.columns import Document, Large, Record, Shape, Words, is_digest, now, one_of, refers_to
 
 KINDS = ("base", "skill", "merge")
 STATES = ("ready", "yanked", "quarantined")
@@ -38,7 +36,7 @@ class Model(Record):
     __table_args__ = (one_of("kind", KINDS),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(128), unique=True)
+    name: Mapped[str] = mapped_column(Words(128), unique=True)
     kind: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
     created_by: Mapped[str]
@@ -60,6 +58,7 @@ class ModelVersion(Record):
         CheckConstraint("state = 'ready' OR reason IS NOT NULL", name="reason"),
         is_digest("digest"),
         Index(None, "digest"),
+        Index(None, "licence"),
         {"sqlite_autoincrement": True},
     )
 
@@ -104,7 +103,7 @@ class Alias(Record):
     )
 
     model_id: Mapped[int] = mapped_column(primary_key=True)
-    alias: Mapped[str] = mapped_column(String(128), primary_key=True)
+    alias: Mapped[str] = mapped_column(Words(128), primary_key=True)
     version_id: Mapped[int]
     updated_at: Mapped[datetime] = mapped_column(default=now)
     updated_by: Mapped[str]
@@ -118,7 +117,7 @@ class AliasEvent(Record):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model_id: Mapped[int] = refers_to("model.id")
-    alias: Mapped[str] = mapped_column(String(128))
+    alias: Mapped[str] = mapped_column(Words(128))
     version_id: Mapped[int | None] = refers_to("model_version.id")
     previous_version_id: Mapped[int | None] = refers_to("model_version.id")
     at: Mapped[datetime] = mapped_column(default=now)
@@ -139,7 +138,7 @@ class Blob(Record):
     )
 
     digest: Mapped[str] = mapped_column(primary_key=True)
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(Large)
     sha256: Mapped[str | None]
     kind: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -170,7 +169,7 @@ class VersionFile(Record):
     version_id: Mapped[int] = refers_to("model_version.id", primary_key=True)
     path: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(Large)
     blob_digest: Mapped[str | None] = refers_to("blob.digest")
     referenced_path: Mapped[str | None]
     referenced_digest: Mapped[str | None]
@@ -191,12 +190,12 @@ class Tensor(Record):
 
     version_id: Mapped[int] = refers_to("model_version.id", primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
-    dtype: Mapped[str] = mapped_column(String(16))
+    dtype: Mapped[str] = mapped_column(Words(16))
     shape: Mapped[Shape]
     digest: Mapped[str]
     file: Mapped[str | None]
-    offset: Mapped[int | None] = mapped_column(BigInteger)
-    nbytes: Mapped[int] = mapped_column(BigInteger)
+    offset: Mapped[int | None] = mapped_column(Large)
+    nbytes: Mapped[int] = mapped_column(Large)
     statistics: Mapped[Document | None]
 
 
@@ -223,11 +222,11 @@ class Delta(Record):
     encoding: Mapped[str]
     values: Mapped[str | None]
     drop_rate: Mapped[float | None]
-    seed: Mapped[int | None] = mapped_column(BigInteger)
+    seed: Mapped[int | None] = mapped_column(Large)
     parameters: Mapped[Document] = mapped_column(default=dict)
     statistics: Mapped[Document] = mapped_column(default=dict)
     blob_digest: Mapped[str] = refers_to("blob.digest")
-    stored_bytes: Mapped[int] = mapped_column(BigInteger)
+    stored_bytes: Mapped[int] = mapped_column(Large)
 
 
 class Statistics(Record):
@@ -251,7 +250,7 @@ class Statistics(Record):
     blob_digest: Mapped[str] = refers_to("blob.digest")
     model_digest: Mapped[str]
     data_digest: Mapped[str]
-    examples: Mapped[int] = mapped_column(BigInteger)
+    examples: Mapped[int] = mapped_column(Large)
     settings: Mapped[Document]
     created_at: Mapped[datetime] = mapped_column(default=now)
     created_by: Mapped[str]
@@ -318,7 +317,7 @@ class Materialization(Record):
         Index(None, "created_at", "id"),
     )
 
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(36), primary_key=True)
     recipe_digest: Mapped[str] = refers_to("recipe.digest")
     merge_version_id: Mapped[int | None] = refers_to("model_version.id")
     output_digest: Mapped[str]
@@ -326,7 +325,7 @@ class Materialization(Record):
     engine: Mapped[str]
     versions: Mapped[Document]
     seconds: Mapped[float]
-    bytes: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(Large)
     path: Mapped[str | None]
     cached: Mapped[bool]
     mlflow_run_id: Mapped[str | None]

@@ -111,18 +111,21 @@ class Curating(Opened):
         key: str | Path | None,
         password: Password | None = None,
         output: str | Path | None = None,
+        append: bool = False,
         progress: Progress | None = None,
     ) -> Attested:
         """State what a published folder holds and came from (in-toto, SLSA provenance), sign it, and put it on record.
 
         ``target``: a folder that this store made, or as for ``audit`` what was made of it last and is still there.
         ``key``: a private Ed25519 key in PEM, ``password`` is asked for one that is encrypted; with None the statement
-        alone is made, to be signed elsewhere. It is written to ``output``, if given.
+        alone is made, to be signed elsewhere. It is written to ``output``, if given: a new file; with ``append`` also
+        one with what is signed already, a line for each.
         """
         from registry.evidence.attesting import attest
 
         place = Path(output) if output is not None else None
-        return attest(self.engine, target, signer(key, password), place, self.actor, progress or Silent())
+        watcher = progress or Silent()
+        return attest(self.engine, target, signer(key, password), place, self.actor, watcher, append=append)
 
     def sync(self) -> dict[str, Any]:
         """Deliver the provenance that waits in the outbox to MLflow."""

@@ -9,6 +9,7 @@ from registry import answers
 from registry.evidence.keys import signer
 from registry.records.database import reading
 from registry.results import Anchored, Audit, Difference, Found, Impact, Influence, Listing, Rebuilt, Verification
+from registry.targets import folder_instead
 from registry.verbs.opened import Opened
 from storage.errors import NotFound, UsageError
 from storage.progress import Progress, Silent
@@ -33,12 +34,11 @@ class Examining(Opened):
             if isinstance(target, str):
                 try:
                     return audit(session, target, newest)
-                except (UsageError, NotFound):
-                    if not Path(target).is_dir():
-                        raise
+                except (UsageError, NotFound) as refusal:
+                    target = folder_instead(target, refusal)
             from registry.audits.folder import audit_folder
 
-            return audit_folder(Path(target), session, newest)
+            return audit_folder(target, session, newest)
 
     def bom(self, target: str | Path) -> dict[str, Any]:
         """What is in a model as a bill of materials, CycloneDX 1.6 in JSON; ``target`` as for ``audit``."""
@@ -61,12 +61,13 @@ class Examining(Opened):
         return diff(context, one, other, threads, progress or Silent())
 
     def find(self, kind: str, *, limit: int = 50, page: int = 1, **filters: Any) -> Found:
-        """What is such: ``kind`` skills, merges, materializations or events, newest first, a page at a time.
+        """What is such: ``kind`` bases, skills, merges, materializations or events, newest first, a page at a time.
 
         ``filters``: contains, base, method, encoding, seed, licence, state, never (materialized, evaluated), software,
         device, action, subject, by, since, until, meta; which of them a kind takes is told when one is not.
         """
-        from registry.audits.queries import Filters, find
+        from registry.audits.filters import Filters
+        from registry.audits.queries import find
 
         with reading(self.engine) as session:
             return find(session, kind, Filters(**filters), limit=limit, page=page)
@@ -81,8 +82,11 @@ class Examining(Opened):
         with reading(self.engine) as session:
             return impact(session, reference, newest)
 
-    def influence(self, target: str, pattern: str = "*") -> Influence:
-        """Which skills touched the tensors of a merge whose names fit a pattern, with what weight, norm and share."""
+    def influence(self, target: str | Path, pattern: str = "*") -> Influence:
+        """Which skills touched the tensors of a merge whose names fit a pattern, with what weight, norm and share.
+
+        ``target`` as for ``audit``.
+        """
         from registry.audits.influence import influence
 
         with reading(self.engine) as session:
@@ -131,10 +135,8 @@ class Examining(Opened):
             return verifying.verify_directory(target, watcher)
         try:
             return verifying.verify_version(self.engine, self.home, target, watcher)
-        except (UsageError, NotFound):
-            if not Path(target).is_dir():
-                raise
-            return verifying.verify_directory(Path(target), watcher)
+        except (UsageError, NotFound) as refusal:
+            return verifying.verify_directory(folder_instead(target, refusal), watcher)
 
     def anchor(
         self, *, key: str | Path | None = None, password: Password | None = None, output: str | Path | None = None

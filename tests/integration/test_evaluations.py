@@ -121,7 +121,7 @@ def test_the_model_card_has_the_newest_scores_in_the_form_of_the_hub(shell, tmp_
     [
         (3, "nobody", {}),
         (3, "sha256:0123456789", {}),
-        (6, ".", {}),
+        (2, ".", {}),
         (2, "assistant", {"--value": "nan"}),
         (2, "assistant", {"--value": "inf"}),
         (2, "assistant", {"--value": "much"}),

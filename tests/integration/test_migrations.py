@@ -176,6 +176,7 @@ def test_rows_that_refer_to_nothing_stop_an_upgrade(
     migrations.upgrade(engine)
     add_version(engine)
     with migrating(engine) as connection:
+        connection.execute(text("DROP TRIGGER model_stays_while_used"))
         connection.execute(text("DELETE FROM model"))
     monkeypatch.setattr(migrations, "REVISIONS", (*migrations.REVISIONS, "0999"))
     with pytest.raises(IntegrityFailure, match="refer to rows that do not exist"):

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 from registry.records import aliases, catalog, contents, integrity, lineage, recipes
 from registry.records.contents import BlobRow
 from registry.records.database import migrating, reading, writing
+from registry.records.guards import GUARDS
 from storage.digests import sha256_digest
 from tests.integration.registry_samples import FILES, ME, RECIPE, TENSORS, digest, made, make, record, skill
 
@@ -47,7 +48,8 @@ def damage() -> Damage:
         with migrating(engine) as connection:
             connection.execute(text(WITHOUT_FOREIGN_KEYS[engine.dialect.name]))
             if engine.dialect.name == "sqlite":
-                connection.execute(text("DROP TRIGGER model_version_keeps_content"))
+                for name in GUARDS["sqlite"]:
+                    connection.execute(text(f"DROP TRIGGER {name}"))
             for statement in statements:
                 connection.exec_driver_sql(statement)
         with reading(engine) as session:

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from registry import answers, merges
 from registry.audits.audit import audit
+from registry.audits.filters import Filters
 from registry.audits.impact import impact
-from registry.audits.queries import Filters, find
+from registry.audits.queries import find
 from registry.home import Home
 from registry.records import aliases, catalog, contents, lineage, outbox, readiness, recipes
 from registry.records.contents import BlobRow
@@ -93,11 +94,14 @@ LOOKS: dict[str, Look] = {
     "impact of a base": lambda session: impact(session, "llama", newest=10),
     "impact of a skill": lambda session: impact(session, "hot"),
     "impact of a base, all": lambda session: impact(session, "llama"),
+    "find bases": found("bases", licence="MIT"),
     "find skills": found("skills"),
     "find skills by seed": found("skills", seed=7),
     "find skills of a base": found("skills", base="llama", licence="MIT", meta={"dataset": "x"}),
     "find merges with a skill": found("merges", contains=name(1)),
     "find merges by seed": found("merges", seed=7, method="task_arithmetic"),
+    "find merges by licence": found("merges", licence="MIT AND Apache-2.0"),
+    "find merges by method": found("merges", method="task_arithmetic"),
     "find merges that were never evaluated": found("merges", never="evaluated"),
     "find merges by software": found("merges", software="0.1.0"),
     "find materializations": found("materializations"),
@@ -116,7 +120,8 @@ LOOKS: dict[str, Look] = {
 WHOLE = (  # they read every row, and may
     *("list", "list skill", "verify"),
     *("find skills", "find skills by seed", "find skills of a base"),
-    *("find merges by seed", "find merges that were never evaluated", "find merges by software"),
+    *("find merges by seed", "find merges by method", "find merges that were never evaluated"),
+    "find merges by software",
     *("find materializations by software", "find events", "find events of a time"),
 )
 

@@ -18,8 +18,8 @@ from typer.main import get_command
 from cli import main
 from cli.app import VERBS, app
 from cli.options import parse_parameters
-from cli.units import count_text, digest_text, parse_size, seconds_text, size_text
-from mergestore import UsageError
+from cli.units import count_text, digest_text, number_text, parse_size, seconds_text, size_text
+from mergestore import EnvironmentFailure, UsageError
 
 ROOT = Path(__file__).parents[2]
 ISSUE_VERBS = (
@@ -145,6 +145,19 @@ def _cpu_seconds(words):
         (["materialize", "x", "--param", "a=1", "--param", "a=2"], "given twice"),
         (["alias", "math@3", "prod", "--remove"], "--remove takes a name"),
         (["list", "extra", "words"], "unexpected extra argument"),
+        (["audit", "x", "--html"], "--html needs a value: FILE"),
+        (["audit", "x", "--html", "--tree"], "--html needs a value: FILE"),
+        (["find", "skills", "--since"], "--since needs a value: DATE"),
+        (["find", "skills", "--since", "--until", "2026-01-01"], "--since needs a value: DATE"),
+        (["find", "skills", "--seed"], "--seed needs a value: N"),
+        (["find", "skills", "--seed", "--debug"], "--seed needs a value: N"),
+        (["find", "skills", "--meta", "a=b", "--meta", "--by", "x"], "--meta needs a value: KEY=VALUE"),
+        (["register", "skill", "math", "x", "--base"], "--base needs a value: BASE"),
+        (["export", "x", "-o"], "--output needs a value: FILE"),
+        (["--store"], "--store needs a value: DIR"),
+        (["--database", "--store", "x", "list"], "--database needs a value: URL"),
+        (["list", "--html"], "mergestore list has no option --html"),
+        (["audit", "x", "--tree=yes"], "does not take a value"),
     ],
 )
 @pytest.mark.parametrize("face", ["text", "json"])
@@ -161,6 +174,22 @@ def test_a_malformed_command_line_is_usage(words, said, face, capsys):
         assert error["kind"] == "usage"
         assert said in error["message"]
         assert error["hint"]
+
+
+def test_what_follows_two_hyphens_is_no_option(capsys, tmp_path):
+    assert main(["--store", str(tmp_path / "none"), "show", "--", "--json"]) == EnvironmentFailure.exit_code
+    assert "needs a value" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("count", "things", "told"),
+    [
+        *((0, "skills", "0 skills"), (1, "skills", "1 skill"), (1200, "files", "1,200 files")),
+        *((1, "policies", "1 policy"), (1, "statistics", "1 statistics"), (1, "more tensors", "1 more tensor")),
+    ],
+)
+def test_one_is_told_in_the_singular(count, things, told):
+    assert number_text(count, things) == told
 
 
 def test_the_hint_names_the_command_whose_help_answers(capsys):

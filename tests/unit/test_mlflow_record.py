@@ -103,8 +103,8 @@ def test_a_lineage_page():
     )
     assert page == (
         "# Lineage\n\n```mermaid\nflowchart LR\n"
-        '  n0[("base: llama@1")]\n'
-        '  n1(["skill: math@2"])\n'
+        '  n0[("base: llama@1<br/>blake3:abababababab<br/>a|b")]\n'
+        '  n1(["skill: math@2<br/>blake3:abababababab<br/>licence not stated"])\n'
         '  n2["materialization: blake3:abababababab"]\n'
         '  n0 -->|"base"| n1\n'
         '  n1 -->|"a #quot;b#quot; #35;1"| n2\n'

@@ -84,6 +84,21 @@ def test_a_version_with_parents_is_told_once(capsys):
     assert sum(", as above" in line for line in printed) == 24
 
 
+def test_a_version_is_told_in_full_once_and_what_was_withdrawn_first(capsys):
+    edges = [("m", "b", "base"), ("m", "s", "skill"), ("s", "b", "base"), ("m", "t", "skill"), ("t", "s", "merge")]
+    told = answer("m", edges)
+    for each in told.lineage["nodes"]:
+        if each["id"] in ("s@1", "b@1"):
+            each.update(state="yanked", reason="trained on the test set")
+    lineage.audit(told)
+    printed = lines(capsys)[:6]
+    assert sum("me@host" in line for line in printed) == 4
+    assert printed[1].startswith("├── base b@1 YANKED: trained on the test set (blake3:")
+    assert printed[2].startswith("├── skill s@1 YANKED: trained on the test set (blake3:")
+    assert printed[3] == "│   └── base b@1 YANKED"
+    assert printed[5] == "    └── merge of skill s@1 YANKED, as above"
+
+
 def test_branches_are_drawn(capsys):
     edges = [("m", "b", "base"), ("m", "s", "skill"), ("s", "b", "base"), ("m", "t", "skill"), ("t", "b", "base")]
     lineage.audit(answer("m", edges))

@@ -85,14 +85,95 @@ def test_a_folder_is_told_where_no_store_is_and_a_changed_manifest_is_found(fill
     shutil.copytree(filled[1] / "out", folder)
     shell = Shell(tmp_path / "nowhere")
     assert "merge both@1" in shell.text("audit", folder)
-    assert "this store knows nothing of it" in shell.text("audit", folder)
+    assert "records unchecked: no store was asked" in shell.text("audit", folder)
+    assert "this store" not in shell.text("audit", folder)
     document = json.loads((folder / "mergestore.json").read_text())
     document["skills"][0]["licence"] = "MIT"
     (folder / "mergestore.json").write_text(json.dumps(document))
     code, out, _ = shell("audit", folder)
     assert code == 6
     assert "manifest DAMAGED: mergestore.json does not hash to its own digest" in out
-    assert shell.json("audit", tmp_path, code=7)["error"]["kind"] == "environment"
+    assert shell.json("audit", "both", code=7)["error"]["kind"] == "environment"
+
+
+def test_what_was_withdrawn_before_it_was_published_is_told_without_a_reason_that_nobody_gave(filled, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(filled[1] / "out", folder)
+    document = json.loads((folder / "mergestore.json").read_text())
+    node = next(node for node in document["lineage"]["nodes"] if node["id"] == "math@1")
+    node["state"] = "yanked"
+    document["digest"] = manifest_digest(document)
+    (folder / "mergestore.json").write_text(json.dumps(document))
+    assert "YANKED: why is told by the store that made it" in Shell(tmp_path / "nowhere").text("audit", folder)
+
+
+MISTAKES = {
+    "": (2, "no model is named"),
+    "  ": (2, "no model is named"),
+    "./nosuchdir": (3, "there is no folder ./nosuchdir"),
+    "/no/such/dir": (3, "there is no folder /no/such/dir"),
+    "nosuchdir/": (3, "there is no folder nosuchdir/"),
+    "PLAIN": (2, "it has no mergestore.json"),
+    "PLAIN/config.json": (2, "config.json is a file"),
+    "PLAIN/" + "x" * 5000: (3, "there is no folder"),
+    "./a\0b": (3, "there is no folder"),
+}
+FACES = [("audit",), ("audit", "--bom"), ("audit", "--tensor", "*"), ("verify",)]
+WITH_STORE = [*FACES, ("audit", "--rebuild"), ("attest", "--unsigned")]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_target_that_is_none_is_told_as_what_it_looks_like(filled, tmp_path, mistake):
+    code, told = MISTAKES[mistake]
+    target = mistake.replace("PLAIN", str(filled[1] / "tiny"))
+    for shell, faces in ((Shell(filled[1] / "store"), WITH_STORE), (Shell(tmp_path / "nowhere"), FACES)):
+        for verb, *options in faces:
+            if (mistake, verb) == ("PLAIN", "verify"):  # whether it is what was published: it is not
+                assert told in shell.json("verify", target, code=6)["problems"][0]["what"]
+                continue
+            error = shell.refused(code, verb, *options, target)
+            assert told in error["message"]
+            assert error["hint"]
+
+
+def test_a_folder_of_the_working_folder_is_not_meant_by_nothing(filled, monkeypatch, tmp_path):
+    monkeypatch.chdir(filled[1] / "out")
+    for shell in (Shell(filled[1] / "store"), Shell(tmp_path / "nowhere")):
+        shell.refused(2, "audit", "")
+        shell.refused(2, "verify", "")
+        assert "both@1" in shell.text("audit", ".")
+
+
+def test_a_digest_that_cannot_be_looked_up_is_told_as_such(filled):
+    shell = Shell(filled[1] / "store")
+    for text in (
+        "blake3:",
+        "blake3:0a1b2c",
+        "sha256:" + "0" * 65,
+        "blake3:0A1B2C3D",
+        "SHA256:00000000",
+        "blake3:xyzxyzxyz",
+    ):
+        for verb in ("audit", "impact"):
+            error = shell.refused(2, verb, text)
+            assert error["message"].startswith(f"{text} is no digest"[:60])
+            assert "8 to 64 digits" in error["hint"]
+
+
+def test_a_policy_that_cannot_be_read_is_no_damage(filled, tmp_path):
+    shutil.copytree(filled[1] / "store", tmp_path / "store")
+    shell, policy = Shell(tmp_path / "store"), tmp_path / "store" / "policy.yaml"
+    assert shell.json("verify")["ok"]
+    for content in ("policy: [", "policy: 1\nlicences: {allow: [MIT]}"):
+        policy.write_text(content)
+        (problem,) = shell.json("verify", code=2)["problems"]
+        assert problem["kind"] == "usage"
+        assert "correct it" in problem["hint"]
+        assert "DAMAGED" not in shell("verify")[1]
+    (blob, *_) = (path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file())
+    blob.chmod(0o644)
+    blob.write_bytes(b"other")
+    assert {problem["kind"] for problem in shell.json("verify", code=6)["problems"]} == {"usage", "integrity"}
 
 
 DAMAGE = {

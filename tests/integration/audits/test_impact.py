@@ -88,3 +88,17 @@ def test_what_is_such_is_found_from_the_command_line_and_from_python(filled):
     assert store.find("skills", base="tiny", seed=0).total == 2
     assert store.find("merges", never="materialized").total == 0
     assert "nothing that can be asked for" in shell.refused(2, "find", "everything")["message"]
+
+
+def test_a_version_may_be_named_by_its_digest(filled):
+    store, folder = filled
+    digest = store.show("math")["digest"]
+    assert store.impact(digest) == store.impact("math@1") == store.impact(digest[:20])
+    merge = store.show("both")["digest"]
+    assert store.impact(merge).kind == "merge"
+    with pytest.raises(NotFound, match="no version here has the digest"):
+        store.impact("blake3:" + "0" * 64)
+    store.register_skill("twin", folder / "math", base="tiny")
+    assert store.show("twin")["digest"] == digest
+    with pytest.raises(Conflict, match="2 versions have the content"):
+        store.impact(digest)

@@ -1,10 +1,14 @@
 """Which skills touched a tensor, from the records, against the fine-tunes themselves."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
 import mergestore
 from mergestore import NotFound, UsageError
+from registry.publishing import manifest_digest
 from tests.integration.models import BERT_CONFIG, LLAMA_CONFIG, QUERY, bert, fine_tune, floats, llama, renamed, save
 from tests.integration.shell import Shell
 
@@ -31,6 +35,9 @@ def filled(surroundings, tmp_path_factory):
         store.register_skill("classes", folder / "classes", base="tower")
         store.merge("m", "tiny + {q_proj: -0.25, *: 0.5}*math + [0.2, 0.8]*code")
         store.merge("h", "tower + classes")
+        store.materialize("m", output=folder / "m", wait=False)
+        store.materialize("h", output=folder / "h", wait=False)
+        store.materialize_adapter("tiny + 0.5*math", rank=2, output=folder / "adapter", wait=False)
         yield store, folder
 
 
@@ -77,3 +84,57 @@ def test_the_command_tells_it(filled):
     assert "code@1" in told
     assert shell.json("audit", "m", "--tensor", "*")["tensors"]
     assert "face of its own" in shell("audit", "m", "--tensor", "*", "--dot")[2]
+
+
+def without_measurements(row):
+    """A row as far as a manifest tells it."""
+    parts = [{key: part[key] for key in part.keys() & {"skill", "tensor", "weight", "role"}} for part in row["skills"]]
+    return {**row, "skills": parts}
+
+
+@pytest.mark.parametrize("name", ["m", "h"])
+def test_a_folder_tells_the_weights_of_each_tensor_where_no_store_is(filled, tmp_path, name):
+    store, folder = filled
+    alone = Shell(tmp_path / "nowhere")
+    recorded = store.influence(name)
+    told = alone.json("audit", folder / name, "--tensor", "*")
+    assert (told["recorded"], told["name"], told["recipe_digest"]) == (False, name, recorded.recipe_digest)
+    key = lambda row: row["name"]  # noqa: E731
+    assert sorted(map(without_measurements, told["tensors"]), key=key) == sorted(
+        map(without_measurements, recorded.tensors), key=key
+    )
+    measured = [part for row in told["tensors"] for part in row["skills"] if "role" not in part]
+    assert all(part["share"] is None and part["norm"] in (None, 0.0) for part in measured)
+    assert store.influence(folder / name) == recorded, "the store that made it tells all of it"
+    assert store.influence(str(folder / name)) == recorded
+    with mergestore.open(tmp_path / "other") as other:
+        assert other.influence(folder / name).to_dict() == told
+    text, err = alone("audit", folder / name, "--tensor", "query" if name == "h" else "q_proj")[1:]
+    assert "told by the store that made it" in err
+    assert ("classes@1" if name == "h" else "-0.25") in text
+
+
+def test_what_a_folder_does_not_tell_is_said(filled, tmp_path):
+    alone = Shell(tmp_path / "nowhere")
+    error = alone.refused(3, "audit", filled[1] / "adapter", "--tensor", "*")
+    assert "it is an adapter" in error["message"]
+    assert "--store DIR" in error["hint"]
+    assert "no tensor of" in alone.refused(3, "audit", filled[1] / "m", "--tensor", "nothere")["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "mended"),
+    [
+        (lambda document: document["skills"][0].update(weight=7), False),
+        (lambda document: document["skills"][0].update(head=3), True),
+        (lambda document: document["skills"][0].update(taken_from_base={"tied": 1}), True),
+        (lambda document: document["skills"][0].pop("taken_from_base"), True),
+    ],
+)
+def test_a_folder_that_was_changed_tells_nothing(filled, tmp_path, change, mended):
+    shutil.copytree(filled[1] / "m", tmp_path / "m")
+    document = json.loads((tmp_path / "m" / "mergestore.json").read_text())
+    change(document)
+    document["digest"] = manifest_digest(document) if mended else document["digest"]
+    (tmp_path / "m" / "mergestore.json").write_text(json.dumps(document))
+    Shell(tmp_path / "nowhere").refused(6, "audit", tmp_path / "m", "--tensor", "*")

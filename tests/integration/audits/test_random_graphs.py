@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from registry.audits.audit import audit
 from registry.audits.drawing import dot, mermaid
 from registry.audits.impact import impact
-from registry.audits.page import layout
+from registry.audits.layout import layout
 from registry.records import catalog, lineage, recipes
 from registry.records.database import reading, writing
 from registry.records.tables import ModelVersion, Recipe
@@ -49,7 +49,7 @@ def _written(engine: Engine, chance: random.Random) -> tuple[Edges, dict[str, se
 
 
 def _recipe(session: Session, name: str, inputs: list[ModelVersion]) -> Recipe:
-    canonical = canonical_json({"name": name, "parameters": {}}).decode()
+    canonical = canonical_json({"method": "linear", "name": name, "parameters": {}}).decode()
     rows = [recipes.InputRow(each.id, "skill", 0.5) for each in inputs]
     return recipes.record_recipe(session, canonical=canonical, method="linear", inputs=rows, actor=ME)
 
@@ -74,7 +74,7 @@ def test_audits_are_complete_and_impact_is_their_reverse(engine: Engine, seed: i
             assert {node["id"] for node in found.lineage["nodes"]} == below
             edges = {(edge["child"], edge["parent"]) for edge in found.lineage["edges"]}
             assert edges == {(child, parent) for child in below for parent in parents[child]}
-            places = layout(found.lineage)
+            places = layout(found.lineage).places
             assert all(places[child][0] > places[parent][0] for child, parent in edges)
             assert len(mermaid(found.lineage).splitlines()) == 1 + len(below) + len(edges)
             assert dot(found.lineage).count("->") == len(edges)

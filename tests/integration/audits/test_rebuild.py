@@ -67,6 +67,49 @@ def test_what_was_never_made_is_made_and_compared_with_nothing(store):
     assert store.rebuild("never").ok
 
 
+def receipt_of(store, rebuilt):
+    return next(row["details"] for row in store.find("events").rows if row["sequence"] == rebuilt.receipt)
+
+
+def test_a_folder_that_goes_by_several_paths_is_looked_at_once(store, tmp_path):
+    store.materialize("both", output=tmp_path / "out", wait=False)
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "other").mkdir()
+    store.materialize("both", output=tmp_path / "link" / "out", force=True, wait=False)
+    expected = [str(tmp_path / "out")]
+    for target in ("both", tmp_path / "link" / "out", str(tmp_path / "other" / ".." / "out")):
+        assert [each["folder"] for each in store.rebuild(target).folders] == expected
+    assert store.verify().checked["materializations"] == 1
+
+
+def test_a_folder_of_which_all_is_changed_is_told_in_short(store, tmp_path):
+    store.materialize("both", output=tmp_path / "out", wait=False)
+    file = tmp_path / "out" / "model.safetensors"
+    tensors = load_file(file)
+    gone = next(iter(sorted(tensors)))
+    changed = {name: value + np.float32(1) for name, value in tensors.items() if name != gone}
+    save_file({**changed, "added": np.zeros(1, np.float32)}, file, metadata={"format": "pt"})
+    rebuilt = store.rebuild("both")
+    assert {row["tensor"] for row in rebuilt.differing} == {*tensors, "added"}
+    (added,) = [row for row in rebuilt.differing if row["tensor"] == "added"]
+    assert (added["recorded"], added["made"]) == (None, None)
+    (folder,) = receipt_of(store, rebuilt)["folders"]
+    assert folder["differing"] == len(tensors) + 1
+    assert len(folder["tensors"]) == 20
+    assert folder["problems"][-1].endswith("more")
+    told = Shell(tmp_path / "store")("audit", "both", "--rebuild")[1]
+    assert f"and {len(tensors) + 1 - 20} more tensors" in told
+
+
+def test_a_manifest_that_cannot_be_read_is_a_verdict_too(store, tmp_path):
+    store.materialize("both", output=tmp_path / "out", wait=False)
+    (tmp_path / "out" / "mergestore.json").write_text("{")
+    rebuilt = store.rebuild("both")
+    assert rebuilt.ok is False
+    (folder,) = receipt_of(store, rebuilt)["folders"]
+    assert "mergestore.json is damaged" in folder["problems"][0]
+
+
 def test_a_changed_folder_is_located_to_the_tensor(store, tmp_path):
     store.materialize("both", output=tmp_path / "out", wait=False)
     file = tmp_path / "out" / "model.safetensors"
@@ -74,9 +117,21 @@ def test_a_changed_folder_is_located_to_the_tensor(store, tmp_path):
     tensors[QUERY] = tensors[QUERY].copy()
     tensors[QUERY].reshape(-1)[7] += np.float32(1e-3)
     save_file(tensors, file, metadata={"format": "pt"})
+    store.materialize("both", output=tmp_path / "sound", wait=False)
     rebuilt = store.rebuild(tmp_path / "out")
     assert rebuilt.ok is False
-    assert rebuilt.differing == []
+    (row,) = rebuilt.differing
+    assert (row["where"], row["tensor"]) == (str(tmp_path / "out"), QUERY)
+    assert row["recorded"] == row["made"] != row["found"]
+    told = [{key: each[key] for key in ("folder", "ok", "differing", "tensors")} for each in rebuilt.folders]
+    assert told == [
+        {"folder": str(tmp_path / "out"), "ok": False, "differing": 1, "tensors": [QUERY]},
+        {"folder": str(tmp_path / "sound"), "ok": True, "differing": 0, "tensors": []},
+    ]
+    receipt = receipt_of(store, rebuilt)
+    assert receipt["outcome"] == "failed"
+    assert receipt["folders"] == rebuilt.folders
+    assert receipt["outputs"] == {rebuilt.output_digest: True}
     (odd,) = [each for each in rebuilt.compared if not each["ok"]]
     assert odd["what"] == f"bytes of {tmp_path / 'out'}"
     assert QUERY in odd["detail"]
@@ -141,7 +196,7 @@ def test_of_one_vector_for_all_skills_what_was_made_of_a_task_is_made_again(stor
 
 
 def test_what_is_no_result_is_refused(store, original):
-    targets = {"math": UsageError, "tiny": UsageError, "nobody": NotFound, original / "tiny": IntegrityFailure}
+    targets = {"math": UsageError, "tiny": UsageError, "nobody": NotFound, original / "tiny": UsageError}
     for target, error in targets.items():
         with pytest.raises(error):
             store.rebuild(target)
@@ -157,5 +212,9 @@ def test_the_command_tells_it_and_has_its_exit_code(store, tmp_path):
     code, out, _ = shell("audit", "both", "--rebuild")
     assert code == 6
     assert out.startswith("NOT THE SAME")
+    assert store.rebuild("never").ok is None
+    told = shell.text("find", "events", "--action", "audit.rebuild")
+    assert [word for word in told.split() if word in ("passed", "failed", "nothing")] == ["nothing", "failed", "passed"]
+    assert " failed " in shell.text("audit", "both")
     assert "--rebuild has its own" in shell("audit", "both", "--rebuild", "--tree")[2]
     assert "go with --rebuild" in shell("audit", "both", "--threads", 1)[2]

@@ -269,8 +269,9 @@ def test_names_that_cannot_be_given(origin: Store, empty: Store, tmp_path: Path)
     for choice, message in (
         ({"name": "x", "namespace": "y"}, "both say"),
         ({"name": "x"}, "2 names were exported"),
-        ({"namespace": "a/b"}, "invalid name"),
-        ({"namespace": ""}, "invalid name"),
+        ({"namespace": "a/b"}, "'a/b' has a '/' in it"),
+        ({"namespace": "-a"}, "--namespace '-a' is none: invalid name"),
+        ({"namespace": ""}, "--namespace '' is none: the name is empty"),
     ):
         with pytest.raises(UsageError, match=message):
             empty.import_bundle(path, **choice)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +17,7 @@ from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
 from registry.records.tables import AuditEvent
 from tests.integration.evidence.conftest import BASE
+from tests.integration.guards import behind_guards
 from tests.integration.models import LLAMA_CONFIG, fine_tune, save
 from tests.integration.shell import Shell
 
@@ -257,17 +257,12 @@ def test_an_anchor_is_written_signed_and_verified(shell, keys, tmp_path) -> None
 
 def test_a_rewritten_log_is_told_on_the_command_line(shell, tmp_path) -> None:
     shell.text("anchor", "-o", tmp_path / "anchor.json")
-    with sqlite3.connect(tmp_path / "store" / "registry.db") as connection:
-        triggers = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_event'"
-        )
-        for (name,) in triggers.fetchall():
-            connection.execute(f"DROP TRIGGER {name}")
-    connection.close()
-    with mergestore.open(tmp_path / "store") as store, writing(store.engine) as session:
-        rewrite(session.connection(), 1, "eve")
-        for table in ("model", "model_version"):  # who made them stands there, too
-            session.execute(text(f"UPDATE {table} SET created_by = 'eve'"))
+    with behind_guards(tmp_path / "store" / "registry.db") as connection:
+        connection.commit()
+        with mergestore.open(tmp_path / "store") as store, writing(store.engine) as session:
+            rewrite(session.connection(), 1, "eve")
+            for table in ("model", "model_version"):  # who made them stands there, too
+                session.execute(text(f"UPDATE {table} SET created_by = 'eve'"))
     assert shell.json("verify")["ok"]
     (problem,) = shell.json("verify", "--anchor", tmp_path / "anchor.json", code=6)["problems"]
     assert "is not the one that was anchored" in problem["what"]
@@ -288,10 +283,8 @@ def test_a_log_that_is_broken_or_empty_is_not_anchored(shell, tmp_path) -> None:
     empty = Shell(tmp_path / "empty", tmp_path)
     empty.text("init")
     empty.refused(3, "anchor")
-    with sqlite3.connect(tmp_path / "store" / "registry.db") as connection:
-        connection.execute("DROP TRIGGER audit_event_keeps_rows")
+    with behind_guards(tmp_path / "store" / "registry.db") as connection:
         connection.execute("UPDATE audit_event SET actor = 'eve' WHERE sequence = 1")
-    connection.close()
     assert "event 1 does not match its hash" in shell.refused(6, "anchor")["message"]
 
 

@@ -136,9 +136,89 @@ def test_it_is_printed_or_written(shell, keys, envelope, tmp_path):
     assert "on record already" in err
     assert json.loads(file.read_text()) == envelope
     assert shell.json("attest", "outer", "--key", keys / "ours.pem", "-o", file)["key_id"].startswith("sha256:")
-    file.write_text("my own")
-    shell.refused(4, "attest", "outer", "--key", keys / "ours.pem", "-o", file)
-    assert file.read_text() == "my own"
+
+
+def test_a_file_that_holds_something_else_is_refused_before_anything(filled, shell, keys, envelope, tmp_path):
+    """Also before anything is recorded: what this key signs here is not on record yet."""
+    made = filled[0].materialize("tiny + 0.125*math", output=tmp_path / "made", wait=False)
+    file = tmp_path / "statements"
+    watched = Shell(shell.home, tmp_path)
+    words = ("attest", made.output_digest, "-o", file)
+    for content in ("", "my own", json.dumps(envelope), "x" * 1000):
+        file.write_text(content)
+        for key in (("--key", keys / "ours.pem"), ("--key", keys / "theirs.pem"), ("--unsigned",)):
+            error = watched.refused(4, *words, *key)
+            assert error["message"] == f"{file} exists already, and holds something else"
+            assert "--append" in error["hint"]
+            assert file.read_text() == content
+    assert filled[0].audit(made.output_digest).attestations == []
+    file.unlink()
+    statement = watched.text("attest", made.output_digest, "--unsigned", "-o", file)
+    assert watched.text("attest", made.output_digest, "--unsigned", "-o", file) == statement
+
+
+def test_a_second_signature_is_added_to_a_file(shell, keys, tmp_path):
+    file = tmp_path / "statements"
+    add = ("attest", "inner", "-o", file, "--append")
+    for name in ("ours", "theirs", "ours"):
+        shell.text(*add, "--key", keys / f"{name}.pem")
+    lines = file.read_bytes().splitlines(keepends=True)
+    assert [json.loads(line)["signatures"][0]["keyid"] for line in lines] == [
+        shell.json("attest", "inner", "--key", keys / f"{name}.pem")["key_id"] for name in ("ours", "theirs")
+    ]
+    for name in ("ours", "theirs"):
+        words = ("verify", "inner", "--key", keys / f"{name}.pub.pem", "--attestation", file)
+        assert shell.json(*words)["checked"]["attestations"] == 2
+    shell.refused(2, "attest", "inner", "--append", "--key", keys / "ours.pem")
+    shell.refused(2, "attest", "inner", "--append", "--unsigned", "-o", file)
+
+
+def test_what_others_wrote_into_a_file_stays_when_a_signature_is_added(shell, keys, envelope, tmp_path):
+    file = tmp_path / "statements"
+    file.write_text(json.dumps({**envelope, "note": "kept"}, indent=2))  # one document, on many lines
+    shell.text("attest", "inner", "--key", keys / "theirs.pem", "-o", file, "--append")
+    first, second = map(json.loads, file.read_text().splitlines())
+    assert (first, second["signatures"][0]["sig"] != first["signatures"][0]["sig"]) == (
+        {**envelope, "note": "kept"},
+        True,
+    )
+
+
+def test_what_holds_no_signatures_is_not_added_to(filled, shell, keys, tmp_path):
+    made = filled[0].materialize("tiny + 0.375*math", output=tmp_path / "made", wait=False)
+    watched = Shell(shell.home, tmp_path)
+    add = ("attest", made.output_digest, "--key", keys / "ours.pem", "--append", "-o")
+    for name in ("README.md", "mergestore.json", "config.json", "model.safetensors"):
+        watched.refused(5, *add, tmp_path / "made" / name)
+    (tmp_path / "half").write_text('{"payload": "')
+    watched.refused(5, *add, tmp_path / "half")
+    with mergestore.open(shell.home) as store:
+        assert store.audit(made.output_digest).attestations == []
+
+
+def test_a_statement_is_not_put_into_another_model_s_folder(filled, shell, keys, tmp_path):
+    """A name means what was made last, which need not be the folder at hand."""
+    store, _ = filled
+    for name in ("first", "second"):
+        store.materialize("inner", output=tmp_path / name, wait=False)
+    watched = Shell(shell.home, tmp_path)
+    key = ("--key", keys / "ours.pem")
+    (tmp_path / "first" / "notes").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "first")
+    for place in ("first", "first/notes", "link"):
+        for more in ((), ("--append",)):
+            error = watched.refused(
+                2, "attest", "inner", *key, "-o", tmp_path / place / "mergestore.intoto.jsonl", *more
+            )
+            assert (
+                f"lies in another published folder than the one that inner means, {tmp_path / 'second'}"
+                in error["message"]
+            )
+            assert f"mergestore attest {tmp_path / 'first'}" in error["hint"]
+    for target, place in (("inner", "second"), (tmp_path / "first", "first"), (tmp_path / "link", "first")):
+        file = tmp_path / place / "mergestore.intoto.jsonl"
+        watched.text("attest", target, *key, "-o", file)
+        watched.text("verify", tmp_path / place, "--key", keys / "ours.pub.pem", "--attestation", file)
 
 
 def test_an_encrypted_key_has_its_password_from_a_file_or_the_environment(shell, keys, tmp_path, monkeypatch):
@@ -155,7 +235,9 @@ def test_an_encrypted_key_has_its_password_from_a_file_or_the_environment(shell,
     monkeypatch.setenv("MERGESTORE_KEY_PASSWORD", "geheim")
     assert shell.json(*words)["created"] is False
     monkeypatch.setenv("MERGESTORE_KEY_PASSWORD", "falsch")
-    assert "cannot be opened with this password" in shell.refused(2, *words)["message"]
+    error = shell.refused(2, *words)
+    assert "cannot be opened with this password" in error["message"]
+    assert "--password-file FILE" in error["hint"]
     shell.refused(2, *words, "--password-file", tmp_path / "nowhere")
 
 
@@ -166,7 +248,7 @@ def test_what_was_not_made_here_is_not_attested(filled, shell, keys, tmp_path):
     assert "is a base" in shell.refused(2, "attest", "tiny@1", *key)["message"]
     shell.refused(3, "attest", "nobody", *key)
     shell.refused(3, "attest", "blake3:" + "0" * 64, *key)
-    shell.refused(6, "attest", folder / "tiny", *key)  # a folder, but not a published one
+    shell.refused(2, "attest", folder / "tiny", *key)  # a folder, but not a published one
     shell.refused(2, "attest", "outer")
     shell.refused(2, "attest", "outer", "--unsigned", *key)
     shell.refused(2, "attest", "outer", "--key", keys / "ours.pub.pem")
@@ -197,7 +279,10 @@ def test_weights_changed_together_with_the_manifest_are_not_signed(shell, keys, 
     document["files"][weights.name]["sha256"] = "sha256:" + sha256(weights)
     document["digest"] = manifest_digest(document)
     (copy / "mergestore.json").write_text(json.dumps(document))
-    assert "is not what was published" in shell.refused(6, "attest", copy, "--key", keys / "ours.pem")["message"]
+    assert (
+        "is not what this store published: files."
+        in shell.refused(6, "attest", copy, "--key", keys / "ours.pem")["message"]
+    )
 
 
 def test_what_is_out_of_use_is_told(surroundings, keys, tmp_path):

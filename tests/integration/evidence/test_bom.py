@@ -104,8 +104,20 @@ def test_a_folder_has_a_valid_bill_where_a_store_knows_it_and_where_none_is(worl
         }
         assert {each["bom-ref"] for each in bill["components"]} == {each["bom-ref"] for each in known["components"]}
     assert "timestamp" not in alone["metadata"]
+    told = {each["bom-ref"]: own_properties(each) for each in alone["components"]}
+    for each in known["components"]:
+        recorded, own = own_properties(each), told[each["bom-ref"]]
+        since = {"mergestore:reason"}  # chat was withdrawn after the folders were published
+        places = {"mergestore:stored_bytes", "mergestore:training:trainer:trial_name"}
+        assert recorded.keys() - own.keys() <= places | since
+        assert {name: recorded[name] for name in own} | {"mergestore:state": "ready"} == own
     tiny = next(each for each in alone["components"] if each["name"] == "lab/tiny")
     assert tiny["purl"] == "pkg:huggingface/lab/tiny@" + "0a" * 20
+
+
+def own_properties(component):
+    """The properties of a component by name."""
+    return {pair["name"]: pair["value"] for pair in component["properties"]}
 
 
 def test_what_is_known_of_the_whole_stands_in_its_component(world):
@@ -130,6 +142,13 @@ def test_what_is_known_of_the_whole_stands_in_its_component(world):
     assert parts["math@1"]["licenses"][0]["expression"] == "LicenseRef-llama3.1"
     weights = {each["name"]: each["value"] for each in parts["lora@1"]["properties"]}
     assert weights["mergestore:weight"] == "-0.1"
+    assert "mergestore:method" not in {each["name"] for each in parts["math@1"]["properties"]}
+    merged = {each["name"]: each["value"] for each in parts["inner@1"]["properties"]}
+    assert merged["mergestore:method"] == "ties"
+    assert json.loads(merged["mergestore:recipe"]) == store.show("inner")["recipe"]
+    assert json.loads(merged["mergestore:parameters"]) == store.show("inner")["recipe"]["parameters"]
+    of_math = {each["name"]: each["value"] for each in parts["math@1"]["properties"]}
+    assert of_math["mergestore:weight:inner@1"] == "0.6"
     inner = valid(store.bom("inner"))["metadata"]["component"]
     assert inner["licenses"][0]["expression"] == "Apache-2.0 AND (GPL-2.0-only OR MIT) AND LicenseRef-llama3.1"
 

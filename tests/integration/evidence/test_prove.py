@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -69,7 +70,26 @@ def test_a_folder_is_checked_where_no_store_is_also_without_a_key(alone, copy):
     assert alone.json("verify", copy)["ok"]
     flip(copy / "config.json")
     assert alone.json("verify", copy, code=6)["problems"][0]["what"] == "file 'config.json' is changed"
-    alone.json("verify", copy / "nowhere", code=7)
+    alone.refused(3, "verify", copy / "nowhere")
+
+
+def test_a_key_that_cannot_be_read_is_the_user_s_mistake_and_one_that_does_not_fit_is_not(shell, copy, keys, tmp_path):
+    (tmp_path / "folder.pem").mkdir()
+    rsa = tmp_path / "rsa.pem"
+    command = ["openssl", "genpkey", "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048", "-out", rsa]
+    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(["openssl", "pkey", "-in", rsa, "-pubout", "-out", tmp_path / "rsa.pub.pem"], check=True)
+    (tmp_path / "cut.pem").write_bytes((keys / "ours.pub.pem").read_bytes()[:60])
+    (tmp_path / "empty.pem").touch()
+    shell.text("anchor", "--key", keys / "ours.pem", "-o", tmp_path / "anchor.json")
+    for name in ("folder.pem", "rsa.pem", "rsa.pub.pem", "cut.pem", "empty.pem", "nowhere.pem"):
+        for words in (("verify", copy), ("verify", "outer"), ("verify", "--anchor", tmp_path / "anchor.json")):
+            assert shell.refused(2, *words, "--key", tmp_path / name)["hint"]
+    shell.json("verify", copy, "--key", keys / "theirs.pub.pem", code=6)
+    shell.refused(6, "verify", "--anchor", tmp_path / "anchor.json", "--key", keys / "theirs.pub.pem")
+    shell.text("anchor", "-o", tmp_path / "bare.json")
+    error = shell.refused(6, "verify", "--anchor", tmp_path / "bare.json", "--key", keys / "ours.pub.pem")
+    assert "mergestore anchor --key" in error["hint"]
 
 
 def test_another_key_proves_nothing(prove, copy, filled, keys):
@@ -105,6 +125,13 @@ def test_every_changed_file_is_named(prove, copy, name):
 def test_a_missing_file_is_named(prove, copy, name):
     (copy / name).unlink()
     assert f"file {name!r} is attested, and missing" in prove(copy)
+
+
+def test_a_folder_without_its_manifest_is_not_proven(prove, shell, copy):
+    (copy / "mergestore.json").unlink()
+    for each in (None, shell):
+        (problem,) = prove(copy, **({"shell": each} if each else {}))
+        assert "it has no mergestore.json" in problem
 
 
 def test_a_file_that_a_loader_would_read_is_named_and_a_note_is_not(prove, copy):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 
 import pytest
@@ -157,6 +158,59 @@ def test_every_rule_names_what_it_keeps_out_and_its_way(store, case):
     _, *lines = refused.value.message.splitlines()
     assert [f"  {problem['message']}" for problem in checked.problems] == lines
     assert all(line.startswith("  the given policy, ") for line in lines)
+    assert checked.violations == refused.value.details["violations"]
+    for each in checked.violations:
+        assert (" → ".join(each["path"]) or None) == (each["way"] and re.sub("(base|skill|merge) ", "", each["way"]))
+        assert each["subject"] in (*each["path"][-1:], "shield", "recall on gsm8k")
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (
+            {"licences": {"allowed": ["Apache-2.0", "MIT"]}},
+            {"subject": "code@1", "found": "CC-BY-NC-4.0", "allowed": ["Apache-2.0", "MIT"], "forbidden": []},
+        ),
+        (
+            {"licences": {"forbidden": ["CC-BY-NC-*"]}},
+            {"subject": "code@1", "found": "CC-BY-NC-4.0", "allowed": None, "forbidden": ["CC-BY-NC-*"]},
+        ),
+        (
+            {"skills": {"allowed": ["math", "toxic", "helper", "s*"]}},
+            {"subject": "code@1", "found": "code@1", "allowed": ["math", "toxic", "helper", "s*"], "forbidden": None},
+        ),
+        (
+            {"skills": {"forbidden": ["c?de@dev", "code"]}},
+            {"subject": "code@1", "found": "code@1", "allowed": None, "forbidden": ["code"]},
+        ),
+        (
+            {"bases": {"metadata": {"source": "hf:*"}}},
+            {"subject": "tiny@1", "allowed": ["source: hf:*"], "forbidden": None},
+        ),
+        (
+            {"methods": {"forbidden": ["dare_*"]}},
+            {"subject": "inner@1", "found": "dare_linear", "allowed": None, "forbidden": ["dare_*"]},
+        ),
+        (
+            {"skills": {"required": [{"skill": "safety", "at_least": 0.1}]}},
+            {"subject": "safety@1", "found": 0.05, "allowed": {"at_least": 0.1}, "forbidden": None},
+        ),
+        (
+            {"evaluations": [{"metric": "recall", "dataset": "gsm8k", "at_least": 0.8}]},
+            {"subject": "recall on gsm8k", "found": None, "allowed": {"at_least": 0.8, "at_most": None}},
+        ),
+    ],
+)
+def test_a_program_is_told_what_was_found_and_what_is_allowed(shell, tmp_path, parts, expected):
+    keep(shell, **parts)
+    document = shell.json("check", "assistant", "--quick", code=4)
+    (violation,) = document["violations"]
+    assert {name: violation[name] for name in expected} == expected
+    assert violation["policy"] == "policy.yaml"
+    assert len(document["problems"]) == 1
+    assert shell.json("materialize", "assistant", code=4)["error"]["violations"] == [violation]
+    (shell.home / "policy.yaml").unlink()
+    assert shell.json("check", "assistant", "--quick")["violations"] == []
 
 
 def test_the_store_s_own_policy_always_holds_and_a_refused_command_changes_nothing(shell, tmp_path):
@@ -221,7 +275,7 @@ def test_a_policy_that_cannot_be_read_lets_nothing_through(shell, tmp_path):
         store.load("plain")
     doctor = {check["name"]: check for check in shell.json("doctor", code=7)["checks"]}
     assert (doctor["policy"]["level"], said in doctor["policy"]["detail"]) == ("error", True)
-    verified = shell.json("verify", code=6)
+    verified = shell.json("verify", code=2)
     assert [said in problem["what"] for problem in verified["problems"]] == [True]
     notes = shell.json("merge", "another", "tiny + 0.1*math")["notes"]
     assert "nothing can be materialized: policy.yaml has an error, and is no policy; `mergestore doctor` tells" in notes

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mergestore
+from tests.integration.guards import behind_guards
 from tests.integration.models import BERT_CONFIG, bert, factors, fine_tune, floats, renamed, save, save_adapter
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -127,11 +128,8 @@ ROWS = {
 @pytest.mark.parametrize("case", ROWS)
 def test_every_record_is_watched(sound, tmp_path, case):
     shutil.copytree(sound / "store", tmp_path / "store")
-    with contextlib.closing(sqlite3.connect(tmp_path / "store" / "registry.db")) as database:
-        for (name,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
-            database.execute(f"drop trigger {name}")
+    with behind_guards(tmp_path / "store" / "registry.db") as database:
         assert database.execute(ROWS[case]).rowcount > 0
-        database.commit()
     with mergestore.open(tmp_path / "store") as store:
         verified = store.verify()
     assert not verified.ok

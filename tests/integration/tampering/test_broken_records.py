@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from registry.records.database import migrating, open_engine, sqlite_url
 from tests.integration.shell import Shell
-from tests.integration.tampering.conftest import Everything, guards
+from tests.integration.tampering.conftest import Everything
 from tests.integration.tampering.test_records import TABLES, Change, changes
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -40,13 +41,10 @@ COMMANDS = (
 
 @pytest.fixture
 def home(everything: Everything, tmp_path: Path) -> Path:
-    """A store without guards, all of its records in one file."""
+    """A store, all of its records in one file."""
     home = tmp_path / "store"
     shutil.copytree(everything.home, home, ignore=shutil.ignore_patterns("cache"))
     engine = open_engine(sqlite_url(home / "registry.db"))
-    with migrating(engine) as connection:
-        for statement in guards(engine):
-            connection.execute(text(statement))
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
@@ -62,7 +60,8 @@ def test_no_broken_record_looks_like_a_bug(home: Path) -> None:
         try:
             with migrating(engine) as connection:
                 connection.execute(text("PRAGMA ignore_check_constraints = ON"))
-                change.do(connection)
+                with guards_aside(connection):
+                    change.do(connection)
         except IntegrityError:  # a key that another row has
             continue
         finally:
@@ -79,6 +78,18 @@ def test_no_broken_record_looks_like_a_bug(home: Path) -> None:
     assert turn > 100
 
 
+@contextmanager
+def guards_aside(connection: Connection) -> Iterator[None]:
+    """Triggers are gone meanwhile, and stand there again: that they are missing would be found by itself."""
+    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    triggers = connection.execute(query).all()
+    for name, _ in triggers:
+        connection.execute(text(f"DROP TRIGGER {name}"))
+    yield
+    for _, definition in triggers:
+        connection.exec_driver_sql(definition)
+
+
 def _breaking(home: Path) -> Iterator[Change]:
     """Rows that are gone, keys that lead elsewhere, texts and times that are none."""
     engine = open_engine(sqlite_url(home / "registry.db"))
@@ -88,6 +99,6 @@ def _breaking(home: Path) -> Iterator[Change]:
         for change in changes(engine, table):
             word = change.what.partition(": ")[2].partition(" ")[0]
             junk = change.what.endswith("-> junk")
-            if change.what.startswith("delete") or (word in readable) or (word in keys and not junk):
+            if change.what.startswith("delete") or word in readable or word in keys or junk:
                 yield change
     engine.dispose()

@@ -14,11 +14,11 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Column, Connection, Engine, Table, Text, UniqueConstraint, null, text, update
+from sqlalchemy import Column, Connection, Engine, Table, UniqueConstraint, null, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from registry.records.columns import JsonDocument, UtcDateTime
+from registry.records.columns import JsonDocument, Real, UtcDateTime, Whole, Words
 from registry.records.database import migrating, reading
 from registry.records.integrity import verify_records
 from registry.records.outbox import MATERIALIZATION
@@ -140,9 +140,10 @@ def _edited(engine: Engine, table: Table, column: Column[Any], row: Row, words: 
         what = f"{_key(table, row)}: {column.name} {row[column.name]!r} -> {value!r}"
         change = update(table).where(*_is(table, row)).values({column.name: null() if value is None else value})
         yield Change(what, lambda c, change=change: c.execute(change), words | more)
-    if engine.dialect.name == "sqlite" and not isinstance(column.type, Text):
+    if engine.dialect.name == "sqlite":
+        nonsense = b"\x00\xff" if isinstance(column.type, Words) else "no such thing"
         junk = text(f'UPDATE {table.name} SET "{column.name}" = :junk WHERE {_where(table)}')
-        given = {"junk": "no such thing", **{f"k_{key.name}": row[key.name] for key in table.primary_key}}
+        given = {"junk": nonsense, **{f"k_{key.name}": row[key.name] for key in table.primary_key}}
         yield Change(
             f"{_key(table, row)}: {column.name} -> junk", lambda c: c.execute(junk, given), words | {"damaged"}
         )
@@ -227,6 +228,9 @@ def _other_values(table: Table, column: Column[Any], value: Any) -> Iterator[Any
 
 
 def _python(column: Column[Any]) -> type:
+    for kind, python in ((Whole, int), (Real, float), (Words, str)):
+        if isinstance(column.type, kind):
+            return python
     if isinstance(column.type, JsonDocument):
         return dict
     return datetime if isinstance(column.type, UtcDateTime) else column.type.python_type
