@@ -65,10 +65,8 @@ def collected(answer: Collected) -> None:
         gone = "deleted" if answer.applied else "to be deleted"
         say(f"{len(answer.leftovers):,} left by work that was cut short, {size_text(size)}: {gone}")
     if answer.evicted:
-        size = sum(each["bytes"] for each in answer.evicted)
-        say(
-            f"{number_text(len(answer.evicted), 'results')} in the cache, {size_text(size)}: {answer.evicted[0]['state']}"
-        )
+        size, state = sum(each["bytes"] for each in answer.evicted), answer.evicted[0]["state"]
+        say(f"{number_text(len(answer.evicted), 'results')} in the cache, {size_text(size)}: {state}")
     if not answer.objects and not answer.leftovers and not answer.evicted:
         say("no garbage")
     if answer.waiting_bytes and answer.applied:
