@@ -5,20 +5,29 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from typing import IO, Any
 
-_RED, _PLAIN = "\x1b[1;31m", "\x1b[0m"
+_RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
+# Control characters but tab and line feed, and what turns the direction of writing.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def say(text: str = "") -> None:
-    """Write one line of the answer to stdout."""
-    sys.stdout.write(f"{text}\n")
+def say(text: str = "", *, bold: bool = False) -> None:
+    """Write one line of the answer to stdout; ``bold`` where that is a terminal."""
+    plain = harmless(text)
+    sys.stdout.write(f"{_BOLD}{plain}{_PLAIN}\n" if bold and coloured(sys.stdout) else f"{plain}\n")
 
 
 def remark(text: str) -> None:
     """Write one line for the person at the terminal, beside the answer, to stderr."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{harmless(text)}\n")
+
+
+def harmless(text: str) -> str:
+    """Text in which nothing steers a terminal: people wrote it, in this store or in another one."""
+    return text if text.isprintable() else _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def print_document(document: dict[str, Any]) -> None:
@@ -29,7 +38,7 @@ def print_document(document: dict[str, Any]) -> None:
 def print_error(message: str, hint: str | None) -> None:
     """Tell a person on stderr what went wrong, and on the next line what to do about it."""
     label = f"{_RED}error:{_PLAIN}" if coloured(sys.stderr) else "error:"
-    remark(f"{label} {message}")
+    sys.stderr.write(f"{label} {harmless(message)}\n")
     if hint:
         remark(f"  {hint}")
 

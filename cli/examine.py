@@ -58,7 +58,7 @@ def audit(
     tree: Annotated[
         bool,
         typer.Option(
-            "--tree", help=f"Cut nothing: else the newest {NEWEST} of what was made, came of it and happened."
+            "--tree", help=f"Cut nothing: else no times, and the newest {NEWEST} of what was made and happened."
         ),
     ] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the lineage as a Mermaid flow chart.")] = False,
@@ -134,7 +134,7 @@ def audit(
         page.write(found, html)
         say(str(html))
     else:
-        invocation.answer(found, lineage.audit)
+        invocation.answer(found, lineage.audit_in_full if tree else lineage.audit)
     if any(check["ok"] is False for check in found.checks):
         raise typer.Exit(IntegrityFailure.exit_code)
 
@@ -230,7 +230,7 @@ def find(
             "--licence", metavar="SPDX", help="Stated, alone or in an expression; of merges, by what is in them."
         ),
     ] = None,
-    state: Annotated[str | None, typer.Option("--state", metavar="STATE", help="ready or yanked.")] = None,
+    state: Annotated[str | None, typer.Option("--state", metavar="STATE", help="ready, yanked or quarantined.")] = None,
     never: Annotated[
         str | None, typer.Option("--never", metavar="materialized|evaluated", help="Merges that never were.")
     ] = None,

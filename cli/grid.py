@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from cli.console import coloured, say
+from cli.console import say
 
 _GAP = "   "
 _NARROWEST = 8  # columns are not folded further
@@ -27,7 +27,7 @@ def print_grid(title: str, columns: Sequence[Column], rows: Iterable[Sequence[st
     """Print a table: title, headings, a rule, and the rows."""
     cells = [[_visible(cell) for cell in row] for row in rows]
     widths = _widths(columns, cells, _room())
-    say(f"{_BOLD}{title}{_PLAIN}" if coloured(sys.stdout) else title)
+    say(title, bold=True)
     say()
     for line in _lines([column.heading for column in columns], columns, widths):
         say(line)

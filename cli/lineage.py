@@ -10,7 +10,7 @@ from cli.console import remark, say
 from cli.grid import Column, print_grid
 from cli.recipe_text import inner_lines, method_line, recipe_lines
 from cli.tables import EVENT, SCORE, events, materializations, newest
-from cli.units import digest_text, number_text, size_text
+from cli.units import digest_text, number_text, size_text, time_text
 from merging.setting_text import spelled, spelled_pairs
 
 if TYPE_CHECKING:
@@ -23,9 +23,14 @@ _DIGITS = 8  # of a store's identifier
 _DESCENDANT = ("kind", "name", "version", "digest", "licence", "state")
 
 
-def audit(answer: Audit) -> None:
+def audit_in_full(answer: Audit) -> None:
+    """The same, with when each version was registered, and all that its files said of its training."""
+    audit(answer, full=True)
+
+
+def audit(answer: Audit, *, full: bool = False) -> None:
     """The lineage tree, then what was made of it, what came of it, and who did what and when."""
-    tree = _Lineage.of(answer)
+    tree = _Lineage.of(answer, full=full)
     for line in tree.lines(tree.root):
         say(line)
     if answer.kind == "result" and answer.expression:
@@ -114,16 +119,18 @@ def _descendants(answer: Audit) -> None:
 class _Lineage:
     """A lineage graph, indexed for walking down from a child to its parents.
 
-    ``used``: the statistics that recipes merge with; None where there is no recipe.
+    ``used``: the statistics that recipes merge with; None where there is no recipe. ``full``: with times, and what
+    files said of trainings.
     """
 
     nodes: Mapping[str, Node]
     parents: Mapping[str, list[Mapping[str, Any]]]
     root: str
     used: Set[str] | None
+    full: bool
 
     @classmethod
-    def of(cls, answer: Audit) -> _Lineage:
+    def of(cls, answer: Audit, *, full: bool) -> _Lineage:
         parents: dict[str, list[Mapping[str, Any]]] = {}
         for edge in answer.lineage["edges"]:
             parents.setdefault(edge["child"], []).append(edge)
@@ -133,6 +140,7 @@ class _Lineage:
             parents=parents,
             root=f"{answer.name}@{answer.version}" if answer.name else answer.kind,
             used={each for recipe in recipes for each in recipe.get("statistics", {}).values()} if recipes else None,
+            full=full,
         )
 
     def lines(self, root: str) -> Iterator[str]:
@@ -183,8 +191,12 @@ class _Lineage:
         run = node.get("training_run")
         for key, value in node.get("training", {}).get("meta", {}).items():
             yield f"training run {value}" if value == run else f"{key} {value}"
+        for origin, said in node.get("training", {}).items() if self.full else ():
+            if origin != "meta":
+                yield from (f"{origin} {key}: {value}" for key, value in said.items())
         if node.get("created_by"):
-            yield f"by {node['created_by']}"
+            at = f" at {time_text(node['created_at'])}" if self.full and node.get("created_at") else ""
+            yield f"by {node['created_by']}{at}"
         if came := node.get("imported"):
             yield f"made as {came['was']} by {came['made']['by']} in store {came['made']['store'][:_DIGITS]}"
         if node.get("pinned"):

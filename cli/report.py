@@ -119,6 +119,8 @@ def rebuilt(answer: Rebuilt) -> None:
     say(f"  output {answer.output_digest}")
     for each in answer.compared:
         say(f"  {'ok' if each['ok'] else 'DIFFERS'}: {each['what']}: {each['detail']}")
+    if answer.gone:
+        say(f"  not there any more: {', '.join(answer.gone)}")
     for each in answer.differing[:_NAMED]:
         found = f", its bytes are {each['found']}" if each["found"] else ""
         say(f"  {each['tensor']} in {each['where']}: recorded {each['recorded']}, made {each['made']}{found}")

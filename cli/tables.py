@@ -47,7 +47,8 @@ def found(answer: Found) -> None:
     """A page of rows, and how many there are."""
     if answer.rows:
         table(answer.kind, events(answer.rows) if answer.kind == "events" else answer.rows, _FOUND[answer.kind])
-    last = f", page {answer.page} of {answer.pages}" if answer.pages > 1 else ""
+    beyond = f", and no page {answer.page}" if answer.total and answer.page > answer.pages else ""
+    last = beyond or (f", page {answer.page} of {answer.pages}" if answer.pages > 1 else "")
     say(f"{number_text(answer.total, answer.kind)}{last}")
 
 

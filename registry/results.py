@@ -291,6 +291,7 @@ class Rebuilt(Result):
 
     ``ok``: None where nothing was there to compare with. ``compared``: {what, ok, detail} for each record and folder.
     ``folders``: {folder, ok, differing, tensors, problems}, which tells how many tensors differ and names the first.
+    ``gone``: folders where results were put, and are not any more.
     ``differing``: {where, tensor, recorded, made, found} of those tensors, with the digests that the folder's manifest
     records, that was made, and that its bytes have where it is not the recorded one. ``receipt``: number of the audit
     event that keeps this answer.
@@ -305,6 +306,7 @@ class Rebuilt(Result):
     seconds: float
     compared: list[dict[str, Any]]
     folders: list[dict[str, Any]]
+    gone: list[str]
     differing: list[dict[str, Any]]
     receipt: int
 

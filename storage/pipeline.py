@@ -10,17 +10,27 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from storage.errors import UsageError
+
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 _NAME = "mergestore"
+MOST_THREADS = 256
+"""More are refused, but on a machine that has a fourth of them: they could only be in each other's way."""
 
 
 def thread_count(threads: int | None) -> int:
-    """How many threads to use: as asked, or as many as this process may run on."""
-    if threads is not None:
-        return max(1, threads)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many threads to use: as asked, or as many as this process may run on.
+
+    Raises UsageError for so many that they could only be in each other's way.
+    """
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads is None:
+        return own
+    if threads > (most := max(MOST_THREADS, 4 * own)):
+        raise UsageError(f"{threads} threads are too many: at most {most} are used", hint="leave it out for all cores")
+    return max(1, threads)
 
 
 def in_order(

@@ -64,7 +64,9 @@ def is_digest(target: str) -> bool:
     if not colon or kind.lower() not in ("blake3", "sha256"):
         return False
     most = f"a digest is blake3: or sha256: and {_FEWEST} to 64 digits, 0 to 9 and a to f"
-    raise UsageError(f"{target:.80} is no digest, and no beginning of one, with {len(digits)} digits", hint=most)
+    odd = re.search("[^0-9a-f]", digits)
+    why = f"{odd[0]!r} is no digit of one" if odd else f"with {len(digits)} digits"
+    raise UsageError(f"{target:.80} is no digest, and no beginning of one: {why}", hint=most)
 
 
 def version_of(session: Session, target: str) -> ModelVersion:

@@ -67,6 +67,7 @@ class _Side:
 
 def diff(context: Context, one: str | Path, other: str | Path, threads: int | None, progress: Progress) -> Difference:
     """Compare two versions, or published or other model folders, tensor by tensor. Raises UsageError for adapters."""
+    threads = thread_count(threads)
     with ExitStack() as stack:
         sides = _alike(*(_open(context, stack, target, threads) for target in (one, other)))
         common = _common_base(*sides)

@@ -29,7 +29,7 @@ Links = Mapping[Item, list[Item]]
 @dataclass(frozen=True)
 class Drawing:
     """``places``: the left upper corner of each node's box. Of each edge, in their order, ``lines`` has the path as SVG
-    writes it, ``labels`` the middle of its last part. ``size``: of the whole, width and height. All in pixels.
+    writes it, ``labels`` a place on its last part. ``size``: of the whole, width and height. All in pixels.
     """
 
     places: dict[str, Point]
@@ -50,8 +50,7 @@ def layout(graph: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawing:
     for way in ways:
         points = [(item[1] * ACROSS, heights[item]) for item in way]
         lines.append(_line(points))
-        (x1, y1), (x2, y2) = _ends(points[-2], points[-1])
-        labels.append(((x1 + x2) // 2, (y1 + y2) // 2))
+        labels.append(_early(*_ends(points[-2], points[-1])))
     return Drawing(
         {each: (columns[each] * ACROSS, heights[each, columns[each]] - HIGH // 2) for each in ids},
         lines,
@@ -145,6 +144,14 @@ def _line(points: Sequence[Point]) -> str:
         if other is not points[-1]:
             parts.append(f"H{x2 + WIDE}")
     return "".join(parts)
+
+
+def _early(one: Point, other: Point) -> Point:
+    """A place on a line near its beginning, where lines to one box still lie apart."""
+    (x1, y1), (x2, y2) = one, other
+    bend = max(30, (x2 - x1) // 2)
+    # Of the curve at a quarter of its way.
+    return (27 * x1 + 27 * (x1 + bend) + 9 * (x2 - bend) + x2) // 64, (54 * y1 + 10 * y2) // 64
 
 
 def _ends(one: Point, other: Point) -> tuple[Point, Point]:

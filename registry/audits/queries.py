@@ -27,6 +27,7 @@ from registry.records.tables import (
     RecipeInput,
 )
 from registry.results import Found
+from storage.errors import UsageError
 
 Where = list[ColumnElement[bool]]
 
@@ -168,6 +169,11 @@ def _when(column: Any, filters: Filters) -> Where:
         where.append(column >= moment(filters.since, "since"))
     if filters.until:
         where.append(column < moment(filters.until, "until"))
+    if filters.since and filters.until and moment(filters.since, "since") >= moment(filters.until, "until"):
+        raise UsageError(
+            f"--since {filters.since} does not lie before --until {filters.until}",
+            hint="exchange them: what happened between the two is asked for",
+        )
     return where
 
 

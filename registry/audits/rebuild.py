@@ -67,6 +67,7 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
         places = [Path(made.path) for made in recorded if made.path] + ([folder] if folder else [])
     # One folder may go by several paths, through links too.
     folders = sorted({place.resolve() for place in places if (place / MANIFEST).is_file()})
+    gone = sorted({str(place) for place in places if not place.exists()})
     clock = time.perf_counter()
     with opened(context, lambda session: _resolved(session, digest), looking=True) as found:
         made = _adapter(context, found, wish, progress) if found.plan.recipe.adapter else _model(found, wish, progress)
@@ -83,6 +84,7 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
             "outputs": {each: each == made.digest for each in sorted(known)},
             "folders": sorted(looked, key=lambda told: bool(told["ok"]))[:_MOST],
             "folders_compared": len(looked),
+            "folders_gone": gone[:_MOST],
             "device": wish.device,
             "engine": made.engine,
             "versions": versions(),
@@ -91,7 +93,7 @@ def rebuild(context: Context, target: str | Path, wish: Wish, progress: Progress
         receipt = event.sequence
     return Rebuilt(
         ok, digest, made.digest, len(made.tensors), wish.device, made.engine, time.perf_counter() - clock, compared,
-        looked, differing, receipt,
+        looked, gone, differing, receipt,
     )  # fmt: skip
 
 

@@ -140,6 +140,8 @@ def _entry(reader: Fields) -> Entry:
         raise reader.fail("digest", "sha256 of a merge's recipe, blake3 of a base or a skill")
     if (entry.state == "yanked") != bool((entry.reason or "").strip()):
         raise reader.fail("reason", "given for a version that is yanked, and for no other")
+    if entry.reason is not None:
+        _line(reader, "reason")
     return entry
 
 

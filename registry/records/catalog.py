@@ -7,6 +7,7 @@ tensors, deltas), ``recipes``, ``lineage``, ``outbox``, ``leases``, ``integrity`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -192,6 +193,8 @@ def _unknown_name(session: Session, name: str, model: Model | None, kinds: Colle
         hint = _MERGED if model.kind == "merge" and wanted != _WHAT["merge"] else None
         return NotFound(f"there is no {wanted} {name!r}: it is a {_WHAT[model.kind]}", hint=hint)
     query = select(Model.name) if kinds is None else select(Model.name).where(Model.kind.in_(kinds))
+    if re.fullmatch("[0-9a-f]{8,64}", name):
+        return NotFound(f"there is no {wanted} {name!r}", hint="of a digest, write blake3: or sha256: before it")
     near = near_names(name, session.scalars(query))
     hint = f"did you mean {' or '.join(near)}?" if near else "`mergestore list` shows what there is"
     return NotFound(f"there is no {wanted} {name!r}", hint=hint, details={"near": near})

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from storage.errors import UsageError
 
 MAX_LENGTH = 128
+LONGEST_LINE = 1000
 
 _COMPARED = 200
 
@@ -73,6 +74,12 @@ def parse_reference(text: str) -> Reference:
             f"invalid reference {text!r}: {pointer!r} is not a version", hint="versions count from 1: 1, 2, 3"
         )
     return Reference(name, version=int(pointer))
+
+
+def check_line(what: str, text: str) -> None:
+    """Raise UsageError for a text that is not one line, or holds what cannot be printed: it will stand among others."""
+    if not text.strip() or len(text) > LONGEST_LINE or not text.isprintable():
+        raise UsageError(f"the {what} must be a line of 1 to {LONGEST_LINE} characters that can be printed")
 
 
 def near_names(name: str, candidates: Iterable[str], limit: int = 3) -> list[str]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from registry.records import events
 from registry.records.columns import batches
+from registry.records.names import check_line
 from registry.records.tables import ModelVersion, Pin
 from storage.errors import Conflict, NotFound, UsageError
 
@@ -21,6 +22,7 @@ def set_pin(session: Session, version: ModelVersion, reason: str, *, actor: str)
     """
     if not reason.strip():
         raise UsageError("a pin needs a reason", hint="whoever wants to make room will read it")
+    check_line("reason", reason)
     known = session.get(Pin, version.id)
     if known is not None:
         raise Conflict(

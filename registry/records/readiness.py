@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from registry.records import events
 from registry.records.lineage import Lineage, ancestors, origins_of
+from registry.records.names import check_line
 from registry.records.tables import AuditEvent, ModelVersion
 from storage.errors import Conflict, UsageError
 
@@ -63,6 +64,7 @@ def yank_facts(session: Session, version: ModelVersion) -> dict[str, Any] | None
 def _require_reason(reason: str) -> None:
     if not reason.strip():
         raise UsageError("a yank needs a reason", hint="people who depend on it will read it")
+    check_line("reason", reason)
 
 
 def _unready(version: ModelVersion, way: list[str]) -> Conflict:

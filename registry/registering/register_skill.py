@@ -182,6 +182,7 @@ def _record_skill(
         add_delta(session, version, delta_row(base.id, manifest, built.statistics, files[-1]), actor=who.actor)
         add_lineage(session, version, [(base, "base")], actor=who.actor)
         link_merge(session, version, path, manifest.fine_tuned, actor=who.actor)
+        refuse_unready(session, version)  # what came of something that is out of use is out of use itself
     add_training(session, version)
     delta = load_delta(session, version.id)
     assert delta is not None

@@ -89,6 +89,8 @@ class Examining(Opened):
         """
         from registry.audits.influence import influence
 
+        if not pattern.strip():
+            raise UsageError("no tensor is named", hint="part of a name, a pattern with * ? [ ], or '*' for all")
         with reading(self.engine) as session:
             return influence(session, target, pattern)
 

@@ -69,14 +69,23 @@ def test_the_fields_of_the_manifest_are_those_on_the_page(place):
     page = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
     section = page[page.index("### 8.1") : page.index("### 8.2")]
     manifest = document(place)
-    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    assert {name.strip(" `") for row in rows for name in row.split(",")} == set(manifest)
+    fields, more = section.split("A node may say more")
+    assert told_fields(fields) == set(manifest)
     skill = section[section.index("| `skills`") :].splitlines()[0]
     for field in set(manifest["skills"][0]) - set(manifest["base"]):
         assert f"`{field}`" in skill
     assert braces(section, "`merge` | `") == set(manifest["base"])
-    assert braces(section, "`nodes` ") == set(manifest["lineage"]["nodes"][0])
+    nodes = braces(section, "`nodes` ")
+    for node in manifest["lineage"]["nodes"]:
+        assert nodes <= set(node) <= nodes | told_fields(more)
+    assert set().union(*manifest["lineage"]["nodes"]) > nodes
     assert braces(section, "`edges` ") == set(manifest["lineage"]["edges"][0])
+
+
+def told_fields(text):
+    """The names in the first column of a table."""
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return {name.strip(" `") for row in rows for name in row.split(",")}
 
 
 def braces(text, before):

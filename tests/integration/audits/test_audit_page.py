@@ -60,6 +60,11 @@ def test_the_whole_lineage_is_drawn_and_nothing_lies_on_another(page):
             apart = abs(one["x"] - other["x"]) >= one["width"] or abs(one["y"] - other["y"]) >= one["height"]
             assert apart, name
     area = page.locator("#graph").bounding_box()
+    result = boxes["outer@1"]
+    assert area["x"] <= result["x"] <= area["x"] + area["width"] - result["width"], "the result is seen at first"
+    assert result["height"] > 25, "and what is written in it can be read"
+    page.locator("#graph").dblclick(position={"x": 3, "y": 3})
+    boxes = {box.get_attribute("data-id"): box.bounding_box() for box in page.locator(".node").all()}
     assert all(area["x"] <= box["x"] and box["x"] + box["width"] <= area["x"] + area["width"] for box in boxes.values())
     assert "yanked code@1: trained on the test set" in page.locator("#checks").inner_text()
 

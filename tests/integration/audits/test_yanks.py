@@ -38,6 +38,7 @@ def test_nothing_new_comes_of_what_came_of_a_yanked_version(store, tmp_path):
     ways = {
         "again@1": "again@1 came from it through both@1",
         "grown@1": "grown@1 came from it through both@1",
+        "z@1": "z@1 came from it through both@1",
         "outer@1": "outer@1 came from it through again@1 and both@1",
     }
     for way, call in (
@@ -48,6 +49,8 @@ def test_nothing_new_comes_of_what_came_of_a_yanked_version(store, tmp_path):
         ("again@1", lambda: store.alias("again", "prod")),
         ("grown@1", lambda: store.materialize("grown + more", output=tmp_path / "x", wait=False)),
         ("grown@1", lambda: store.register_skill("y", tmp_path / "code", base="grown")),
+        ("z@1", lambda: store.register_skill("z", tmp_path / "out", base="tiny")),
+        ("z@1", lambda: store.register_base("z", tmp_path / "out")),
     ):
         with pytest.raises(Conflict, match=f"math@1 is yanked: {WHY}; {ways[way]}") as caught:
             call()

@@ -6,7 +6,7 @@ from tests.integration.command_line.models import SHAPES
 
 KEYS = {
     "ok", "exit_code", "expression", "method", "recipe_digest", "problems", "warnings", "inputs", "needs", "licences",
-    "policies", "resources", "interference", "plot",
+    "policies", "violations", "resources", "interference", "plot",
 }  # fmt: skip
 
 

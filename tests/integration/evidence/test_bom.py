@@ -61,7 +61,7 @@ def world(surroundings, tmp_path_factory):
         store.materialize_adapter("lab/tiny + lora", rank=2, output=folder / "adapter", wait=False)
         store.materialize("lab/tiny + {self_attn: 0.3, *: 0.5}*code", output=folder / "unnamed", wait=False)
         store.add_evaluation("outer", metric="accuracy", value=0.5, dataset="lab/sums", details={"task": "qa"})
-        store.yank("chat@1", HOSTILE.replace("\n", " "))
+        store.yank("chat@1", "".join(each for each in HOSTILE if each.isprintable()))
         yield store, folder
 
 

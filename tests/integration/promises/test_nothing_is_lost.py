@@ -121,7 +121,8 @@ ROWS = {
     "an event": "update audit_event set actor = 'somebody' where sequence = 4",
     "an event that is gone": "delete from audit_event where sequence = 4",
     "the last event": "delete from audit_event where sequence = (select max(sequence) from audit_event)",
-    "the chain's head": "update store_meta set value = replace(value, '1', '2') where key = 'audit_head'",
+    "the chain's head": "update store_meta set value = replace(value, '\"sequence\":', '\"sequence\":9') "
+    "where key = 'audit_head'",
 }
 
 
