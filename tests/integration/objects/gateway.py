@@ -53,6 +53,7 @@ osd class update on start = false
 osd data = {home}/osd
 osd objectstore = memstore
 memstore device bytes = 1073741824
+osd client watch timeout = 3
 osd max object name len = 256
 osd max object namespace len = 64
 [client.rgw]
@@ -63,6 +64,7 @@ rgw data = {home}/rgw
 rgw crypt require ssl = false
 rgw enable usage log = false
 rgw run sync thread = false
+rgw cache enabled = false
 """
 
 
@@ -103,9 +105,9 @@ class Gateway:
         self._run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"v1:127.0.0.1:{self.monitor}", map_)
         self._run("ceph-mon", "--mkfs", "-i", "a", "--monmap", map_)
         self._run("ceph-mon", "-i", "a")
-        number = self._run("ceph", "osd", "create").strip()
+        number = self._again("ceph", "osd", "create").strip()
         self._run("ceph-osd", "-i", number, "--mkfs", "--osd-uuid", one)
-        self._run("ceph-osd", "-i", number)
+        self._again("ceph-osd", "-i", number)
         self.start_gateway()
         words = f"user create --uid=ci --display-name=ci --access-key={KEY} --secret-key={SECRET}".split()
         self._run("radosgw-admin", "-n", "client.rgw", *words)
@@ -147,6 +149,15 @@ class Gateway:
         asked = urllib.request.Request(url, method="PUT", data=b"", headers={"Content-Type": ""})
         urllib.request.urlopen(asked, timeout=30).close()
         return f"s3://{name}"
+
+    def _again(self, *words: str) -> str:
+        """Run what asks the monitor for something: one that has just started may answer that it is another's."""
+        for _ in range(20):
+            try:
+                return self._run(*words)
+            except subprocess.CalledProcessError:
+                time.sleep(0.2)
+        return self._run(*words)
 
     def _run(self, program: str, *words: object) -> str:
         environment = {**os.environ, "CEPH_CONF": str(self.home / "ceph.conf")}
