@@ -69,7 +69,7 @@ def require_files(session: Session, home: Home, version: ModelVersion) -> None:
         found = stored_size(home, file)
         if found != file.size:
             what = "is missing" if found is None else f"has {found:,} bytes instead of {file.size:,}"
-            where = file.blob_digest or file.referenced_path
+            where = file.referenced_path or f"object {file.blob_digest}"
             raise IntegrityFailure(f"{version.reference}: {file.path} {what}: {where}", hint="run `mergestore verify`")
 
 

@@ -50,9 +50,9 @@ class Bucket:
 
     def size(self, key: str) -> int | None:
         """Bytes of what is stored under a key; None where nothing is."""
-        from obstore import head
-
         with self._errors(f"cannot look for {key}"):
+            from obstore import head
+
             try:
                 return int(head(self._store, key)["size"])
             except FileNotFoundError:
@@ -60,9 +60,9 @@ class Bucket:
 
     def read(self, key: str, start: int, length: int) -> memoryview:
         """So many bytes from ``start`` on. Raises IntegrityFailure where there is nothing, or not as much."""
-        from obstore import get_range
-
         with self._errors(f"cannot read {key}"):
+            from obstore import get_range
+
             try:
                 found = memoryview(get_range(self._store, key, start=start, length=length))
             except FileNotFoundError:
@@ -79,17 +79,11 @@ class Bucket:
         A large file goes up in parts, and S3 asks no such condition when parts are put together: there the last one
         wins. That is no matter for keys that are digests.
         """
-        from obstore.exceptions import AlreadyExistsError
-
-        if size > _PART:
-            if self.size(key) is not None:
-                return False
-            self.replace(key, path, size)
-            return True
-        try:
-            self._put(key, path, mode="create", use_multipart=False)
-        except AlreadyExistsError:
+        if size <= _PART:
+            return self._put(key, path, mode="create", use_multipart=False)
+        if self.size(key) is not None:
             return False
+        self.replace(key, path, size)
         return True
 
     def replace(self, key: str, path: Path, size: int) -> None:
@@ -99,18 +93,18 @@ class Bucket:
 
     def list(self) -> Iterator[tuple[str, int]]:
         """Every key below the prefix, in order, and its bytes."""
-        from obstore import list as stream
-
         with self._errors("cannot list what is stored"):
+            from obstore import list as stream
+
             for page in stream(self._store, chunk_size=1000):
                 for each in page:
                     yield str(each["path"]), int(each["size"])
 
     def delete(self, key: str) -> None:
         """Delete what is stored under a key; absent is fine."""
-        from obstore import delete
-
         with self._errors(f"cannot delete {key}"), contextlib.suppress(FileNotFoundError):
+            from obstore import delete
+
             delete(self._store, key)
 
     def answer(self) -> None:
@@ -122,17 +116,19 @@ class Bucket:
             hint = "make the bucket first, or check its name and whether these credentials may list it"
             raise EnvironmentFailure(error.message, hint=hint, details=error.details) from error
 
-    def _put(self, key: str, path: Path, **how: Any) -> None:
-        from obstore import put
-        from obstore.exceptions import AlreadyExistsError
-
+    def _put(self, key: str, path: Path, **how: Any) -> bool:
+        """Whether it was stored: False where something is under the key, and that was the condition."""
         with self._errors(f"cannot store {key}"):
+            from obstore import put
+            from obstore.exceptions import AlreadyExistsError
+
             try:
                 put(self._store, key, path, **how)
             except AlreadyExistsError:
-                raise
+                return False
             except FileNotFoundError as error:
                 raise EnvironmentFailure(f"cannot store {key}: {self.url} has no such bucket", hint=_AWAY) from error
+        return True
 
     @cached_property
     def _store(self) -> S3Store:
@@ -156,12 +152,10 @@ class Bucket:
     @contextlib.contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
         self._store  # noqa: B018 - what is missing for it has its own words
-        from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
         try:
             yield
-        except AlreadyExistsError:
-            raise
         except (PermissionDeniedError, UnauthenticatedError) as error:
             told = f"{doing}: {self.url} refuses these credentials"
             raise EnvironmentFailure(told, hint=_CREDENTIALS, details={"reason": _reason(error)}) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -284,4 +285,12 @@ def test_what_does_not_let_us_in_is_told_before_anything_is_made(bucket, tmp_pat
         monkeypatch.setenv(name, value)
     error = Shell(tmp_path / "store").refused(7, "init", "--objects", bucket)
     assert told in error["hint"]
+    assert not (tmp_path / "store").exists()
+
+
+def test_without_the_library_it_is_told_how_to_install_it(tmp_path, monkeypatch):
+    for name in ("obstore", "obstore.store", "obstore.exceptions"):
+        monkeypatch.setitem(sys.modules, name, None)
+    error = Shell(tmp_path / "store").refused(7, "init", "--objects", "s3://models")
+    assert error["hint"] == "pip install 'mergestore[s3]'"
     assert not (tmp_path / "store").exists()
