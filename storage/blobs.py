@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from storage.digests import is_digest
 from storage.errors import IntegrityFailure
-from storage.files import disk_errors, fsync_path, publish_file, settle, sweep, temporary_path
+from storage.files import disk_errors, fsync_path, publish_file, remove_tree, settle, sweep, temporary_path
 
 _READ = 8 << 20
 _FOLDERS = 3  # objects/blake3/ab: each may have been made for this blob
@@ -57,6 +57,12 @@ def scratch_path(temporary: Path, label: str) -> Path:
         temporary.mkdir(parents=True, exist_ok=True)
         sweep(temporary)
     return temporary_path(temporary, label)
+
+
+def make_room(place: Path) -> None:
+    """Make the folder of a path, and delete what has been put there before."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    remove_tree(place)
 
 
 def compare(
@@ -167,6 +173,7 @@ class BlobStore:
         path = self.path(digest)
         with disk_errors(f"cannot move {path}"):
             if path.is_symlink() or path.exists():
+                make_room(place)
                 path.rename(place)
                 fsync_path(place.parent)
 

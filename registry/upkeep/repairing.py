@@ -145,11 +145,7 @@ def _mended(context: Context, broken: _Broken, progress: Progress, *, apply: boo
 
 def _quarantine(context: Context, digest: str) -> None:
     """Move what lies in an object's place away: it may be of use to somebody who knows more."""
-    place = context.home.quarantine / digest.replace(":", "-")
-    place.parent.mkdir(exist_ok=True)
-    if place.exists() or place.is_symlink():
-        remove_tree(place)
-    context.home.blobs.set_aside(digest, place)
+    context.home.blobs.set_aside(digest, context.home.quarantine / digest.replace(":", "-"))
 
 
 def _damaged_caches(context: Context, progress: Progress) -> Iterator[Path]:

@@ -59,7 +59,10 @@ class Objects(Protocol):
         """
 
     def set_aside(self, digest: str, place: Path) -> None:
-        """Move whatever stands in an object's place to a file on this machine; where nothing does, do nothing."""
+        """Move whatever stands in an object's place to a file on this machine, in the place of an earlier one.
+
+        Where nothing stands, nothing is done.
+        """
 
     def remove(self, digest: str) -> None:
         """Delete an object, durably; absent is fine. Whoever calls makes sure that nobody needs it."""

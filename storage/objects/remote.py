@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from storage.blobs import RESTORE, Blob, compare, hash_file, key_of, scratch_path
+from storage.blobs import RESTORE, Blob, compare, hash_file, key_of, make_room, scratch_path
 from storage.digests import is_digest
 from storage.errors import IntegrityFailure
 from storage.files import disk_errors, fsync_path, write_all
@@ -105,12 +105,14 @@ class RemoteObjects:
         if not self.has(digest):
             return
         with disk_errors(f"cannot write {place}"):
-            fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            make_room(place)
+            fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             try:
                 self._hashed(digest, lambda piece: write_all(fd, piece))
             finally:
                 os.close(fd)
             fsync_path(place)
+            fsync_path(place.parent)
         self.remove(digest)
 
     def remove(self, digest: str) -> None:

@@ -122,11 +122,18 @@ def test_what_is_set_aside_is_kept_as_it_was(place, tmp_path):
     objects, spoil = place
     digest = store(objects, b"good").digest
     spoil(digest, b"bad bytes")
-    objects.set_aside(digest, tmp_path / "aside")
-    assert (tmp_path / "aside").read_bytes() == b"bad bytes"
+    aside = tmp_path / "far" / "aside"
+    objects.set_aside(digest, aside)
+    assert aside.read_bytes() == b"bad bytes"
     assert not objects.has(digest)
-    objects.set_aside(digest, tmp_path / "nothing")
+    objects.set_aside(digest, aside)
+    assert aside.read_bytes() == b"bad bytes"
+    objects.set_aside(digest, tmp_path / "nothing" / "there")
     assert not (tmp_path / "nothing").exists()
+    store(objects, b"good")
+    spoil(digest, b"worse")
+    objects.set_aside(digest, aside)
+    assert aside.read_bytes() == b"worse"
 
 
 def test_what_is_there_is_spared_before_something_relies_on_it(place, tmp_path):
