@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+_PATIENCE = 3.0  # seconds for an object storage to answer, when a store is put there
 _PACKAGES = ("cli", "migrations", "registry", "merging", "storage")
 
 
@@ -149,6 +150,8 @@ def open(
     home: str | Path | None = None,
     *,
     database: str | None = None,
+    objects: str | None = None,
+    objects_cache: int | None = None,
     tracking_uri: str | None = None,
     create: bool = True,
     actor: str | None = None,
@@ -157,18 +160,27 @@ def open(
 
     ``home``          folder of the store; else $MERGESTORE_HOME, else the user's data folder
     ``database``      URL of the registry; else $MERGESTORE_DATABASE, else SQLite in ``home``
+    ``objects``       object storage of a new store, as ``s3://bucket/prefix``; else $MERGESTORE_OBJECTS, else ``home``.
+                      A store that is there knows its own
+    ``objects_cache`` bytes that copies of its objects take in ``home``; else $MERGESTORE_OBJECTS_CACHE, else 20 GB
     ``tracking_uri``  MLflow server for provenance; else $MLFLOW_TRACKING_URI, else SQLite in ``home``
     ``create``        make the store when there is none, and bring an older registry up to date
     ``actor``         who acts, for the audit trail; else $MERGESTORE_ACTOR, else user@host
 
-    Raises EnvironmentFailure when there is no store and ``create`` is False, or the database is out of reach.
+    Raises EnvironmentFailure when there is no store and ``create`` is False, or the database or the object storage is
+    out of reach; Conflict when ``objects`` names another storage than the store's.
     """
     place = _place(home, database)
-    engine = _engine(place, create)
+    held = objects_cache if objects_cache is not None else _cache_size()
+    engine, _ = _engine(place, create, objects, actor or _actor())
     from registry.store import Store
 
     tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_tracking(place.home)
-    return Store(home=place.home, engine=engine, tracking_uri=tracking, actor=actor or _actor())
+    try:
+        return Store(place.home, engine, tracking, actor or _actor(), held)
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[str, Any]]:
@@ -182,22 +194,33 @@ def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[s
     return [method.to_dict() for method in found]
 
 
-def init(home: str | Path | None = None, *, database: str | None = None) -> dict[str, Any]:
-    """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new."""
+def init(home: str | Path | None = None, *, database: str | None = None, objects: str | None = None) -> dict[str, Any]:
+    """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new.
+
+    ``objects``: the object storage of a new store, as for ``open``.
+    """
     import migrations
     from registry.home import Home
+    from registry.records.database import reading
     from registry.records.database_errors import shown_url
+    from registry.records.location import object_storage
 
     place = _place(home, database)
-    engine = _connect(place)
+    engine, created = _engine(place, True, objects, _actor())
     try:
-        created = migrations.current(engine) is None
-        migrations.upgrade(engine)
-        Home(place.home).prepare()
+        with reading(engine) as session:
+            storage = object_storage(session)
+        Home(place.home, storage=storage).prepare()
         shown = shown_url(engine.url)
     finally:
         engine.dispose()
-    return {"home": str(place.home), "database": shown, "created": created, "schema": migrations.head()}
+    return {
+        "home": str(place.home),
+        "database": shown,
+        "objects": storage or str(place.home / "objects"),
+        "created": created,
+        "schema": migrations.head(),
+    }
 
 
 class _Place(NamedTuple):
@@ -224,20 +247,56 @@ def _own_tracking(home: Path) -> str:
     return sqlite_url(home / "mlflow.db").render_as_string()
 
 
-def _engine(place: _Place, create: bool) -> Engine:
-    """The registry's database, at the schema that this code works with."""
-    if not create and not _exists(place):
+def _engine(place: _Place, create: bool, objects: str | None, actor: str) -> tuple[Engine, bool]:
+    """The registry's database, with its schema and the objects' place brought about; whether it is a new one."""
+    there = _exists(place)
+    if not create and not there:
         hint = "make one with: mergestore init, or name another with --store DIR"
         raise EnvironmentFailure(f"there is no store in {place.home}", hint=hint)
-    from migrations import require_current, upgrade
+    from migrations import current, require_current, upgrade
 
+    wanted = objects or os.environ.get("MERGESTORE_OBJECTS") or None
+    storage = _answering(wanted) if objects or (create and not there) else None  # before anything is made
     engine = _connect(place)
     try:
+        new = create and current(engine) is None
+        if new and storage is None:
+            storage = _answering(wanted)
         upgrade(engine) if create else require_current(engine)
+        if storage is not None and (objects or new):
+            _locate_objects(engine, storage, actor)
     except BaseException:
         engine.dispose()
         raise
-    return engine
+    return engine, new
+
+
+def _answering(objects: str | None) -> str | None:
+    """The object storage that is meant, after it has answered."""
+    if objects is None:
+        return None
+    from storage.objects.bucket import Bucket
+
+    bucket = Bucket(objects, patience=_PATIENCE)
+    bucket.answer()
+    return bucket.url
+
+
+def _locate_objects(engine: Engine, storage: str, actor: str) -> None:
+    from registry.records.database import writing
+    from registry.records.location import choose_storage
+
+    with writing(engine) as session:
+        choose_storage(session, storage, actor=actor)
+
+
+def _cache_size() -> int | None:
+    named = os.environ.get("MERGESTORE_OBJECTS_CACHE")
+    if not named:
+        return None
+    from storage.sizes import parse_size
+
+    return parse_size(named)
 
 
 def _exists(place: _Place) -> bool:

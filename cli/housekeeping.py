@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from cli import report
@@ -10,9 +12,19 @@ from mergestore import EnvironmentFailure
 
 
 @verb
-def init(invocation: Invocation) -> None:
+def init(
+    invocation: Invocation,
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            "--objects",
+            metavar="URL",
+            help="Object storage of a new store, s3://bucket/prefix; else $MERGESTORE_OBJECTS, else a folder in DIR.",
+        ),
+    ] = None,
+) -> None:
     """Create the store, or update an older one's database."""
-    invocation.answer(invocation.init(), report.initialized)
+    invocation.answer(invocation.init(objects), report.initialized)
 
 
 @verb

@@ -36,6 +36,7 @@ def initialized(answer: Mapping[str, Any]) -> None:
     """Where the store is, and whether it is new."""
     say(f"{'created' if answer['created'] else 'ready'}: {answer['home']}")
     say(f"  database {answer['database']}, schema {answer['schema']}")
+    say(f"  objects {answer['objects']}")
 
 
 def findings(answer: Mapping[str, Any]) -> None:

@@ -6,12 +6,11 @@ import re
 from datetime import timedelta
 
 from mergestore import UsageError
+from storage.sizes import parse_size as parse_size
 
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def size_text(size: float) -> str:
@@ -52,15 +51,6 @@ def digest_text(digest: str | None) -> str:
     """The prefix and the first twelve digits of a digest; whole digests are in ``--json`` and ``show``."""
     algorithm, _, digits = (digest or "").partition(":")
     return f"{algorithm}:{digits[:12]}" if digits else algorithm
-
-
-def parse_size(text: str) -> int:
-    """Bytes from ``5GB``, ``500MB``, ``2GiB`` or a plain number."""
-    found = _SIZE.fullmatch(text.strip())
-    size = int(float(found[1]) * (1024 if found[3] else 1000) ** _POWERS[found[2].lower()]) if found else 0
-    if size < 1:
-        raise UsageError(f"{text!r} is not a size", hint="Write a number and a unit: 500MB, 5GB, 2GiB, or plain bytes.")
-    return size
 
 
 def parse_duration(text: str) -> timedelta:

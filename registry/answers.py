@@ -143,7 +143,7 @@ def show_statistics(session: Session, home: Home, digest: str) -> dict[str, Any]
         **_collected(session.get_one(ModelVersion, record.version_id), record),
         "settings": record.settings,
         "blob_digest": record.blob_digest,
-        "bytes": home.blobs.path(record.blob_digest).stat().st_size,
+        "bytes": home.blobs.size(record.blob_digest),
         "norm": manifest.norm,
         "software": software,
         "tensors": {name: {**use.to_dict(), **manifest.payloads[use.payload].to_dict()} for name, use in uses},

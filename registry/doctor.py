@@ -19,6 +19,7 @@ from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
 from storage.errors import MergestoreError
 
 Check = dict[str, Any]
+_PATIENCE = 3.0  # seconds for an object storage to answer
 _LITTLE_SPACE = 5_000_000_000
 _WAL_RESET_FIXED = (3, 51, 3)
 
@@ -26,7 +27,7 @@ _WAL_RESET_FIXED = (3, 51, 3)
 def examine(engine: Engine, home: Home, tracking_uri: str) -> dict[str, Any]:
     """``ok`` and one entry a check: name, level (ok, warning, error), detail, hint. Changes nothing."""
     checks = []
-    for look in (_database, _sqlite, _triggers, _home, _policy, _space, _torch, _mlflow, _outbox):
+    for look in (_database, _sqlite, _triggers, _home, _objects, _policy, _space, _torch, _mlflow, _outbox):
         try:
             checks += list(look(engine, home, tracking_uri))
         except MergestoreError as error:
@@ -69,6 +70,15 @@ def _home(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
     level = "ok" if writable else "error"
     detail = f"{home.root} {'can' if writable else 'cannot'} be written"
     yield _check("home", level, detail, None if writable else "check the folder's permissions")
+
+
+def _objects(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+    if home.storage is None:
+        return
+    from storage.objects.bucket import Bucket
+
+    Bucket(home.storage, patience=_PATIENCE).answer()
+    yield _check("objects", "ok", f"{home.storage} answers")
 
 
 def _policy(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:

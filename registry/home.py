@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from storage.blobs import BlobStore
 from storage.files import disk_errors
+from storage.objects.contract import Objects
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,12 @@ class Home:
     root: Path
     spare: Callable[[str], None] | None = None
     """Called with the digest of an object that is there already, before a new record relies on it."""
+
+    storage: str | None = None
+    """The object storage that holds the objects, as ``s3://bucket/prefix``; None: they lie in this folder."""
+
+    cache_limit: int | None = None
+    """Bytes that copies of remote objects take in this folder at most, unless the usual is meant."""
 
     @property
     def cache(self) -> Path:
@@ -38,13 +46,22 @@ class Home:
         """The policy that always holds here, where there is one."""
         return self.root / "policy.yaml"
 
-    @property
-    def blobs(self) -> BlobStore:
+    @cached_property
+    def blobs(self) -> Objects:
         """The immutable objects."""
-        return BlobStore(self.root / "objects", self.root / "tmp", self.spare)
+        temporary = self.root / "tmp"
+        if self.storage is None:
+            return BlobStore(self.root / "objects", temporary, self.spare)
+        from storage.objects.bucket import Bucket
+        from storage.objects.read_cache import LIMIT, ReadCache
+        from storage.objects.remote import RemoteObjects
+
+        cache = ReadCache(self.root / "objects-cache", self.cache_limit or LIMIT)
+        return RemoteObjects(Bucket(self.storage), cache, temporary, self.spare)
 
     def prepare(self) -> None:
         """Make the folders that are missing."""
         with disk_errors(f"cannot make a store in {self.root}"):
-            for folder in (self.root / "objects", self.cache, self.root / "tmp"):
+            own = [self.root / "objects"] if self.storage is None else []
+            for folder in (*own, self.cache, self.root / "tmp"):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from storage.checkpoints.checkpoint import SafetensorsSource
 from storage.checkpoints.tensors import TensorEntry
 from storage.deltas.base_model import BaseModel
 from storage.errors import InputRefused, IntegrityFailure
+from storage.objects.contract import Ranges
 
 if TYPE_CHECKING:
     from storage.deltas.delta import DeltaFile
@@ -23,12 +25,23 @@ if TYPE_CHECKING:
 
 
 class _StoredSource(SafetensorsSource):
-    """Files that were checked when they were registered: what is wrong with them now is damage, not bad input."""
+    """Files that were checked when they were registered: what is wrong with them now is damage, not bad input.
+
+    ``remote``: those that are nowhere on this machine, and so are read by ranges.
+    """
+
+    def __init__(self, entries: Iterable[TensorEntry], remote: Mapping[str, Ranges]):
+        super().__init__(Path("/"), entries)
+        self._remote = remote
 
     def read_into(self, name: str, start: int, out: memoryview) -> None:
         """Fill ``out`` with bytes of a tensor; IntegrityFailure where its file is missing or too short."""
+        entry = self.entries[name]
         try:
-            super().read_into(name, start, out)
+            if (ranges := self._remote.get(entry.file)) is not None:
+                ranges.read_into(entry.offset + start, out.cast("B"))
+            else:
+                super().read_into(name, start, out)
         except InputRefused as error:
             message = f"tensor {name!r} cannot be read: {error.message}"
             raise IntegrityFailure(message, hint="run `mergestore verify`") from error
@@ -42,30 +55,43 @@ def place(home: Home, file: FileRow) -> Path:
     return Path(file.referenced_path)
 
 
+def stored_size(home: Home, file: FileRow) -> int | None:
+    """Bytes of a file of a version where it lies; None where it is gone."""
+    if file.blob_digest is not None:
+        return home.blobs.size(file.blob_digest)
+    path = place(home, file)
+    return path.stat().st_size if path.is_file() else None
+
+
 def require_files(session: Session, home: Home, version: ModelVersion) -> None:
     """Raise IntegrityFailure for files of a version that are gone or of another size; their bytes are not read."""
     for file in load_files(session, version.id):
-        path = place(home, file)
-        found = path.stat().st_size if path.is_file() else None
+        found = stored_size(home, file)
         if found != file.size:
             what = "is missing" if found is None else f"has {found:,} bytes instead of {file.size:,}"
-            raise IntegrityFailure(f"{version.reference}: {file.path} {what}: {path}", hint="run `mergestore verify`")
+            where = file.referenced_path or f"object {file.blob_digest}"
+            raise IntegrityFailure(f"{version.reference}: {file.path} {what}: {where}", hint="run `mergestore verify`")
 
 
 def open_base(session: Session, home: Home, version: ModelVersion) -> BaseModel:
     """A registered base's tensors; the caller closes ``source``. Digests are checked as its bytes are used."""
     files = {file.path: file for file in load_files(session, version.id)}
     tensors = load_tensors(session, version.id)
+    remote = {}
+    for file in files.values():
+        if file.kind == "weights" and file.blob_digest is not None:
+            remote[file.blob_digest] = home.blobs.ranges(file.blob_digest)
     entries = []
     for tensor in tensors:
         if tensor.file is None or tensor.offset is None or tensor.file not in files:
             raise IntegrityFailure(f"{version.reference}: tensor {tensor.name!r} has no file on record")
+        file = files[tensor.file]
         # An absolute path stands for itself whatever the source's root is.
-        path = str(place(home, files[tensor.file]))
+        path = str(file.blob_digest) if remote.get(str(file.blob_digest)) is not None else str(place(home, file))
         entries.append(TensorEntry(tensor.name, tensor.dtype, tensor.shape, path, tensor.offset, tensor.nbytes))
     config = files.get("config.json")
     return BaseModel(
-        source=_StoredSource(Path("/"), entries),
+        source=_StoredSource(entries, {name: ranges for name, ranges in remote.items() if ranges is not None}),
         digests={tensor.name: tensor.digest for tensor in tensors},
         digest=version.digest,
         config=_read_config(place(home, config)) if config else None,
@@ -82,9 +108,8 @@ def open_skill(session: Session, home: Home, version: ModelVersion, *, verified:
     record = load_delta(session, version.id)
     if record is None:
         raise IntegrityFailure(f"{version.reference}: the record of its delta is missing")
-    if not verified:
-        home.blobs.verify(record.blob_digest)
-    delta = DeltaFile.open(home.blobs.path(record.blob_digest))
+    blobs = home.blobs
+    delta = DeltaFile.open((blobs.path if verified else blobs.checked)(record.blob_digest))
     if delta.manifest.digest != version.digest:
         delta.close()
         raise IntegrityFailure(
@@ -101,9 +126,8 @@ def open_statistics(session: Session, home: Home, digest: str, *, verified: bool
     from storage.statistics.statistics_file import StatisticsFile  # numpy stands behind it
 
     record = find_statistics(session, digest)
-    if not verified:
-        home.blobs.verify(record.blob_digest)
-    file = StatisticsFile.open(home.blobs.path(record.blob_digest))
+    blobs = home.blobs
+    file = StatisticsFile.open((blobs.path if verified else blobs.checked)(record.blob_digest))
     if file.manifest.digest != digest:
         file.close()
         raise IntegrityFailure(f"{file.path} holds the statistics {file.manifest.digest}, recorded is {digest}")

@@ -83,9 +83,8 @@ def open_unified(session: Session, home: Home, version: ModelVersion, *, verifie
 
     digest = _file(session, version).blob_digest
     assert digest is not None
-    if not verified:
-        home.blobs.verify(digest)
-    return UnifiedFile.open(home.blobs.path(digest))
+    blobs = home.blobs
+    return UnifiedFile.open((blobs.path if verified else blobs.checked)(digest))
 
 
 def check_recipe(file: UnifiedFile, resolved: ResolvedMerge) -> None:

@@ -13,11 +13,12 @@ from blake3 import blake3
 
 from storage.digests import is_digest
 from storage.errors import IntegrityFailure
-from storage.files import disk_errors, fsync_path, publish_file, settle, sweep, temporary_path
+from storage.files import disk_errors, fsync_path, publish_file, remove_tree, settle, sweep, temporary_path
 
 _READ = 8 << 20
 _FOLDERS = 3  # objects/blake3/ab: each may have been made for this blob
-_RESTORE = "restore this file from a backup, or register the same content again, which replaces it"
+RESTORE = "restore this file from a backup, or register the same content again, which replaces it"
+"""What to do about an object that is gone or damaged."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,40 @@ def hash_file(path: Path, public: hashlib._Hash | None = None) -> Blob:
     return Blob("blake3:" + hasher.hexdigest(), size)
 
 
+def key_of(digest: str) -> str:
+    """Where an object of this digest lies among the others. Raises IntegrityFailure for what is no digest."""
+    if not is_digest(digest):
+        raise IntegrityFailure(f"not a blob digest: {digest!r}")
+    algorithm, name = digest.split(":")
+    return f"{algorithm}/{name[:2]}/{name}"
+
+
+def scratch_path(temporary: Path, label: str) -> Path:
+    """A fresh path in a folder of temporary files, where what dead processes have left is cleared up."""
+    with disk_errors(f"cannot write in {temporary}"):
+        temporary.mkdir(parents=True, exist_ok=True)
+        sweep(temporary)
+    return temporary_path(temporary, label)
+
+
+def make_room(place: Path) -> None:
+    """Make the folder of a path, and delete what has been put there before."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    remove_tree(place)
+
+
+def compare(
+    digest: str, place: Path | str, found: Blob, public: hashlib._Hash | None = None, sha256: str | None = None
+) -> Blob:
+    """What was ``found`` in the place of an object. IntegrityFailure where that is not it, or not of its SHA-256."""
+    if found.digest != digest:
+        raise IntegrityFailure(f"blob {digest} is damaged: {place} now hashes to {found.digest}", hint=RESTORE)
+    if public is not None and f"sha256:{public.hexdigest()}" != sha256:
+        told = f"blob {digest} has the SHA-256 sha256:{public.hexdigest()}, but on record is {sha256}"
+        raise IntegrityFailure(told, hint="restore the database from a backup; the blob is not affected")
+    return found
+
+
 class BlobStore:
     """The ``objects/`` folder of a store. A blob is there whole under its name, or not at all."""
 
@@ -53,10 +88,15 @@ class BlobStore:
 
     def path(self, digest: str) -> Path:
         """Where the blob of this digest lies, or would lie."""
-        if not is_digest(digest):
-            raise IntegrityFailure(f"not a blob digest: {digest!r}")
-        algorithm, name = digest.split(":")
-        return self.objects / algorithm / name[:2] / name
+        return self.objects / key_of(digest)
+
+    def checked(self, digest: str) -> Path:
+        """The same, after its bytes were compared with the digest. Raises IntegrityFailure where they are not its."""
+        self.verify(digest)
+        return self.path(digest)
+
+    def ranges(self, digest: str) -> None:
+        """None: the file is at hand."""
 
     def has(self, digest: str) -> bool:
         """Whether a blob of this digest is stored."""
@@ -64,10 +104,7 @@ class BlobStore:
 
     def scratch(self, label: str) -> Path:
         """A fresh temporary path on the blobs' filesystem, to be written and given to ``adopt``."""
-        with disk_errors(f"cannot write in {self.temporary}"):
-            self.temporary.mkdir(parents=True, exist_ok=True)
-            sweep(self.temporary)
-        return temporary_path(self.temporary, label)
+        return scratch_path(self.temporary, label)
 
     def adopt(self, temporary: Path, blob: Blob | None = None) -> Blob:
         """Take over a finished temporary file; the same content twice is stored once.
@@ -95,17 +132,11 @@ class BlobStore:
         """
         path = self.path(digest)
         if path.is_symlink():
-            raise IntegrityFailure(f"blob {digest} is replaced by a link: {path}", hint=_RESTORE)
+            raise IntegrityFailure(f"blob {digest} is replaced by a link: {path}", hint=RESTORE)
         if not path.is_file():
-            raise IntegrityFailure(f"blob {digest} is missing: expected {path}", hint=_RESTORE)
+            raise IntegrityFailure(f"blob {digest} is missing: expected {path}", hint=RESTORE)
         public = hashlib.sha256() if sha256 is not None else None
-        found = hash_file(path, public)
-        if found.digest != digest:
-            raise IntegrityFailure(f"blob {digest} is damaged: {path} now hashes to {found.digest}", hint=_RESTORE)
-        if public is not None and f"sha256:{public.hexdigest()}" != sha256:
-            told = f"blob {digest} has the SHA-256 sha256:{public.hexdigest()}, but on record is {sha256}"
-            raise IntegrityFailure(told, hint="restore the database from a backup; the blob is not affected")
-        return found
+        return compare(digest, path, hash_file(path, public), public, sha256)
 
     def digests(self) -> Iterator[str]:
         """Every blob name present, in sorted order."""
@@ -114,6 +145,12 @@ class BlobStore:
                 digest = f"{algorithm.name}:{path.name}"
                 if is_digest(digest) and path == self.path(digest):
                     yield digest
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Every blob present, in sorted order, and its bytes."""
+        for digest in self.digests():
+            if (size := self.size(digest)) is not None:
+                yield digest, size
 
     def strangers(self) -> Iterator[Path]:
         """What lies among the blobs and is none: nothing of ours, and nothing of ours to delete."""
@@ -130,6 +167,15 @@ class BlobStore:
         except FileNotFoundError:
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def set_aside(self, digest: str, place: Path) -> None:
+        """Move whatever lies in a blob's place elsewhere on its filesystem; where nothing does, do nothing."""
+        path = self.path(digest)
+        with disk_errors(f"cannot move {path}"):
+            if path.is_symlink() or path.exists():
+                make_room(place)
+                path.rename(place)
+                fsync_path(place.parent)
 
     def remove(self, digest: str) -> None:
         """Delete a blob, durably; absent is fine. Whoever calls makes sure that nobody needs it."""

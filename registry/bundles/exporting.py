@@ -24,6 +24,7 @@ from registry.bundles.manifest import (
     Origin,
     blob_member,
 )
+from registry.bundles.places import BlobPlace
 from registry.bundles.reading import moment_text, read_bundle
 from registry.home import Home
 from registry.opening import open_base, place
@@ -107,7 +108,7 @@ def _refuse_taken(path: Path, force: bool) -> None:
 
 def _gathered(
     session: Session, home: Home, chosen: Chosen, store: str, progress: Progress
-) -> tuple[Bundle, dict[str, Path]]:
+) -> tuple[Bundle, dict[str, BlobPlace]]:
     """The manifest of what was chosen, and where its blobs lie."""
     referenced = {
         file: hash_file(file).digest
@@ -116,7 +117,7 @@ def _gathered(
     }
     gathering = Gathering(session, home, store, referenced)
     entries = tuple(gathering.entry(version, chosen.parents[version.id]) for version in chosen.versions)
-    places: dict[str, Path] = {}
+    places: dict[str, BlobPlace] = {}
     for version in chosen.versions:
         places |= gathering.places(version)
     needs = tuple(sorted(map(needed, chosen.needs)))
@@ -135,26 +136,18 @@ def _referenced(session: Session, home: Home, version: ModelVersion, progress: P
     return paths
 
 
-def _facts(session: Session, places: Mapping[str, Path], progress: Progress) -> dict[str, BlobFacts]:
+def _facts(session: Session, places: Mapping[str, BlobPlace], progress: Progress) -> dict[str, BlobFacts]:
     """Size and SHA-256 of every blob: what is on record of it, else what it hashes to."""
     known = {digest: blob.sha256 for digest, blob in _recorded(session, places).items()}
-    sizes = {digest: _size(places[digest]) for digest in sorted(places)}
+    sizes = {digest: places[digest].size() for digest in sorted(places)}
     progress.start("hash", sum(size for digest, size in sizes.items() if known.get(digest) is None))
     try:
         facts = {}
         for digest, size in sizes.items():
-            facts[digest] = BlobFacts(size, known.get(digest) or _sha256(places[digest], digest, progress))
+            facts[digest] = BlobFacts(size, known.get(digest) or _sha256(places[digest].path(), digest, progress))
         return facts
     finally:
         progress.finish()
-
-
-def _size(path: Path) -> int:
-    fd = open_blob(path)
-    try:
-        return os.fstat(fd).st_size
-    finally:
-        os.close(fd)
 
 
 def _sha256(path: Path, digest: str, progress: Progress) -> str:
@@ -191,7 +184,7 @@ def _check_own(bundle: Bundle) -> None:
 
 
 def _write(
-    path: Path, bundle: Bundle, origin: Origin, places: Mapping[str, Path], force: bool, progress: Progress
+    path: Path, bundle: Bundle, origin: Origin, places: Mapping[str, BlobPlace], force: bool, progress: Progress
 ) -> int:
     """Write the file beside its name, and give it that when it is on the disk; its size in bytes."""
     temporary = temporary_path(path.parent, f".{path.name}")
@@ -205,7 +198,7 @@ def _write(
             writer.add(MANIFEST, len(bundle.data), [bundle.data])
             for digest, facts in bundle.blobs.items():
                 hashes = Hashes()
-                writer.add(blob_member(digest), facts.size, _read(places[digest], digest, hashes, progress))
+                writer.add(blob_member(digest), facts.size, _read(places[digest].path(), digest, hashes, progress))
                 if hashes.sha256 != facts.sha256:
                     raise IntegrityFailure(f"{digest} has SHA-256 {hashes.sha256}, recorded is {facts.sha256}")
             writer.add(ORIGIN, len(origin.data), [origin.data])

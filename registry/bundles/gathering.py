@@ -23,6 +23,7 @@ from registry.bundles.manifest import (
     Score,
     plain,
 )
+from registry.bundles.places import BlobPlace
 from registry.bundles.reading import moment_text
 from registry.home import Home
 from registry.opening import place
@@ -145,12 +146,16 @@ class Gathering:
             made=Act(**came["made"]) if came else self._act(version),
         )
 
-    def places(self, version: ModelVersion) -> dict[str, Path]:
+    def places(self, version: ModelVersion) -> dict[str, BlobPlace]:
         """Where the blobs of a version lie."""
-        found = {self._blob(file): place(self.home, file) for file in load_files(self.session, version.id)}
+        blobs = self.home.blobs
+        found = {}
+        for file in load_files(self.session, version.id):
+            referenced = place(self.home, file) if file.blob_digest is None else None
+            found[self._blob(file)] = BlobPlace(blobs, self._blob(file), referenced)
         if version.kind == "skill":
-            blobs = [record.blob_digest for record in self._collected(version)]
-            found |= {blob: self.home.blobs.path(blob) for blob in blobs}
+            for record in self._collected(version):
+                found[record.blob_digest] = BlobPlace(blobs, record.blob_digest)
         return found
 
     def scores(self, version: ModelVersion) -> list[Score]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.events import HEAD_KEY
 from registry.records.identity import STORE_ID_KEY
+from registry.records.location import LOCATED, LOCATION_KEY
 from registry.records.tables import Materialization, Model, ModelVersion, Recipe, Statistics, StoreMeta
 from registry.records.told import Event, Finding, Told, moment
 
@@ -23,6 +24,7 @@ def changed_origins(session: Session, names: Mapping[int, str], told: Told) -> I
     made = told.last("version.create")
     yield from _versions(session, names, made)
     yield from _identity(session, made)
+    yield from _location(session, told)
     yield from _statistics(session, names, told)
     yield from _recipes(session, told)
     yield from _materializations(session, told)
@@ -53,7 +55,7 @@ def _other_moment(where: str, at: datetime, details: Mapping[str, Any]) -> Itera
 
 def _identity(session: Session, made: Mapping[str, Event]) -> Iterator[Finding]:
     facts = {record.key: record.value for record in session.scalars(select(StoreMeta))}
-    for key in sorted(facts.keys() - {HEAD_KEY, STORE_ID_KEY}):
+    for key in sorted(facts.keys() - {HEAD_KEY, STORE_ID_KEY, LOCATION_KEY}):
         yield f"the store has a fact {key!r}, which mergestore never wrote", "store_meta"
     found = facts.get(STORE_ID_KEY)
     seen = {event.details["store"] for event in made.values() if event.details.get("store") is not None}
@@ -61,6 +63,16 @@ def _identity(session: Session, made: Mapping[str, Event]) -> Iterator[Finding]:
         yield "the store's own identifier is lost", "store_meta"
     elif seen - {found}:
         yield f"the store is said to be {found}, but was {', '.join(sorted(seen))}", "store_meta"
+
+
+def _location(session: Session, told: Told) -> Iterator[Finding]:
+    record = session.get(StoreMeta, LOCATION_KEY)
+    found = record.value if record is not None else None
+    event = told.last(LOCATED).get("objects")
+    seen = event.details.get("objects") if event is not None else None
+    if found != seen:
+        own = "the store's own folder"
+        yield f"the objects are said to be in {found or own}, but were put in {seen or own}", "store_meta"
 
 
 def _statistics(session: Session, names: Mapping[int, str], told: Told) -> Iterator[Finding]:

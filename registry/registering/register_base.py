@@ -31,7 +31,7 @@ from registry.registering.merged_input import link_merge
 from registry.registering.training import read_training
 from registry.results import RegisteredBase
 from registry.tokens.companion_files import blob_rows, companions_digest
-from storage.blobs import Blob, BlobStore
+from storage.blobs import Blob
 from storage.checkpoints.checkpoint import Checkpoint, SafetensorsSource
 from storage.checkpoints.copying import copy_hashed
 from storage.checkpoints.inputs import pieces, source_digest, tensor_digests
@@ -40,6 +40,7 @@ from storage.checkpoints.safetensors_header import read_header
 from storage.checkpoints.shards import SINGLE
 from storage.checkpoints.tensors import TensorEntry, TensorSource
 from storage.errors import InputRefused
+from storage.objects.contract import Objects
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -136,7 +137,7 @@ class _Staged:
     tensors: Mapping[str, TensorEntry]
     digests: Mapping[str, str]
 
-    def adopt(self, blobs: BlobStore) -> list[FileRow]:
+    def adopt(self, blobs: Objects) -> list[FileRow]:
         """Make the files objects of the store."""
         rows = []
         for file in self.files:
@@ -148,9 +149,7 @@ class _Staged:
         return rows
 
 
-def _stage(
-    blobs: BlobStore, checkpoint: Checkpoint, stack: ExitStack, progress: Progress, *, reference: bool
-) -> _Staged:
+def _stage(blobs: Objects, checkpoint: Checkpoint, stack: ExitStack, progress: Progress, *, reference: bool) -> _Staged:
     """Copy what is to be copied, and hash every tensor: in the same reading, unless the weights are not copied."""
     root, tensors = checkpoint.root, checkpoint.source.entries
     in_place = reference or checkpoint.format == "pickle"
@@ -189,7 +188,7 @@ def _stage(
     return _hashed(files, kept, checkpoint, progress)
 
 
-def _scratch(blobs: BlobStore, stack: ExitStack) -> Path:
+def _scratch(blobs: Objects, stack: ExitStack) -> Path:
     scratch = blobs.scratch("base")
     stack.callback(scratch.unlink, missing_ok=True)
     return scratch

@@ -8,10 +8,11 @@ from pathlib import Path
 from registry.home import Home
 from registry.opening import place
 from registry.records.contents import BlobRow, FileRow
-from storage.blobs import BlobStore, hash_file
+from storage.blobs import hash_file
 from storage.checkpoints.companions import GENERATION, is_tokenizer
 from storage.digests import json_digest
 from storage.errors import IntegrityFailure
+from storage.objects.contract import Objects
 
 COMPANION = "companion"
 
@@ -21,7 +22,7 @@ def companions_digest(files: Iterable[FileRow]) -> str:
     return json_digest(sorted([file.path, file.digest] for file in files if file.kind == COMPANION))
 
 
-def keep_companions(blobs: BlobStore, root: Path, paths: Iterable[Path]) -> list[FileRow]:
+def keep_companions(blobs: Objects, root: Path, paths: Iterable[Path]) -> list[FileRow]:
     """Copy files into the store; those that it has already are stored once."""
     from storage.checkpoints.copying import copy_hashed  # numpy stands behind it: only where something is registered
 

@@ -84,8 +84,7 @@ def _require_sound(session: Session) -> None:
 def _unneeded(session: Session, home: Home) -> Objects:
     """What lies among the objects and no record names."""
     needed = garbage.needed(session)
-    sizes = ((digest, home.blobs.size(digest)) for digest in home.blobs.digests() if digest not in needed)
-    return {digest: size for digest, size in sizes if size is not None}
+    return {digest: size for digest, size in home.blobs.sizes() if digest not in needed}
 
 
 def _sweep(context: Context, grace: timedelta, sizes: Mapping[str, int], progress: Progress) -> Objects:

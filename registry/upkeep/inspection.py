@@ -130,8 +130,9 @@ def _uses(session: Session) -> dict[str, list[str]]:
 
 def _absent(home: Home, stored: Iterable[Stored], uses: dict[str, list[str]]) -> Iterator[Problem]:
     """Objects that are gone, or of another size: nothing is read for that."""
+    present = dict(home.blobs.sizes())
     for each in stored:
-        size = home.blobs.size(each.digest)
+        size = present.get(each.digest)
         if size != each.size:
             what = "is missing" if size is None else f"has {size:,} bytes instead of {each.size:,}"
             yield _problem(f"object {each.digest} {what}", each.digest, uses)

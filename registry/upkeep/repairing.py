@@ -27,7 +27,7 @@ from registry.upkeep.writers import storing
 from registry.wish import Context
 from storage.blobs import Blob
 from storage.errors import MergestoreError
-from storage.files import copy_file, fsync_path, remove_tree
+from storage.files import copy_file, remove_tree
 from storage.progress import Progress
 
 REPAIR = "objects.repair"
@@ -145,15 +145,7 @@ def _mended(context: Context, broken: _Broken, progress: Progress, *, apply: boo
 
 def _quarantine(context: Context, digest: str) -> None:
     """Move what lies in an object's place away: it may be of use to somebody who knows more."""
-    path = context.home.blobs.path(digest)
-    if not path.is_symlink() and not path.exists():
-        return
-    place = context.home.quarantine / digest.replace(":", "-")
-    place.parent.mkdir(exist_ok=True)
-    if place.exists() or place.is_symlink():
-        remove_tree(place)
-    path.rename(place)
-    fsync_path(place.parent)
+    context.home.blobs.set_aside(digest, context.home.quarantine / digest.replace(":", "-"))
 
 
 def _damaged_caches(context: Context, progress: Progress) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from registry.home import Home
 from registry.records import garbage
 from registry.records.database import reading
 from registry.records.identity import store_id
+from registry.records.location import object_storage
 
 HUB = "hf:"
 
@@ -21,8 +22,11 @@ HUB = "hf:"
 class Opened:
     """Where the books and the bytes are, who acts, and where provenance goes."""
 
-    def __init__(self, home: Path, engine: Engine, tracking_uri: str, actor: str):
-        self.home = Home(Path(home), functools.partial(garbage.spare, engine))
+    def __init__(self, home: Path, engine: Engine, tracking_uri: str, actor: str, objects_cache: int | None = None):
+        """``objects_cache``: bytes that copies of objects take in ``home``, where an object storage has these."""
+        with reading(engine) as session:
+            storage = object_storage(session)
+        self.home = Home(Path(home), functools.partial(garbage.spare, engine), storage, objects_cache)
         self.engine = engine
         self.tracking_uri = tracking_uri
         self.actor = actor

@@ -1,0 +1,34 @@
+"""Where the objects of a store lie, unless in its own folder: on record once, for every opening after that."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.records import events
+from registry.records.tables import Blob, StoreMeta
+from storage.errors import Conflict
+
+LOCATION_KEY = "objects"
+LOCATED = "store.objects"
+"""What the log calls it that an object storage was chosen."""
+
+
+def object_storage(session: Session) -> str | None:
+    """``s3://bucket/prefix``; None for a store whose objects lie in its own folder."""
+    found = session.get(StoreMeta, LOCATION_KEY)
+    return found.value if found is not None else None
+
+
+def choose_storage(session: Session, url: str, *, actor: str) -> None:
+    """Put an object storage on record. Raises Conflict for a store whose objects are elsewhere."""
+    known = object_storage(session)
+    if known == url:
+        return
+    hint = "make another store there; `export` and `import` bring over what this one holds"
+    if known is not None:
+        raise Conflict(f"the objects of this store are in {known}, not in {url}", hint=hint)
+    if session.scalar(select(Blob.digest).limit(1)) is not None:
+        raise Conflict(f"this store has objects in its own folder, and none in {url}", hint=hint)
+    session.add(StoreMeta(key=LOCATION_KEY, value=url))
+    events.append(session, actor=actor, action=LOCATED, subject="objects", details={"objects": url})

@@ -1,0 +1,1 @@
+"""Where immutable objects lie: the contract, and an object storage behind it with a read cache in front."""

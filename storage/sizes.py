@@ -1,0 +1,19 @@
+"""Sizes as people write them."""
+
+from __future__ import annotations
+
+import re
+
+from storage.errors import UsageError
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def parse_size(text: str) -> int:
+    """Bytes from ``5GB``, ``500MB``, ``2GiB`` or a plain number. Raises UsageError."""
+    found = _SIZE.fullmatch(text.strip())
+    size = int(float(found[1]) * (1024 if found[3] else 1000) ** _POWERS[found[2].lower()]) if found else 0
+    if size < 1:
+        raise UsageError(f"{text!r} is not a size", hint="Write a number and a unit: 500MB, 5GB, 2GiB, or plain bytes.")
+    return size

@@ -1,0 +1,296 @@
+"""Whole stores whose objects are remote, with records on SQLite and on PostgreSQL: all verbs as on a folder."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+import mergestore
+from mergestore import Conflict, EnvironmentFailure, IntegrityFailure, UsageError
+from registry.records.database import writing
+from storage.objects import bucket as buckets
+from storage.objects.bucket import Bucket
+from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
+from tests.integration.shell import Shell
+
+pytestmark = pytest.mark.server
+
+BASE = llama("F32", seed=1)
+
+
+@pytest.fixture(scope="module")
+def models(surroundings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    save(folder / "tiny", BASE, LLAMA_CONFIG, files={"tokenizer.json": "{}"})
+    for number, name in enumerate(("math", "code")):
+        save(folder / name, fine_tune(BASE, number + 1), LLAMA_CONFIG)
+    return folder
+
+
+def fill(store, models):
+    store.register_base("tiny", models / "tiny")
+    store.register_skill("math", models / "math", base="tiny", drop_rate=0.5, seed=7)
+    store.register_skill("code", models / "code", base="tiny", encoding="exact")
+    store.register_skill("other", models / "math", base="tiny", encoding="exact")
+    store.merge("assistant", "tiny + 0.6*math + 0.4*code")
+    store.merge("all", "tiny + code + other", method="emr")
+
+
+@pytest.fixture(scope="module")
+def local(models, tmp_path_factory):
+    """What a store in a folder makes of the same."""
+    folder = tmp_path_factory.mktemp("local")
+    with mergestore.open(folder / "store", actor="ann@lab") as store:
+        fill(store, models)
+        store.materialize("assistant", output=folder / "assistant", wait=False)
+    return folder
+
+
+@pytest.fixture
+def open_store(bucket, database_url, tmp_path):
+    """Opens one store, from as many machines as there are names of folders."""
+
+    def opened(machine="here", **given):
+        return mergestore.open(tmp_path / machine, database=database_url, actor="ann@lab", **given)
+
+    with opened(objects=f"{bucket}/lab"):
+        pass
+    return opened
+
+
+@pytest.fixture
+def store(open_store, models):
+    with open_store() as store:
+        fill(store, models)
+        yield store
+
+
+def weights(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.safetensors"))}
+
+
+def remote_file(store, reference, path):
+    (digest,) = (file["digest"] for file in store.show(reference)["files"] if file["path"] == path)
+    name = digest.partition(":")[2]
+    return digest, f"blake3/{name[:2]}/{name}"
+
+
+def spoil(store, key, folder):
+    bucket = Bucket(store.home.storage)
+    size = bucket.size(key)
+    data = bytearray(bucket.read(key, 0, size))
+    data[size // 2] ^= 0x10
+    (folder / "bad").write_bytes(data)
+    bucket.replace(key, folder / "bad", size)
+
+
+def test_all_verbs_as_on_a_folder(store, open_store, local, models, tmp_path):
+    store.materialize("assistant", output=tmp_path / "assistant", wait=False)
+    assert weights(tmp_path / "assistant") == weights(local / "assistant")
+    assert not (store.home.root / "objects").exists()
+    assert store.verify().ok
+    assert store.check_store(read_data=True).ok
+    assert store.repair().ok
+    with open_store("elsewhere") as other:  # which has nothing but the database and the bucket
+        other.materialize("assistant", output=tmp_path / "again", wait=False)
+        assert weights(tmp_path / "again") == weights(local / "assistant")
+        other.materialize("all", output=tmp_path / "all", task="code", wait=False)
+    store.export(["assistant"], tmp_path / "assistant.bundle", lineage=True)
+    with mergestore.open(tmp_path / "third", actor="bob@lab") as third:
+        third.import_bundle(tmp_path / "assistant.bundle")
+        third.export(["assistant"], tmp_path / "back.bundle", lineage=True)
+        assert third.verify().ok
+    url = f"{store.home.storage}-two"
+    with mergestore.open(tmp_path / "fourth", objects=url, actor="bob@lab") as fourth:
+        fourth.import_bundle(tmp_path / "back.bundle")
+        assert fourth.verify().ok
+
+
+def test_garbage_goes_and_strangers_stay(store, tmp_path):
+    scratch = store.home.blobs.scratch("garbage")
+    scratch.write_bytes(b"nobody needs this")
+    digest = store.home.blobs.adopt(scratch).digest
+    (tmp_path / "note").write_text("mine")
+    Bucket(store.home.storage).create("notes.txt", tmp_path / "note", 4)
+    store.collect_garbage(grace=timedelta(0), apply=True)
+    found = store.collect_garbage(grace=timedelta(0), apply=True)
+    assert not store.home.blobs.has(digest)
+    assert found.strangers == [f"{store.home.storage}/notes.txt"]
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_damage_is_told_and_mended(store, open_store, models, tmp_path):
+    digest, key = remote_file(store, "math", "delta.safetensors")
+    _, base = remote_file(store, "tiny", "model.safetensors")
+    bad = Bucket(store.home.storage)
+    spoil(store, key, tmp_path)
+    spoil(store, base, tmp_path)
+    spoiled = bytes(bad.read(key, 0, bad.size(key)))
+    with open_store("elsewhere") as other, pytest.raises(IntegrityFailure, match=r"damaged|hashes"):
+        other.materialize("assistant", output=tmp_path / "out", wait=False)
+    assert not (tmp_path / "out").exists()
+    assert not store.verify().ok
+    assert not store.check_store(read_data=True).ok
+    assert store.repair(copies=[models], apply=True).ok
+    assert store.verify().ok
+    assert (store.home.quarantine / digest.replace(":", "-")).read_bytes() == spoiled
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_bucket_that_lost_something_is_told_of(store):
+    digest, key = remote_file(store, "code", "delta.safetensors")
+    Bucket(store.home.storage).delete(key)
+    problems = store.check_store().problems
+    assert [problem["digest"] for problem in problems if "digest" in problem] == [digest]
+    with pytest.raises(IntegrityFailure, match="missing"):
+        store.home.blobs.verify(digest)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_server_is_killed_and_comes_back_in_the_middle(gateway, store, open_store, local, models, tmp_path):
+    """Work under way waits for the server; a store is whole afterwards."""
+
+    def restart():
+        time.sleep(1.5)
+        gateway.start_gateway()
+
+    gateway.kill_gateway()
+    helper = threading.Thread(target=restart)
+    helper.start()
+    try:
+        store.register_skill("late", models / "code", base="tiny", encoding="sign")
+    finally:
+        helper.join()
+    with open_store("elsewhere") as other:
+        gateway.kill_gateway()
+        helper = threading.Thread(target=restart)
+        helper.start()
+        try:
+            other.materialize("assistant", output=tmp_path / "out", wait=False)
+        finally:
+            helper.join()
+    assert weights(tmp_path / "out") == weights(local / "assistant")
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_server_that_stays_away_leaves_no_half_record(gateway, store, open_store, models, tmp_path, monkeypatch):
+    monkeypatch.setattr(buckets, "PATIENCE", 1.0)
+    with open_store() as hasty, open_store("elsewhere") as other:
+        before = hasty.list()
+        gateway.kill_gateway()
+        try:
+            with pytest.raises(EnvironmentFailure, match="does not answer"):
+                hasty.register_skill("late", models / "code", base="tiny", encoding="sign")
+            with pytest.raises(EnvironmentFailure, match="does not answer"):
+                other.materialize("assistant", output=tmp_path / "out", wait=False)
+            assert not (tmp_path / "out").exists()
+            doctor = {check["name"]: check for check in hasty.doctor()["checks"]}
+            assert doctor["objects"]["level"] == "error"
+        finally:
+            gateway.start_gateway()
+        assert hasty.list() == before
+        with pytest.raises(mergestore.NotFound):
+            hasty.show("late")
+        assert list((hasty.home.root / "tmp").iterdir()) == []
+        hasty.register_skill("late", models / "code", base="tiny", encoding="sign")
+        assert hasty.verify().ok
+        assert {check["name"]: check for check in hasty.doctor()["checks"]}["objects"]["ok"]
+
+
+def test_the_read_cache_keeps_its_bound_and_can_be_emptied(store, open_store, local, tmp_path):
+    with open_store("elsewhere", objects_cache=20_000) as other:
+        other.home.blobs.cache._grace = 0.0
+        for number in range(2):
+            other.materialize("assistant", output=tmp_path / f"out{number}", wait=False, cache=False)
+            assert weights(tmp_path / f"out{number}") == weights(local / "assistant")
+            copies = list((other.home.root / "objects-cache").iterdir())
+            largest = max(path.stat().st_size for path in copies)
+            assert sum(path.stat().st_size for path in copies) <= max(20_000, largest)
+            shutil.rmtree(other.home.root / "objects-cache")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_damaged_copy_is_fetched_again(store, open_store, local, tmp_path):
+    digest, _ = remote_file(store, "math", "delta.safetensors")
+    with open_store() as again:
+        copy = again.home.blobs.path(digest)
+        good = copy.read_bytes()
+        copy.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        assert again.home.blobs.path(digest).read_bytes() == good
+
+
+def test_where_the_objects_are_is_on_record(store, open_store, bucket, tmp_path, database_url):
+    with open_store("elsewhere") as other:
+        assert other.home.storage == f"{bucket}/lab"
+    with pytest.raises(Conflict, match="objects of this store are in"), open_store(objects=f"{bucket}/other"):
+        pass
+    with writing(store.engine) as session:
+        session.execute(text("UPDATE store_meta SET value = 's3://elsewhere' WHERE key = 'objects'"))
+    found = store.verify()
+    assert any("were put in" in problem["what"] for problem in found.problems)
+
+
+def test_a_store_with_objects_in_its_folder_stays_as_it_is(local, bucket, monkeypatch):
+    with pytest.raises(Conflict, match="in its own folder"):
+        mergestore.init(local / "store", objects=bucket)
+    monkeypatch.setenv("MERGESTORE_OBJECTS", bucket)
+    assert mergestore.init(local / "store")["objects"] == str(local / "store" / "objects")
+
+
+def test_init_by_the_command_line(bucket, tmp_path, monkeypatch):
+    shell = Shell(tmp_path / "one")
+    assert shell.json("init", "--objects", f"{bucket}/one/")["objects"] == f"{bucket}/one"
+    assert f"objects {bucket}/one" in shell.text("init")
+    assert re.search(r"ok +objects", shell("doctor")[1])
+    monkeypatch.setenv("MERGESTORE_OBJECTS", f"{bucket}/two")
+    assert Shell(tmp_path / "two").json("init")["objects"] == f"{bucket}/two"
+    assert shell.json("init")["objects"] == f"{bucket}/one"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://host/bucket", "s3://", "s3://key:secret@bucket", "s3://bucket/../up", "s3://b"]
+)
+def test_what_names_no_storage_is_refused(url, tmp_path):
+    with pytest.raises(UsageError, match="names no object storage"):
+        mergestore.init(tmp_path / "store", objects=url)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "wrong", "AWS_SECRET_ACCESS_KEY"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "AWS_ENDPOINT_URL"),
+        ("AWS_ACCESS_KEY_ID", None, "AWS_ACCESS_KEY_ID"),
+        (None, None, "bucket"),
+    ],
+)
+def test_what_does_not_let_us_in_is_told_before_anything_is_made(bucket, tmp_path, monkeypatch, name, value, told):
+    if name is None:
+        bucket = "s3://there-is-no-such-bucket"
+    elif value is None:
+        monkeypatch.delenv(name)
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    else:
+        monkeypatch.setenv(name, value)
+    error = Shell(tmp_path / "store").refused(7, "init", "--objects", bucket)
+    assert told in error["hint"]
+    assert not (tmp_path / "store").exists()
+
+
+def test_without_the_library_it_is_told_how_to_install_it(tmp_path, monkeypatch):
+    for name in ("obstore", "obstore.store", "obstore.exceptions"):
+        monkeypatch.setitem(sys.modules, name, None)
+    error = Shell(tmp_path / "store").refused(7, "init", "--objects", "s3://models")
+    assert error["hint"] == "pip install 'mergestore[s3]'"
+    assert not (tmp_path / "store").exists()
