@@ -182,22 +182,40 @@ def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[s
     return [method.to_dict() for method in found]
 
 
-def init(home: str | Path | None = None, *, database: str | None = None) -> dict[str, Any]:
-    """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new."""
+def init(
+    home: str | Path | None = None, *, database: str | None = None, downgrade: str | None = None
+) -> dict[str, Any]:
+    """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new.
+
+    Before a schema changes, the registry is backed up: ``backup`` in the answer. ``downgrade``: take the schema back to
+    this revision instead, for the older mergestore that knows no newer one; what only newer schemas keep is forgotten.
+    """
     import migrations
     from registry.home import Home
     from registry.records.database_errors import shown_url
 
     place = _place(home, database)
+    home_ = Home(place.home)
+    if downgrade is not None and not _exists(place):
+        raise EnvironmentFailure(f"there is no store in {place.home}", hint="name one with --store DIR")
     engine = _connect(place)
     try:
-        created = migrations.current(engine) is None
-        migrations.upgrade(engine)
-        Home(place.home).prepare()
+        if downgrade is not None:
+            done = migrations.downgrade(engine, downgrade, home_.backups)
+        else:
+            done = migrations.migrate(engine, home_.backups, software=f"mergestore {_version()}")
+            home_.prepare()
         shown = shown_url(engine.url)
     finally:
         engine.dispose()
-    return {"home": str(place.home), "database": shown, "created": created, "schema": migrations.head()}
+    return {
+        "home": str(place.home),
+        "database": shown,
+        "created": done.before is None,
+        "schema": done.after,
+        "schema_before": done.before,
+        "backup": str(done.backup) if done.backup is not None else None,
+    }
 
 
 class _Place(NamedTuple):
@@ -229,11 +247,15 @@ def _engine(place: _Place, create: bool) -> Engine:
     if not create and not _exists(place):
         hint = "make one with: mergestore init, or name another with --store DIR"
         raise EnvironmentFailure(f"there is no store in {place.home}", hint=hint)
-    from migrations import require_current, upgrade
+    from migrations import migrate, require_current
+    from registry.home import Home
 
-    engine = _connect(place)
+    engine, backups = _connect(place), Home(place.home).backups
     try:
-        upgrade(engine) if create else require_current(engine)
+        if create:
+            migrate(engine, backups, software=f"mergestore {_version()}")
+        else:
+            require_current(engine, backups)
     except BaseException:
         engine.dispose()
         raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from cli import report
@@ -10,9 +12,18 @@ from mergestore import EnvironmentFailure
 
 
 @verb
-def init(invocation: Invocation) -> None:
-    """Create the store, or update an older one's database."""
-    invocation.answer(invocation.init(), report.initialized)
+def init(
+    invocation: Invocation,
+    downgrade: Annotated[
+        str | None,
+        typer.Option("--downgrade", metavar="SCHEMA", help="Take the database back, for an older mergestore: 0003."),
+    ] = None,
+) -> None:
+    """Create the store, or update an older one's database.
+
+    A database with something in it is backed up before its schema changes, to the store's folder backups.
+    """
+    invocation.answer(invocation.init(downgrade), report.initialized)
 
 
 @verb

@@ -57,9 +57,9 @@ class Invocation:
         """The same run, with the store and database named at one more place of the command line."""
         return replace(self, store=store or self.store, database=database or self.database)
 
-    def init(self) -> dict[str, Any]:
-        """Make the store that was named, or bring it up to date."""
-        return mergestore.init(self.store, database=self.database)
+    def init(self, downgrade: str | None) -> dict[str, Any]:
+        """Make the store that was named, bring it up to date, or take it back to an older schema."""
+        return mergestore.init(self.store, database=self.database, downgrade=downgrade)
 
     def open(self) -> Store:
         """The store that was named, which must be there: a mistyped folder is an error, not a new store."""

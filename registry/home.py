@@ -34,6 +34,11 @@ class Home:
         return self.root / "quarantine"
 
     @property
+    def backups(self) -> Path:
+        """The registry as it was before each change of its schema."""
+        return self.root / "backups"
+
+    @property
     def policy(self) -> Path:
         """The policy that always holds here, where there is one."""
         return self.root / "policy.yaml"
