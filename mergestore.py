@@ -45,6 +45,7 @@ from registry.results import (  # noqa: E402  (only after the check that these a
     Anchored,
     Attested,
     Audit,
+    BackedUp,
     Checked,
     Collected,
     CollectedStatistics,
@@ -65,6 +66,7 @@ from registry.results import (  # noqa: E402  (only after the check that these a
     RegisteredBase,
     RegisteredSkill,
     Repaired,
+    Restored,
     Result,
     Verification,
     VersionRef,
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from merging.methods import Coefficients, Computed, Fused, Inputs, Method, Parameter, Part, Products, Spanned
     from registry.resident import Resident
     from registry.store import Store
+    from storage.progress import Progress
 
     __version__: str
 
@@ -97,6 +100,7 @@ __all__ = [
     "Anchored",
     "Attested",
     "Audit",
+    "BackedUp",
     "Checked",
     "Coefficients",
     "Collected",
@@ -132,6 +136,7 @@ __all__ = [
     "RegisteredSkill",
     "Repaired",
     "Resident",
+    "Restored",
     "Result",
     "Spanned",
     "Store",
@@ -139,9 +144,11 @@ __all__ = [
     "Verification",
     "VersionRef",
     "__version__",
+    "backup",
     "init",
     "methods",
     "open",
+    "restore",
 ]
 
 
@@ -203,7 +210,7 @@ def init(
         if downgrade is not None:
             done = migrations.downgrade(engine, downgrade, home_.backups)
         else:
-            done = migrations.migrate(engine, home_.backups, software=f"mergestore {_version()}")
+            done = migrations.migrate(engine, home_.backups, software=_software())
             home_.prepare()
         shown = shown_url(engine.url)
     finally:
@@ -216,6 +223,54 @@ def init(
         "schema_before": done.before,
         "backup": str(done.backup) if done.backup is not None else None,
     }
+
+
+def backup(
+    folder: str | Path,
+    home: str | Path | None = None,
+    *,
+    database: str | None = None,
+    progress: Progress | None = None,
+) -> BackedUp:
+    """Copy a whole store to a folder, as it is at one moment, while others go on writing.
+
+    A folder that has the backup before gets what is new. ``home`` and ``database`` as for ``open``. Raises Conflict
+    where there is something else, IntegrityFailure where records are damaged; objects that are not whole are ``lost``.
+    """
+    from migrations import head
+    from migrations.snapshots import snapshot
+    from registry.backups.writing import backup
+    from registry.wish import Context
+    from storage.progress import Silent
+
+    with open(home, database=database, create=False) as store:
+        context = Context(store.engine, store.home, store.tracking_uri, store.actor)
+        return backup(context, Path(folder), head(), _software(), snapshot, progress or Silent())
+
+
+def restore(
+    source: str | Path,
+    home: str | Path | None = None,
+    *,
+    database: str | None = None,
+    check: bool = False,
+    progress: Progress | None = None,
+) -> Restored:
+    """Make a store out of a backup in ``home``, which must be new or empty, every byte checked; whole, or not at all.
+
+    ``database``: an empty one for the registry, of either kind; by default SQLite in ``home``. ``source`` may also be
+    the snapshot of a registry alone: it is put back where there is none. ``check``: read the backup, and write nothing.
+    Raises NotFound where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in the way.
+    """
+    from migrations.restoring import check_backup, restore_registry, restore_store
+    from storage.progress import Silent
+
+    place, folder = _place(home, database), Path(source).absolute()
+    if check:
+        return check_backup(folder, place.home, progress or Silent())
+    if folder.is_dir():
+        return restore_store(folder, place.home, place.database, _software(), progress or Silent())
+    return restore_registry(folder, place.home, place.database, _software())
 
 
 class _Place(NamedTuple):
@@ -253,7 +308,7 @@ def _engine(place: _Place, create: bool) -> Engine:
     engine, backups = _connect(place), Home(place.home).backups
     try:
         if create:
-            migrate(engine, backups, software=f"mergestore {_version()}")
+            migrate(engine, backups, software=_software())
         else:
             require_current(engine, backups)
     except BaseException:
@@ -310,6 +365,10 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _software() -> str:
+    return f"mergestore {_version()}"
 
 
 def _version() -> str:

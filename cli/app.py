@@ -28,7 +28,7 @@ from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
     "audit", "impact", "find", "diff", "verify", "attest", "anchor",
-    "list", "show", "alias", "yank", "pin", "export", "import", "repair", "gc", "sync",
+    "list", "show", "alias", "yank", "pin", "export", "import", "backup", "restore", "repair", "gc", "sync",
 )  # fmt: skip
 
 
@@ -109,6 +109,8 @@ for _app, _name, _function in (
     (app, "pin", curate.pin),
     (app, "export", exchange.export),
     (app, "import", exchange.import_),
+    (app, "backup", keep.backup),
+    (app, "restore", keep.restore),
     (app, "repair", keep.repair),
     (app, "gc", keep.gc),
     (app, "sync", housekeeping.sync),

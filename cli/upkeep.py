@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from cli.console import remark, say
 from cli.units import number_text, seconds_text, size_text, time_text
-from mergestore import Collected, Inspection, Repaired
+from mergestore import BackedUp, Collected, Inspection, Repaired, Restored
 
 
 def inspected(answer: Inspection) -> None:
@@ -49,6 +49,32 @@ def repaired(answer: Repaired) -> None:
         say("look for a copy: mergestore repair --apply --from DIR; or register the same content again")
     if not answer.applied and any(each["how"] for each in answer.objects):
         say("nothing was changed: mergestore repair --apply mends it")
+
+
+def backed_up(answer: BackedUp) -> None:
+    """What is in the backup, what of it is new, what is lost."""
+    say(f"backed up: {number_text(answer.objects, 'objects')}, {size_text(answer.bytes)}, in {answer.path}")
+    say(f"  new: {number_text(answer.copied, 'objects')}, {size_text(answer.copied_bytes)}")
+    say(f"  as of audit event {answer.audit_head['sequence']}")
+    _lost(answer.lost)
+    for note in answer.notes:
+        remark(f"  {note}")
+
+
+def restored(answer: Restored) -> None:
+    """What was restored, where it is, as of when; what is lost."""
+    of = f" of {time_text(answer.created_at)}" if answer.created_at else ""
+    held = f"{number_text(answer.objects, 'objects')}, {size_text(answer.bytes)}"
+    say(f"the backup{of} is whole: {held}" if answer.checked else f"restored{of}: {answer.home}, {held}")
+    if answer.database is not None:
+        say(f"  database {answer.database}")
+    say(f"  as of audit event {answer.audit_head['sequence']}, {answer.audit_head['hash']}")
+    _lost(answer.lost)
+
+
+def _lost(digests: Iterable[str]) -> None:
+    for digest in digests:
+        say(f"  LOST: {digest}; mergestore repair names what contains it")
 
 
 def collected(answer: Collected) -> None:

@@ -16,7 +16,7 @@ from cli import console
 from cli.progress import Bars, bars
 
 if TYPE_CHECKING:
-    from mergestore import Result, Store
+    from mergestore import BackedUp, Restored, Result, Store
 
 Answer = TypeVar("Answer", bound="Result | dict[str, Any]")
 
@@ -64,6 +64,14 @@ class Invocation:
     def open(self) -> Store:
         """The store that was named, which must be there: a mistyped folder is an error, not a new store."""
         return mergestore.open(self.store, database=self.database, create=False)
+
+    def backup(self, folder: Path) -> BackedUp:
+        """Copy the store that was named to a folder."""
+        return mergestore.backup(folder, self.store, database=self.database, progress=self.progress())
+
+    def restore(self, source: Path, check: bool) -> Restored:
+        """Make the store that was named out of a backup."""
+        return mergestore.restore(source, self.store, database=self.database, check=check, progress=self.progress())
 
     def progress(self) -> Bars | None:
         """Bars on stderr where a person can see them."""
