@@ -166,16 +166,17 @@ def open(
     ``database``      URL of the registry; else $MERGESTORE_DATABASE, else SQLite in ``home``
     ``tracking_uri``  MLflow server for provenance; else $MLFLOW_TRACKING_URI, else SQLite in ``home``
     ``create``        make the store when there is none, and bring an older registry up to date
+    $MERGESTORE_QUOTA how large objects may be together, such as 500GB, if that is less than the store's own quota
     ``actor``         who acts, for the audit trail; else $MERGESTORE_ACTOR, else user@host
 
     Raises EnvironmentFailure when there is no store and ``create`` is False, or the database is out of reach.
     """
-    place = _place(home, database)
+    place, quota = _place(home, database), _given_quota()
     engine = _engine(place, create)
     from registry.store import Store
 
     tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_tracking(place.home)
-    return Store(home=place.home, engine=engine, tracking_uri=tracking, actor=actor or _actor())
+    return Store(home=place.home, engine=engine, tracking_uri=tracking, actor=actor or _actor(), quota=quota)
 
 
 def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[str, Any]]:
@@ -190,13 +191,20 @@ def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[s
 
 
 def init(
-    home: str | Path | None = None, *, database: str | None = None, downgrade: str | None = None
+    home: str | Path | None = None,
+    *,
+    database: str | None = None,
+    downgrade: str | None = None,
+    quota: int | None = None,
 ) -> dict[str, Any]:
     """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new.
 
     Before a schema changes, the registry is backed up: ``backup`` in the answer. ``downgrade``: take the schema back to
     this revision instead, for the older mergestore that knows no newer one; what only newer schemas keep is forgotten.
+    ``quota``: how many bytes of objects may be on record from now on; 0 takes it away.
     """
+    if downgrade is not None and quota is not None:
+        raise UsageError("an older schema is not given a quota", hint="say one of the two")
     import migrations
     from registry.home import Home
     from registry.records.database_errors import shown_url
@@ -212,6 +220,7 @@ def init(
         else:
             done = migrations.migrate(engine, home_.backups, software=_software())
             home_.prepare()
+            quota = _quota_of(engine, quota)
         shown = shown_url(engine.url)
     finally:
         engine.dispose()
@@ -222,6 +231,7 @@ def init(
         "schema": done.after,
         "schema_before": done.before,
         "backup": str(done.backup) if done.backup is not None else None,
+        "quota": quota,
     }
 
 
@@ -288,6 +298,24 @@ def _place(home: str | Path | None, database: str | None) -> _Place:
         chosen = user_data_path("mergestore", appauthor=False)
     url = database or os.environ.get("MERGESTORE_DATABASE") or None
     return _Place(Path(chosen).expanduser().absolute(), url)
+
+
+def _quota_of(engine: Engine, asked: int | None) -> int | None:
+    """The store's own quota, after it was set to what is asked."""
+    from registry.records import quota
+    from registry.records.database import reading, writing
+
+    if asked is not None:
+        with writing(engine) as session:
+            quota.set_limit(session, asked or None, actor=_actor())
+    with reading(engine) as session:
+        return quota.limit(session)
+
+
+def _given_quota() -> int | None:
+    from cli.units import parse_quota
+
+    return parse_quota(os.environ.get("MERGESTORE_QUOTA") or None) or None
 
 
 def _own_tracking(home: Path) -> str:

@@ -1,4 +1,4 @@
-"""Verbs that keep the house: backup, restore, repair, gc."""
+"""Verbs that keep the house: backup, restore, repair, gc, metrics."""
 
 from __future__ import annotations
 
@@ -99,3 +99,14 @@ def gc(
             grace=parse_duration(grace), cache_limit=limit, apply=apply, progress=invocation.progress()
         )
     invocation.answer(collected, upkeep.collected)
+
+
+@verb
+def metrics(invocation: Invocation) -> None:
+    """Print numbers about the store as Prometheus reads them.
+
+    For the textfile collector of its node_exporter: bytes, quota, garbage, undelivered provenance, when all was read.
+    """
+    with invocation.open() as store:
+        found = store.metrics()
+    invocation.answer(found, upkeep.measured)

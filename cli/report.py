@@ -38,6 +38,8 @@ def initialized(answer: Mapping[str, Any]) -> None:
     before = answer["schema_before"]
     was = f" (was {before})" if before not in (None, answer["schema"]) else ""
     say(f"  database {answer['database']}, schema {answer['schema']}{was}")
+    if answer["quota"]:
+        say(f"  quota {size_text(answer['quota'])}")
     if answer["backup"]:
         say(f"  as it was before: {answer['backup']}")
 

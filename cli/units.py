@@ -63,6 +63,11 @@ def parse_size(text: str) -> int:
     return size
 
 
+def parse_quota(text: str | None) -> int | None:
+    """Bytes from a size, 0 for ``0``, None where nothing was said."""
+    return None if text is None else 0 if text.strip() == "0" else parse_size(text)
+
+
 def parse_duration(text: str) -> timedelta:
     """A duration from ``90s``, ``30m``, ``12h`` or ``14d``; ``0`` is none at all."""
     found = _DURATION.fullmatch(text.strip())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from cli.console import remark, say
 from cli.units import number_text, seconds_text, size_text, time_text
@@ -102,6 +103,16 @@ def collected(answer: Collected) -> None:
     if answer.writers and answer.waiting_bytes:
         remark(f"  {answer.writers} at work just now: what was found since they began stays")
     _strangers(answer.strangers)
+
+
+def measured(answer: Mapping[str, Any]) -> None:
+    """Every number in Prometheus' text format; what is not known is left out."""
+    say("# TYPE mergestore_versions gauge")
+    for each in answer["versions"]:
+        say(f'mergestore_versions{{kind="{each["kind"]}",state="{each["state"]}"}} {each["count"]}')
+    for name, value in answer.items():
+        if name != "versions" and value is not None:
+            say(f"# TYPE mergestore_{name} gauge\nmergestore_{name} {value}")
 
 
 def _strangers(paths: Iterable[str]) -> None:

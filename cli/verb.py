@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 import mergestore
-from cli import console
+from cli import console, logs
 from cli.progress import Bars, bars
 
 if TYPE_CHECKING:
@@ -57,13 +57,15 @@ class Invocation:
         """The same run, with the store and database named at one more place of the command line."""
         return replace(self, store=store or self.store, database=database or self.database)
 
-    def init(self, downgrade: str | None) -> dict[str, Any]:
+    def init(self, downgrade: str | None, quota: int | None) -> dict[str, Any]:
         """Make the store that was named, bring it up to date, or take it back to an older schema."""
-        return mergestore.init(self.store, database=self.database, downgrade=downgrade)
+        return mergestore.init(self.store, database=self.database, downgrade=downgrade, quota=quota)
 
     def open(self) -> Store:
         """The store that was named, which must be there: a mistyped folder is an error, not a new store."""
-        return mergestore.open(self.store, database=self.database, create=False)
+        store = mergestore.open(self.store, database=self.database, create=False)
+        logs.about(store=str(store.home.root), actor=store.actor)
+        return store
 
     def backup(self, folder: Path) -> BackedUp:
         """Copy the store that was named to a folder."""
@@ -94,7 +96,8 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     def command(context: typer.Context, store: Path | None, database: str | None, **given: Any) -> None:
         for flag in ("json", "debug"):
             del given[flag]  # Invocation.of has read them
-        function(context.obj.at(store, database), **given)
+        with logs.told(context.command_path.partition(" ")[2]):
+            function(context.obj.at(store, database), **given)
 
     parameters = [_parameter("context", typer.Context)]
     parameters += [_parameter(one.name, hints[one.name], one.default) for one in own]

@@ -19,6 +19,7 @@ from registry.records.database import migrating, reading
 from registry.records.database_errors import shown_url
 from registry.records.identity import WRITTEN_BY_KEY
 from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
+from storage.journal import note
 
 REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision this code knows, oldest first. Kept here so that the usual start needs no Alembic."""
@@ -134,6 +135,7 @@ def _change(
         values = {"key": WRITTEN_BY_KEY, "value": software}
         connection.execute(text("INSERT INTO store_meta (key, value) VALUES (:key, :value)"), values)
     _check_foreign_keys(connection)
+    note("schema.changed", before=change.before, after=change.after, backup=str(kept) if kept else None)
     return replace(change, backup=kept)
 
 

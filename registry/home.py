@@ -17,6 +17,8 @@ class Home:
     root: Path
     spare: Callable[[str], None] | None = None
     """Called with the digest of an object that is there already, before a new record relies on it."""
+    quota: int | None = None
+    """How many bytes of objects may be on record, as this process was told; the store may have a quota of its own."""
 
     @property
     def cache(self) -> Path:

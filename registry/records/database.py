@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.database_errors import database_failure, shown_url
 from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
+from storage.journal import note
 
 WAIT_SECONDS = 30
 """How long a writer waits for the one before it."""
@@ -28,6 +29,7 @@ CONNECT_SECONDS = 5
 """How long to wait for a database server that does not answer."""
 WRITERS_LOCK = 0x6D65726765  # "merge"; PostgreSQL advisory locks are numbers, scoped to one database
 
+_LONG = 0.1  # seconds of waiting that are told
 _MODE = "mergestore_mode"
 _URLS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
@@ -89,7 +91,10 @@ def _transaction(engine: Engine, mode: str) -> Iterator[Session]:
     if mode == "read" and engine.dialect.name == "postgresql":
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with _failures(engine), Session(engine, expire_on_commit=False) as session, session.begin():
+        clock = time.monotonic()
         session.connection(execution_options=options)
+        if (waited := time.monotonic() - clock) > _LONG:
+            note("lock.waited", seconds=round(waited, 3))
         yield session
 
 

@@ -21,8 +21,8 @@ HUB = "hf:"
 class Opened:
     """Where the books and the bytes are, who acts, and where provenance goes."""
 
-    def __init__(self, home: Path, engine: Engine, tracking_uri: str, actor: str):
-        self.home = Home(Path(home), functools.partial(garbage.spare, engine))
+    def __init__(self, home: Path, engine: Engine, tracking_uri: str, actor: str, quota: int | None = None):
+        self.home = Home(Path(home), functools.partial(garbage.spare, engine), quota)
         self.engine = engine
         self.tracking_uri = tracking_uri
         self.actor = actor
