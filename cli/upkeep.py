@@ -64,9 +64,10 @@ def backed_up(answer: BackedUp) -> None:
 
 def restored(answer: Restored) -> None:
     """What was restored, where it is, as of when; what is lost."""
-    of = f" of {time_text(answer.created_at)}" if answer.created_at else ""
     held = f"{number_text(answer.objects, 'objects')}, {size_text(answer.bytes)}"
-    say(f"the backup{of} is whole: {held}" if answer.checked else f"restored{of}: {answer.home}, {held}")
+    say(f"whole: {answer.source}, {held}" if answer.checked else f"restored: {answer.home}, {held}")
+    if answer.created_at is not None:
+        say(f"  backed up {time_text(answer.created_at)}")
     if answer.database is not None:
         say(f"  database {answer.database}")
     say(f"  as of audit event {answer.audit_head['sequence']}, {answer.audit_head['hash']}")

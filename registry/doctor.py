@@ -93,11 +93,11 @@ def _quota(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
     with reading(engine) as session:
         used, most = quota.used(session), limit(session, home)
     if most is None:
-        yield _check("quota", "ok", f"none; {used / 1e9:.3g} GB of objects on record")
+        yield _check("quota", "ok", f"none; {used:,} bytes of objects on record")
     else:
         little = used > 0.9 * most
         hint = "find garbage with `mergestore gc`, or raise it with `mergestore init --quota SIZE`" if little else None
-        yield _check("quota", "warning" if little else "ok", f"{used / 1e9:.3g} of {most / 1e9:.3g} GB are used", hint)
+        yield _check("quota", "warning" if little else "ok", f"{used:,} of {most:,} bytes are used", hint)
 
 
 def _torch(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:

@@ -104,7 +104,9 @@ def _failures(engine: Engine) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:  # sqlite3, reading text that mergestore never wrote
         message = f"the registry database {shown_url(engine.url)} is damaged: it holds text that is none"
-        raise IntegrityFailure(message, hint="restore it from a backup, or choose another store") from error
+        raise IntegrityFailure(
+            message, hint="restore it from a backup (`mergestore restore`), or choose another store"
+        ) from error
     except NoResultFound as error:  # asked for by a key that another record holds, which the schema keeps
         message = f"the registry {shown_url(engine.url)} is damaged: a record leads to one that does not exist"
         raise IntegrityFailure(message, hint="run `mergestore verify`, which tells what was changed") from error

@@ -60,7 +60,7 @@ def sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
 def _damaged(url: URL, error: sqlite3.Error) -> IntegrityFailure:
     return IntegrityFailure(
         f"the registry database {url.database} is damaged: {error}",
-        hint="restore it from a backup, or choose another store",
+        hint="restore it from a backup (`mergestore restore`), or choose another store",
     )
 
 
