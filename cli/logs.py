@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -66,9 +67,9 @@ def about(**fields: Any) -> None:
 
 
 @contextmanager
-def told(verb: str) -> Iterator[None]:
-    """Tell of the beginning of a verb, and of its end: after how long, and with what outcome."""
-    about(verb=verb)
+def told(verb: str, store: Path | None) -> Iterator[None]:
+    """Tell of the beginning of a verb, and of its end: after how long, and with what outcome. ``store`` as named."""
+    about(verb=verb, **({"store": str(store)} if store is not None else {}))
     note("verb.begin")
     clock = time.monotonic()
     outcome: dict[str, Any] = {"outcome": "done"}

@@ -96,8 +96,9 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     def command(context: typer.Context, store: Path | None, database: str | None, **given: Any) -> None:
         for flag in ("json", "debug"):
             del given[flag]  # Invocation.of has read them
-        with logs.told(context.command_path.partition(" ")[2]):
-            function(context.obj.at(store, database), **given)
+        invocation = context.obj.at(store, database)
+        with logs.told(context.command_path.partition(" ")[2], invocation.store):
+            function(invocation, **given)
 
     parameters = [_parameter("context", typer.Context)]
     parameters += [_parameter(one.name, hints[one.name], one.default) for one in own]

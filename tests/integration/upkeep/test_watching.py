@@ -115,7 +115,7 @@ def test_an_upgrade_is_told(tmp_path: Path) -> None:
     load_sqlite("store2", home / "registry.db")
     code, _, err = Shell(home)("--log-format", "json", "init")
     (changed,) = [line for line in lines(err) if line["event"] == "schema.changed"]
-    assert (code, changed["before"]) == (0, "0002")
+    assert (code, changed["before"], changed["store"]) == (0, "0002", str(home))
     assert Path(changed["backup"]).exists()
 
 
