@@ -46,6 +46,7 @@ from registry.results import (  # noqa: E402  (only after the check that these a
     Anchored,
     Attested,
     Audit,
+    BackedUp,
     Checked,
     Collected,
     CollectedStatistics,
@@ -66,6 +67,7 @@ from registry.results import (  # noqa: E402  (only after the check that these a
     RegisteredBase,
     RegisteredSkill,
     Repaired,
+    Restored,
     Result,
     Verification,
     VersionRef,
@@ -84,8 +86,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from merging.methods import Coefficients, Computed, Fused, Inputs, Method, Parameter, Part, Products, Spanned
+    from migrations import Migrated
     from registry.resident import Resident
     from registry.store import Store
+    from storage.progress import Progress
 
     __version__: str
 
@@ -98,6 +102,7 @@ __all__ = [
     "Anchored",
     "Attested",
     "Audit",
+    "BackedUp",
     "Checked",
     "Coefficients",
     "Collected",
@@ -133,6 +138,7 @@ __all__ = [
     "RegisteredSkill",
     "Repaired",
     "Resident",
+    "Restored",
     "Result",
     "Spanned",
     "Store",
@@ -140,9 +146,11 @@ __all__ = [
     "Verification",
     "VersionRef",
     "__version__",
+    "backup",
     "init",
     "methods",
     "open",
+    "restore",
 ]
 
 
@@ -165,19 +173,20 @@ def open(
     ``objects_cache`` bytes that copies of its objects take in ``home``; else $MERGESTORE_OBJECTS_CACHE, else 20 GB
     ``tracking_uri``  MLflow server for provenance; else $MLFLOW_TRACKING_URI, else SQLite in ``home``
     ``create``        make the store when there is none, and bring an older registry up to date
+    $MERGESTORE_QUOTA how large objects may be together, such as 500GB, if that is less than the store's own quota
     ``actor``         who acts, for the audit trail; else $MERGESTORE_ACTOR, else user@host
 
     Raises EnvironmentFailure when there is no store and ``create`` is False, or the database or the object storage is
     out of reach; Conflict when ``objects`` names another storage than the store's.
     """
-    place = _place(home, database)
+    place, quota = _place(home, database), _given_quota()
     held = objects_cache if objects_cache is not None else _cache_size()
-    engine, _ = _engine(place, create, objects, actor or _actor())
+    engine = _engine(place, create, objects, actor or _actor())[0]
     from registry.store import Store
 
     tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_tracking(place.home)
     try:
-        return Store(place.home, engine, tracking, actor or _actor(), held)
+        return Store(place.home, engine, tracking, actor or _actor(), held, quota)
     except BaseException:
         engine.dispose()
         raise
@@ -194,23 +203,37 @@ def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[s
     return [method.to_dict() for method in found]
 
 
-def init(home: str | Path | None = None, *, database: str | None = None, objects: str | None = None) -> dict[str, Any]:
+def init(
+    home: str | Path | None = None,
+    *,
+    database: str | None = None,
+    objects: str | None = None,
+    downgrade: str | None = None,
+    quota: int | None = None,
+) -> dict[str, Any]:
     """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new.
 
-    ``objects``: the object storage of a new store, as for ``open``.
+    Before a schema changes, the registry is backed up: ``backup`` in the answer. ``downgrade``: take the schema back to
+    this revision instead, for the older mergestore that knows no newer one; what only newer schemas keep is forgotten.
+    ``objects``: the object storage of a new store, as for ``open``. ``quota``: how many bytes of objects may be on
+    record from now on; 0 takes it away.
     """
-    import migrations
+    if downgrade is not None and quota is not None:
+        raise UsageError("an older schema is not given a quota", hint="say one of the two")
     from registry.home import Home
     from registry.records.database import reading
     from registry.records.database_errors import shown_url
     from registry.records.location import object_storage
 
     place = _place(home, database)
-    engine, created = _engine(place, True, objects, _actor())
+    engine, done = _engine(place, True, objects, _actor()) if downgrade is None else _taken_back(place, downgrade)
     try:
-        with reading(engine) as session:
-            storage = object_storage(session)
-        Home(place.home, storage=storage).prepare()
+        storage = None
+        if downgrade is None:
+            with reading(engine) as session:
+                storage = object_storage(session)
+            Home(place.home, storage=storage).prepare()
+            quota = _quota_of(engine, quota)
         shown = shown_url(engine.url)
     finally:
         engine.dispose()
@@ -218,9 +241,60 @@ def init(home: str | Path | None = None, *, database: str | None = None, objects
         "home": str(place.home),
         "database": shown,
         "objects": storage or str(place.home / "objects"),
-        "created": created,
-        "schema": migrations.head(),
+        "created": done.before is None,
+        "schema": done.after,
+        "schema_before": done.before,
+        "backup": str(done.backup) if done.backup is not None else None,
+        "quota": quota,
     }
+
+
+def backup(
+    folder: str | Path,
+    home: str | Path | None = None,
+    *,
+    database: str | None = None,
+    progress: Progress | None = None,
+) -> BackedUp:
+    """Copy a whole store to a folder, as it is at one moment, while others go on writing.
+
+    A folder that has the backup before gets what is new. ``home`` and ``database`` as for ``open``. Raises Conflict
+    where there is something else, IntegrityFailure where records are damaged; objects that are not whole are ``lost``.
+    """
+    from migrations import head
+    from migrations.snapshots import snapshot
+    from registry.backups.writing import backup
+    from registry.wish import Context
+    from storage.progress import Silent
+
+    with open(home, database=database, create=False) as store:
+        context = Context(store.engine, store.home, store.tracking_uri, store.actor)
+        return backup(context, Path(folder), head(), _software(), snapshot, progress or Silent())
+
+
+def restore(
+    source: str | Path,
+    home: str | Path | None = None,
+    *,
+    database: str | None = None,
+    check: bool = False,
+    progress: Progress | None = None,
+) -> Restored:
+    """Make a store out of a backup in ``home``, which must be new or empty, every byte checked; whole, or not at all.
+
+    ``database``: an empty one for the registry, of either kind; by default SQLite in ``home``. ``source`` may also be
+    the snapshot of a registry alone: it is put back where there is none. ``check``: read the backup, and write nothing.
+    Raises NotFound where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in the way.
+    """
+    from migrations.restoring import check_backup, restore_registry, restore_store
+    from storage.progress import Silent
+
+    place, folder = _place(home, database), Path(source).absolute()
+    if check:
+        return check_backup(folder, place.home, progress or Silent())
+    if folder.is_dir():
+        return restore_store(folder, place.home, place.database, _software(), progress or Silent())
+    return restore_registry(folder, place.home, place.database, _software())
 
 
 class _Place(NamedTuple):
@@ -240,6 +314,24 @@ def _place(home: str | Path | None, database: str | None) -> _Place:
     return _Place(Path(chosen).expanduser().absolute(), url)
 
 
+def _quota_of(engine: Engine, asked: int | None) -> int | None:
+    """The store's own quota, after it was set to what is asked."""
+    from registry.records import quota
+    from registry.records.database import reading, writing
+
+    if asked is not None:
+        with writing(engine) as session:
+            quota.set_limit(session, asked or None, actor=_actor())
+    with reading(engine) as session:
+        return quota.limit(session)
+
+
+def _given_quota() -> int | None:
+    from cli.units import parse_quota
+
+    return parse_quota(os.environ.get("MERGESTORE_QUOTA") or None) or None
+
+
 def _own_tracking(home: Path) -> str:
     """The MLflow database of a store; its path is escaped as URLs want it."""
     from registry.records.database import sqlite_url
@@ -247,28 +339,48 @@ def _own_tracking(home: Path) -> str:
     return sqlite_url(home / "mlflow.db").render_as_string()
 
 
-def _engine(place: _Place, create: bool, objects: str | None, actor: str) -> tuple[Engine, bool]:
-    """The registry's database, with its schema and the objects' place brought about; whether it is a new one."""
+def _taken_back(place: _Place, schema: str) -> tuple[Engine, Migrated]:
+    """The registry's database with an older schema, and what was done to it."""
+    import migrations
+    from registry.home import Home
+
+    if not _exists(place):
+        raise EnvironmentFailure(f"there is no store in {place.home}", hint="name one with --store DIR")
+    engine = _connect(place)
+    try:
+        return engine, migrations.downgrade(engine, schema, Home(place.home).backups)
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def _engine(place: _Place, create: bool, objects: str | None, actor: str) -> tuple[Engine, Migrated]:
+    """The registry's database, with its schema and the objects' place brought about, and what was done to it."""
     there = _exists(place)
     if not create and not there:
         hint = "make one with: mergestore init, or name another with --store DIR"
         raise EnvironmentFailure(f"there is no store in {place.home}", hint=hint)
-    from migrations import current, require_current, upgrade
+    import migrations
+    from registry.home import Home
 
     wanted = objects or os.environ.get("MERGESTORE_OBJECTS") or None
     storage = _answering(wanted) if objects or (create and not there) else None  # before anything is made
-    engine = _connect(place)
+    engine, backups = _connect(place), Home(place.home).backups
     try:
-        new = create and current(engine) is None
+        new = create and migrations.current(engine) is None
         if new and storage is None:
             storage = _answering(wanted)
-        upgrade(engine) if create else require_current(engine)
+        if create:
+            done = migrations.migrate(engine, backups, software=_software())
+        else:
+            migrations.require_current(engine, backups)
+            done = migrations.Migrated(migrations.head(), migrations.head())
         if storage is not None and (objects or new):
             _locate_objects(engine, storage, actor)
     except BaseException:
         engine.dispose()
         raise
-    return engine, new
+    return engine, done
 
 
 def _answering(objects: str | None) -> str | None:
@@ -347,6 +459,10 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _software() -> str:
+    return f"mergestore {_version()}"
 
 
 def _version() -> str:

@@ -18,6 +18,7 @@ from cli import (
     exchange,
     housekeeping,
     keep,
+    logs,
     preflight,
     register,
     statistics,
@@ -28,7 +29,7 @@ from cli.verb import DatabaseOption, DebugOption, JsonOption, StoreOption
 VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
     "audit", "impact", "find", "diff", "verify", "attest", "anchor",
-    "list", "show", "alias", "yank", "pin", "export", "import", "repair", "gc", "sync",
+    "list", "show", "alias", "yank", "pin", "export", "import", "backup", "restore", "repair", "gc", "metrics", "sync",
 )  # fmt: skip
 
 
@@ -65,11 +66,20 @@ def entry(
     database: DatabaseOption = None,
     json: JsonOption = False,
     debug: DebugOption = False,
+    log_format: Annotated[
+        str | None,
+        typer.Option("--log-format", metavar="FORMAT", help="Log on stderr, as text or json: a line an event."),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option("--log-level", metavar="LEVEL", help="Log on stderr from debug, info, warning or error on."),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
     """Remember which store was named before the verb."""
     del json, debug  # Invocation.of has read them
     context.obj = context.obj.at(store, database)
+    logs.begin(log_format, log_level)
     if version:
         console.say(mergestore.__version__)
         raise typer.Exit
@@ -109,8 +119,11 @@ for _app, _name, _function in (
     (app, "pin", curate.pin),
     (app, "export", exchange.export),
     (app, "import", exchange.import_),
+    (app, "backup", keep.backup),
+    (app, "restore", keep.restore),
     (app, "repair", keep.repair),
     (app, "gc", keep.gc),
+    (app, "metrics", keep.metrics),
     (app, "sync", housekeeping.sync),
 ):
     _app.command(_name, cls=QuickCommand)(_function)

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from cli import console
+from cli import console, logs
 from cli.app import app
 from cli.quick import NO_VALUE
 from cli.verb import Invocation
@@ -41,6 +41,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(invocation, failure.to_dict(), failure.exit_code)
     except Exception as bug:
         return _fail(invocation, _bug(bug, invocation.debug), EXIT_BUG)
+    finally:
+        logs.end()
 
 
 def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:

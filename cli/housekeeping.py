@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli import report
+from cli.units import parse_quota
 from cli.verb import Invocation, verb
 from mergestore import EnvironmentFailure
 
@@ -22,9 +23,20 @@ def init(
             help="Object storage of a new store, s3://bucket/prefix; else $MERGESTORE_OBJECTS, else a folder in DIR.",
         ),
     ] = None,
+    downgrade: Annotated[
+        str | None,
+        typer.Option("--downgrade", metavar="SCHEMA", help="Take the database back, for an older mergestore: 0003."),
+    ] = None,
+    quota: Annotated[
+        str | None,
+        typer.Option("--quota", metavar="SIZE", help="How large objects may be together: 500GB; 0 takes it away."),
+    ] = None,
 ) -> None:
-    """Create the store, or update an older one's database."""
-    invocation.answer(invocation.init(objects), report.initialized)
+    """Create the store, or update an older one's database.
+
+    A database with something in it is backed up before its schema changes, to the store's folder backups.
+    """
+    invocation.answer(invocation.init(objects, downgrade, parse_quota(quota)), report.initialized)
 
 
 @verb

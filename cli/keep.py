@@ -1,4 +1,4 @@
-"""Verbs that keep the house: repair, gc."""
+"""Verbs that keep the house: backup, restore, repair, gc, metrics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,41 @@ from cli.compiled import load_compiler
 from cli.units import parse_duration, parse_size
 from cli.verb import Invocation, verb
 from mergestore import IntegrityFailure
+
+
+@verb
+def backup(
+    invocation: Invocation,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where it goes; a backup that is there gets what is new.")
+    ],
+) -> None:
+    """Copy the whole store to a folder, while others go on writing.
+
+    It is the store as it is at one moment: records, objects, policy. Cache, quarantine and files that are referenced
+    where they lie are left out. What is lost in the store is named (exit code 6), and the rest is backed up.
+    """
+    done = invocation.backup(folder)
+    invocation.answer(done, upkeep.backed_up)
+    if not done.ok:
+        raise typer.Exit(IntegrityFailure.exit_code)
+
+
+@verb
+def restore(
+    invocation: Invocation,
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="Folder of a backup, or a registry's snapshot.")],
+    check: Annotated[bool, typer.Option("--check", help="Read the whole backup, and write nothing.")] = False,
+) -> None:
+    """Make a store out of a backup, in a new folder.
+
+    Every byte is checked on the way; a damaged backup is refused, naming what is damaged. --database names an empty
+    database of either kind. The snapshot of a registry alone (backups/registry-….db) is put back where there is none.
+    """
+    done = invocation.restore(source, check)
+    invocation.answer(done, upkeep.restored)
+    if not done.ok:
+        raise typer.Exit(IntegrityFailure.exit_code)
 
 
 @verb
@@ -64,3 +99,14 @@ def gc(
             grace=parse_duration(grace), cache_limit=limit, apply=apply, progress=invocation.progress()
         )
     invocation.answer(collected, upkeep.collected)
+
+
+@verb
+def metrics(invocation: Invocation) -> None:
+    """Print numbers about the store as Prometheus reads them.
+
+    For the textfile collector of its node_exporter: bytes, quota, garbage, undelivered provenance, when all was read.
+    """
+    with invocation.open() as store:
+        found = store.metrics()
+    invocation.answer(found, upkeep.measured)

@@ -35,8 +35,14 @@ _WHOLE = {"modules_to_save": "saved whole", "biases": "biases", "dropped": "LEFT
 def initialized(answer: Mapping[str, Any]) -> None:
     """Where the store is, and whether it is new."""
     say(f"{'created' if answer['created'] else 'ready'}: {answer['home']}")
-    say(f"  database {answer['database']}, schema {answer['schema']}")
+    before = answer["schema_before"]
+    was = f" (was {before})" if before not in (None, answer["schema"]) else ""
+    say(f"  database {answer['database']}, schema {answer['schema']}{was}")
     say(f"  objects {answer['objects']}")
+    if answer["quota"]:
+        say(f"  quota {size_text(answer['quota'])}")
+    if answer["backup"]:
+        say(f"  as it was before: {answer['backup']}")
 
 
 def findings(answer: Mapping[str, Any]) -> None:

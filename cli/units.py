@@ -53,6 +53,11 @@ def digest_text(digest: str | None) -> str:
     return f"{algorithm}:{digits[:12]}" if digits else algorithm
 
 
+def parse_quota(text: str | None) -> int | None:
+    """Bytes from a size, 0 for ``0``, None where nothing was said."""
+    return None if text is None else 0 if text.strip() == "0" else parse_size(text)
+
+
 def parse_duration(text: str) -> timedelta:
     """A duration from ``90s``, ``30m``, ``12h`` or ``14d``; ``0`` is none at all."""
     found = _DURATION.fullmatch(text.strip())

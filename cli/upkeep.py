@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from cli.console import remark, say
 from cli.units import number_text, seconds_text, size_text, time_text
-from mergestore import Collected, Inspection, Repaired
+from mergestore import BackedUp, Collected, Inspection, Repaired, Restored
 
 
 def inspected(answer: Inspection) -> None:
@@ -51,6 +52,33 @@ def repaired(answer: Repaired) -> None:
         say("nothing was changed: mergestore repair --apply mends it")
 
 
+def backed_up(answer: BackedUp) -> None:
+    """What is in the backup, what of it is new, what is lost."""
+    say(f"backed up: {number_text(answer.objects, 'objects')}, {size_text(answer.bytes)}, in {answer.path}")
+    say(f"  new: {number_text(answer.copied, 'objects')}, {size_text(answer.copied_bytes)}")
+    say(f"  as of audit event {answer.audit_head['sequence']}")
+    _lost(answer.lost)
+    for note in answer.notes:
+        remark(f"  {note}")
+
+
+def restored(answer: Restored) -> None:
+    """What was restored, where it is, as of when; what is lost."""
+    held = f"{number_text(answer.objects, 'objects')}, {size_text(answer.bytes)}"
+    say(f"whole: {answer.source}, {held}" if answer.checked else f"restored: {answer.home}, {held}")
+    if answer.created_at is not None:
+        say(f"  backed up {time_text(answer.created_at)}")
+    if answer.database is not None:
+        say(f"  database {answer.database}")
+    say(f"  as of audit event {answer.audit_head['sequence']}, {answer.audit_head['hash']}")
+    _lost(answer.lost)
+
+
+def _lost(digests: Iterable[str]) -> None:
+    for digest in digests:
+        say(f"  LOST: {digest}; mergestore repair names what contains it")
+
+
 def collected(answer: Collected) -> None:
     """What was found, what waits, what is gone; what to do next."""
     sizes: Counter[str] = Counter()
@@ -76,6 +104,16 @@ def collected(answer: Collected) -> None:
     if answer.writers and answer.waiting_bytes:
         remark(f"  {answer.writers} at work just now: what was found since they began stays")
     _strangers(answer.strangers)
+
+
+def measured(answer: Mapping[str, Any]) -> None:
+    """Every number in Prometheus' text format; what is not known is left out."""
+    say("# TYPE mergestore_versions gauge")
+    for each in answer["versions"]:
+        say(f'mergestore_versions{{kind="{each["kind"]}",state="{each["state"]}"}} {each["count"]}')
+    for name, value in answer.items():
+        if name != "versions" and value is not None:
+            say(f"# TYPE mergestore_{name} gauge\nmergestore_{name} {value}")
 
 
 def _strangers(paths: Iterable[str]) -> None:

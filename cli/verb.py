@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 import mergestore
-from cli import console
+from cli import console, logs
 from cli.progress import Bars, bars
 
 if TYPE_CHECKING:
-    from mergestore import Result, Store
+    from mergestore import BackedUp, Restored, Result, Store
 
 Answer = TypeVar("Answer", bound="Result | dict[str, Any]")
 
@@ -57,13 +57,23 @@ class Invocation:
         """The same run, with the store and database named at one more place of the command line."""
         return replace(self, store=store or self.store, database=database or self.database)
 
-    def init(self, objects: str | None) -> dict[str, Any]:
-        """Make the store that was named, or bring it up to date."""
-        return mergestore.init(self.store, database=self.database, objects=objects)
+    def init(self, objects: str | None, downgrade: str | None, quota: int | None) -> dict[str, Any]:
+        """Make the store that was named, bring it up to date, or take it back to an older schema."""
+        return mergestore.init(self.store, database=self.database, objects=objects, downgrade=downgrade, quota=quota)
 
     def open(self) -> Store:
         """The store that was named, which must be there: a mistyped folder is an error, not a new store."""
-        return mergestore.open(self.store, database=self.database, create=False)
+        store = mergestore.open(self.store, database=self.database, create=False)
+        logs.about(store=str(store.home.root), actor=store.actor)
+        return store
+
+    def backup(self, folder: Path) -> BackedUp:
+        """Copy the store that was named to a folder."""
+        return mergestore.backup(folder, self.store, database=self.database, progress=self.progress())
+
+    def restore(self, source: Path, check: bool) -> Restored:
+        """Make the store that was named out of a backup."""
+        return mergestore.restore(source, self.store, database=self.database, check=check, progress=self.progress())
 
     def progress(self) -> Bars | None:
         """Bars on stderr where a person can see them."""
@@ -86,7 +96,9 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     def command(context: typer.Context, store: Path | None, database: str | None, **given: Any) -> None:
         for flag in ("json", "debug"):
             del given[flag]  # Invocation.of has read them
-        function(context.obj.at(store, database), **given)
+        invocation = context.obj.at(store, database)
+        with logs.told(context.command_path.partition(" ")[2], invocation.store):
+            function(invocation, **given)
 
     parameters = [_parameter("context", typer.Context)]
     parameters += [_parameter(one.name, hints[one.name], one.default) for one in own]

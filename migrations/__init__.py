@@ -7,25 +7,44 @@ with ``registry.records.guards``; a table that SQLite replaces loses its own. Sh
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from migrations.revisions import VERSION_TABLE, config, revision_of
 from registry.records.database import migrating, reading
 from registry.records.database_errors import shown_url
-from storage.errors import EnvironmentFailure, IntegrityFailure
-
-if TYPE_CHECKING:
-    from alembic.config import Config
+from registry.records.identity import WRITTEN_BY_KEY
+from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
+from storage.journal import note
 
 REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision this code knows, oldest first. Kept here so that the usual start needs no Alembic."""
 
-VERSION_TABLE = "mergestore_version"
-"""Not Alembic's default: the database may be shared with MLflow, which uses that name."""
+__all__ = [
+    "REVISIONS",
+    "VERSION_TABLE",
+    "Migrated",
+    "config",
+    "current",
+    "downgrade",
+    "head",
+    "migrate",
+    "require_current",
+    "upgrade",
+]
 
-__all__ = ["REVISIONS", "VERSION_TABLE", "config", "current", "head", "require_current", "upgrade"]
+
+@dataclass(frozen=True)
+class Migrated:
+    """What became of a schema: from which revision (None: there was none) to which, and the backup from before."""
+
+    before: str | None
+    after: str
+    backup: Path | None = None
 
 
 def head() -> str:
@@ -36,66 +55,117 @@ def head() -> str:
 def current(engine: Engine) -> str | None:
     """The revision the database is at; None when it holds no registry. Imports no Alembic."""
     with reading(engine) as session:
-        return _revision(session.connection())
+        return revision_of(session.connection())
 
 
 def upgrade(engine: Engine) -> bool:
-    """Bring the schema to ``head()``, making it when there is none; whether anything was done.
+    """``migrate`` without a backup; whether anything was done."""
+    return migrate(engine).before != head()
 
-    All in one transaction; of several processes that start at once, one does it and the others wait.
-    Raises EnvironmentFailure when the schema is newer than this code.
+
+def migrate(engine: Engine, backups: Path | None = None, *, software: str | None = None) -> Migrated:
+    """Bring the schema to ``head()``, making it when there is none. A registry is first backed up to ``backups``.
+
+    All in one transaction; of several processes that start at once, one does it and the others wait. ``software``, who
+    does it, is noted. Raises EnvironmentFailure when the schema is newer than this code, or there is no room.
     """
-    if current(engine) == head():
-        return False
+    found = current(engine)
+    if found == head():
+        return Migrated(found, found)
     with migrating(engine) as connection:
-        if not _outdated(engine, _revision(connection)):
-            return False  # another process was faster
+        found = revision_of(connection)
+        if not _outdated(connection, found, backups):
+            return Migrated(head(), head())  # another process was faster
         from alembic import command
 
-        command.upgrade(config(connection), "head")
-        _check_foreign_keys(connection)
-    return True
+        step = partial(command.upgrade, config(connection), "head")
+        return _change(connection, Migrated(found, head()), backups, step, software)
 
 
-def require_current(engine: Engine) -> None:
+def downgrade(engine: Engine, revision: str, backups: Path) -> Migrated:
+    """Take the schema back to ``revision``, for the mergestore that works with that. Backed up before, as ``migrate``.
+
+    What only newer schemas keep is forgotten. Raises UsageError for a revision that is none, or newer than what is
+    there, EnvironmentFailure where there is no registry or a newer one.
+    """
+    if revision not in REVISIONS:
+        raise UsageError(f"there is no schema {revision!r}", hint=f"choose one of {', '.join(REVISIONS)}")
+    with migrating(engine) as connection:
+        found = revision_of(connection)
+        _outdated(connection, found, backups)
+        if found is None:
+            raise _no_registry(engine)
+        if found < revision:
+            raise UsageError(
+                f"the registry has schema {found}, which is older", hint="run `mergestore init` to upgrade it"
+            )
+        if found == revision:
+            return Migrated(found, found)
+        from alembic import command
+
+        step = partial(command.downgrade, config(connection), revision)
+        return _change(connection, Migrated(found, revision), backups, step, None)
+
+
+def require_current(engine: Engine, backups: Path | None = None) -> None:
     """Raise EnvironmentFailure unless the schema is exactly the one this code works with."""
-    found = current(engine)
-    if not _outdated(engine, found):
-        return
-    where = shown_url(engine.url)
+    with reading(engine) as session:
+        found = revision_of(session.connection())
+        if not _outdated(session.connection(), found, backups):
+            return
     if found is None:
-        raise EnvironmentFailure(f"there is no registry in {where}", hint="run `mergestore init` to make one")
+        raise _no_registry(engine)
     raise EnvironmentFailure(
-        f"the registry in {where} has schema {found}, this mergestore needs {head()}",
-        hint="run `mergestore init` to upgrade it",
+        f"the registry in {shown_url(engine.url)} has schema {found}, this mergestore needs {head()}",
+        hint="run `mergestore init` to upgrade it; it is backed up before",
     )
 
 
-def config(connection: Connection) -> Config:
-    """Alembic's configuration for one open connection."""
-    from alembic.config import Config
+def _change(
+    connection: Connection, change: Migrated, backups: Path | None, step: Callable[[], None], software: str | None
+) -> Migrated:
+    kept = None
+    if change.before is not None and backups is not None:
+        from migrations.snapshots import keep
 
-    settings = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
-    folder = str(Path(__file__).parent)
-    settings.set_main_option("script_location", folder.replace("%", "%%"))
-    settings.set_main_option("path_separator", "os")
-    return settings
+        kept = keep(connection, backups)
+    step()
+    connection.execute(text("DELETE FROM store_meta WHERE key = :key"), {"key": WRITTEN_BY_KEY})
+    if software is not None:
+        values = {"key": WRITTEN_BY_KEY, "value": software}
+        connection.execute(text("INSERT INTO store_meta (key, value) VALUES (:key, :value)"), values)
+    _check_foreign_keys(connection)
+    note("schema.changed", before=change.before, after=change.after, backup=str(kept) if kept else None)
+    return replace(change, backup=kept)
 
 
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    found: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
-    return found
-
-
-def _outdated(engine: Engine, found: str | None) -> bool:
+def _outdated(connection: Connection, found: str | None, backups: Path | None) -> bool:
     if found is not None and found not in REVISIONS:
+        where = shown_url(connection.engine.url)
         raise EnvironmentFailure(
-            f"the registry in {shown_url(engine.url)} has schema {found}; this mergestore knows schemas up to {head()}",
-            hint="a newer mergestore wrote it: upgrade mergestore",
+            f"the registry in {where} has schema {found}; this mergestore knows schemas up to {head()}",
+            hint=_way_out(connection, backups),
         )
     return found != head()
+
+
+def _way_out(connection: Connection, backups: Path | None) -> str:
+    """What to do with a schema of the future: its writer, the command that goes back, what was before."""
+    from migrations.snapshots import kept
+
+    by = None
+    if inspect(connection).has_table("store_meta"):
+        by = connection.scalar(text("SELECT value FROM store_meta WHERE key = :key"), {"key": WRITTEN_BY_KEY})
+    hint = f"{by or 'a newer mergestore'} wrote it: upgrade mergestore, or take it back with that one: "
+    hint += f"mergestore init --downgrade {head()}"
+    older = kept(backups, REVISIONS) if backups is not None else []
+    return f"{hint}; as it was before it was upgraded: {older[-1]}" if older else hint
+
+
+def _no_registry(engine: Engine) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        f"there is no registry in {shown_url(engine.url)}", hint="run `mergestore init` to make one"
+    )
 
 
 def _check_foreign_keys(connection: Connection) -> None:

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, text
 from registry.home import Home
 from registry.provenance.mlflow import reachable
 from registry.publishing import free_space
-from registry.records import outbox
+from registry.quota import limit
+from registry.records import outbox, quota
 from registry.records.database import reading
 from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
 from storage.errors import MergestoreError
@@ -27,7 +28,7 @@ _WAL_RESET_FIXED = (3, 51, 3)
 def examine(engine: Engine, home: Home, tracking_uri: str) -> dict[str, Any]:
     """``ok`` and one entry a check: name, level (ok, warning, error), detail, hint. Changes nothing."""
     checks = []
-    for look in (_database, _sqlite, _triggers, _home, _objects, _policy, _space, _torch, _mlflow, _outbox):
+    for look in (_database, _sqlite, _triggers, _home, _objects, _policy, _space, _quota, _torch, _mlflow, _outbox):
         try:
             checks += list(look(engine, home, tracking_uri))
         except MergestoreError as error:
@@ -96,6 +97,17 @@ def _space(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
     little = free < _LITTLE_SPACE
     hint = "materialized models in the cache folder can be deleted" if little else None
     yield _check("disk space", "warning" if little else "ok", f"{free / 1e9:.1f} GB free", hint)
+
+
+def _quota(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+    with reading(engine) as session:
+        used, most = quota.used(session), limit(session, home)
+    if most is None:
+        yield _check("quota", "ok", f"none; {used:,} bytes of objects on record")
+    else:
+        little = used > 0.9 * most
+        hint = "find garbage with `mergestore gc`, or raise it with `mergestore init --quota SIZE`" if little else None
+        yield _check("quota", "warning" if little else "ok", f"{used:,} of {most:,} bytes are used", hint)
 
 
 def _torch(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:

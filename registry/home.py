@@ -19,6 +19,8 @@ class Home:
     root: Path
     spare: Callable[[str], None] | None = None
     """Called with the digest of an object that is there already, before a new record relies on it."""
+    quota: int | None = None
+    """How many bytes of objects may be on record, as this process was told; the store may have a quota of its own."""
 
     storage: str | None = None
     """The object storage that holds the objects, as ``s3://bucket/prefix``; None: they lie in this folder."""
@@ -40,6 +42,11 @@ class Home:
     def quarantine(self) -> Path:
         """Damaged objects that repair has put others in the place of."""
         return self.root / "quarantine"
+
+    @property
+    def backups(self) -> Path:
+        """The registry as it was before each change of its schema."""
+        return self.root / "backups"
 
     @property
     def policy(self) -> Path:

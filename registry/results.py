@@ -421,6 +421,44 @@ class Collected(Result):
 
 
 @dataclass(frozen=True)
+class BackedUp(Result):
+    """Answer of ``backup``: what is in the folder now, and what of it was ``copied`` this time.
+
+    ``lost``: objects that the records name, and that are damaged or missing in the store and in the backup before.
+    """
+
+    path: str
+    ok: bool
+    created: bool
+    objects: int
+    bytes: int
+    copied: int
+    copied_bytes: int
+    lost: list[str]
+    audit_head: dict[str, Any]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Restored(Result):
+    """Answer of ``restore``: where the store is now, and as of when.
+
+    ``checked``: the backup was only read. ``lost``: objects that the records name and that are not there.
+    """
+
+    source: str
+    home: str
+    database: str | None
+    checked: bool
+    ok: bool
+    created_at: str | None
+    objects: int
+    bytes: int
+    lost: list[str]
+    audit_head: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Attested(Result):
     """Answer of ``attest``: the in-toto ``statement`` about a published folder, and the DSSE ``envelope`` around it.
 

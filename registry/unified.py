@@ -12,6 +12,7 @@ from merging.methods import METHODS, Unified
 from registry.home import Home
 from registry.merges import Choices, ResolvedMerge, record_merge, resolve_expression
 from registry.opening import open_base, open_skill
+from registry.quota import require_room
 from registry.records.catalog import find_version_by_digest, refuse_other_kind
 from registry.records.contents import BlobRow, FileRow, add_files, load_deltas, load_files, record_blobs
 from registry.records.database import reading, writing
@@ -143,6 +144,7 @@ def _store(engine: Engine, home: Home, resolved: ResolvedMerge, progress: Progre
     scratch = home.blobs.scratch("unified")
     try:
         written = write_vector(engine, home, resolved, scratch, progress)
+        require_room(engine, home, scratch.stat().st_size)
         blob = home.blobs.adopt(scratch)
     finally:
         remove_tree(scratch)

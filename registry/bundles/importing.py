@@ -31,6 +31,7 @@ from registry.bundles.planning import Naming, Plan, Planned, make_plan
 from registry.bundles.reading import read_bundle, read_origin
 from registry.bundles.recording import Recording
 from registry.home import Home
+from registry.quota import require_room
 from registry.records.database import reading, writing
 from registry.records.identity import store_id
 from registry.results import Imported
@@ -80,6 +81,8 @@ def import_bundle(
             )
         with reading(engine) as session:
             plan = _plan(session, home, opened.bundle, naming)
+        absent = [digest for digest in plan.blobs if not home.blobs.has(digest)]
+        require_room(engine, home, sum(opened.bundle.blobs[digest].size for digest in absent))
         scratch = home.blobs.scratch("bundle")
         try:
             places = _unpack(archive, opened, plan, scratch, progress)

@@ -16,6 +16,7 @@ from registry.collecting.readying import Job, Ready, made_ready, of_forward
 from registry.collecting.running import import_transformers, repeatable
 from registry.collecting.under_way import under_way
 from registry.home import Home
+from registry.quota import require_room
 from registry.records.catalog import resolve
 from registry.records.contents import BlobRow, load_delta, record_blobs
 from registry.records.database import reading, writing
@@ -106,6 +107,7 @@ def _collected(context: Context, job: Job, ready: Ready, progress: Progress) -> 
             remove_tree(folder)
             folder.mkdir()
             finished, path = _run(context.home, job, ready, folder, progress, share=False)
+        require_room(context.engine, context.home, path.stat().st_size)
         blob = context.home.blobs.adopt(path)
         record = _record(context, job, finished, blob)
         remove_tree(folder)

@@ -23,6 +23,7 @@ from registry.records.identity import store_id
 from registry.records.recipes import set_mlflow_run
 from registry.records.tables import Outbox
 from storage.errors import Conflict, EnvironmentFailure, MergestoreError, NotFound
+from storage.journal import WARNING, note
 
 REQUEST_SECONDS = 10.0
 """The longest a single request may take. A server that is merely slow keeps being waited for."""
@@ -62,8 +63,11 @@ def deliver_message(
         if not mine:
             return None
         try:
-            return _DELIVER[message.kind](engine, message, tracking_uri, actor)
+            receipt = _DELIVER[message.kind](engine, message, tracking_uri, actor)
+            note("provenance.delivered", kind=message.kind, key=message.key, run=receipt.run_id)
+            return receipt
         except MergestoreError as error:
+            note("provenance.failed", WARNING, kind=message.kind, key=message.key, message=error.message)
             with writing(engine) as session:
                 outbox.mark_failed(session, message.id, error.message)
                 if message.kind != messages.MATERIALIZATION and isinstance(error, (NotFound, Conflict)):
@@ -91,6 +95,7 @@ def sync(engine: Engine, tracking_uri: str, actor: str) -> Synced:
     """
     delivered, errors = 0, []
     if not reachable(tracking_uri, PATIENCE_SECONDS):
+        note("provenance.unreachable", WARNING)
         errors.append("the tracking server does not answer")
     else:
         for step in _steps(engine, tracking_uri, actor):

@@ -17,6 +17,7 @@ from registry.records import leases
 from registry.records.database import writing
 from storage.errors import MergestoreError
 from storage.files import process_name
+from storage.journal import note
 
 SECONDS = 60.0
 """How long a lease lasts that nobody prolongs."""
@@ -30,6 +31,7 @@ def alone(engine: Engine, name: str) -> Iterator[float]:
     clock, pause = time.monotonic(), _FIRST
     holder = f"{process_name()}.{uuid.uuid4().hex}"
     while not _take(engine, name, holder):
+        note("lease.waiting", lease=name, seconds=round(time.monotonic() - clock, 3))
         time.sleep(pause)
         pause = min(2 * pause, _MOST)
     with _held(engine, name, holder):

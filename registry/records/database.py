@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.database_errors import database_failure, shown_url
 from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
+from storage.journal import note
 
 WAIT_SECONDS = 30
 """How long a writer waits for the one before it."""
@@ -28,6 +29,7 @@ CONNECT_SECONDS = 5
 """How long to wait for a database server that does not answer."""
 WRITERS_LOCK = 0x6D65726765  # "merge"; PostgreSQL advisory locks are numbers, scoped to one database
 
+_LONG = 0.1  # seconds of waiting that are told
 _MODE = "mergestore_mode"
 _URLS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
@@ -89,7 +91,10 @@ def _transaction(engine: Engine, mode: str) -> Iterator[Session]:
     if mode == "read" and engine.dialect.name == "postgresql":
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with _failures(engine), Session(engine, expire_on_commit=False) as session, session.begin():
+        clock = time.monotonic()
         session.connection(execution_options=options)
+        if (waited := time.monotonic() - clock) > _LONG:
+            note("lock.waited", seconds=round(waited, 3))
         yield session
 
 
@@ -99,7 +104,9 @@ def _failures(engine: Engine) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:  # sqlite3, reading text that mergestore never wrote
         message = f"the registry database {shown_url(engine.url)} is damaged: it holds text that is none"
-        raise IntegrityFailure(message, hint="restore it from a backup, or choose another store") from error
+        raise IntegrityFailure(
+            message, hint="restore it from a backup (`mergestore restore`), or choose another store"
+        ) from error
     except NoResultFound as error:  # asked for by a key that another record holds, which the schema keeps
         message = f"the registry {shown_url(engine.url)} is damaged: a record leads to one that does not exist"
         raise IntegrityFailure(message, hint="run `mergestore verify`, which tells what was changed") from error

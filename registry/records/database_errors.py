@@ -40,11 +40,12 @@ def shown_url(url: URL) -> str:
 def database_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
     """The failure of the environment behind a driver's error; None when it is a fault of our own."""
     if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_failure(url, error.orig)
+        return sqlite_failure(url, error.orig)
     return _postgres_failure(url, error)
 
 
-def _sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
+def sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
+    """The same of an error of SQLite's own driver."""
     if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
         # Not from SQLite but from Python's own part: a column's text is not UTF-8.
         return _damaged(url, error)
@@ -59,7 +60,7 @@ def _sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
 def _damaged(url: URL, error: sqlite3.Error) -> IntegrityFailure:
     return IntegrityFailure(
         f"the registry database {url.database} is damaged: {error}",
-        hint="restore it from a backup, or choose another store",
+        hint="restore it from a backup (`mergestore restore`), or choose another store",
     )
 
 

@@ -8,6 +8,8 @@ from registry.records.tables import StoreMeta
 from storage.errors import IntegrityFailure
 
 STORE_ID_KEY = "store_id"
+WRITTEN_BY_KEY = "written_by"
+"""Which mergestore gave the records the schema that they have, for whoever meets one that he does not know."""
 
 
 def store_id(session: Session) -> str:

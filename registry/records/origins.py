@@ -13,8 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.records.events import HEAD_KEY
-from registry.records.identity import STORE_ID_KEY
+from registry.records.identity import STORE_ID_KEY, WRITTEN_BY_KEY
 from registry.records.location import LOCATED, LOCATION_KEY
+from registry.records.quota import QUOTA_KEY
 from registry.records.tables import Materialization, Model, ModelVersion, Recipe, Statistics, StoreMeta
 from registry.records.told import Event, Finding, Told, moment
 
@@ -55,7 +56,7 @@ def _other_moment(where: str, at: datetime, details: Mapping[str, Any]) -> Itera
 
 def _identity(session: Session, made: Mapping[str, Event]) -> Iterator[Finding]:
     facts = {record.key: record.value for record in session.scalars(select(StoreMeta))}
-    for key in sorted(facts.keys() - {HEAD_KEY, STORE_ID_KEY, LOCATION_KEY}):
+    for key in sorted(facts.keys() - {HEAD_KEY, STORE_ID_KEY, WRITTEN_BY_KEY, LOCATION_KEY, QUOTA_KEY}):
         yield f"the store has a fact {key!r}, which mergestore never wrote", "store_meta"
     found = facts.get(STORE_ID_KEY)
     seen = {event.details["store"] for event in made.values() if event.details.get("store") is not None}

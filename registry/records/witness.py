@@ -20,6 +20,7 @@ from registry.records.origins import changed_origins
 from registry.records.outbox import changed_messages
 from registry.records.parts import Rows, each_delta, each_files, each_inputs, each_statistics, each_tensors
 from registry.records.pins import pin_row, pins
+from registry.records.quota import changed_quota
 from registry.records.readiness import UNYANK, YANK
 from registry.records.recipes import materialization_row
 from registry.records.tables import (
@@ -53,6 +54,7 @@ def contradictions(session: Session) -> Iterator[Finding]:
     yield from _changed_attestations(session, told)
     yield from _changed_deliveries(session, told)
     yield from changed_messages(session, told)
+    yield from changed_quota(session, told)
 
 
 def _changed_facts(version: ModelVersion, made: Mapping[str, Event]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from registry.home import Home
 from registry.provenance.messages import add_training
+from registry.quota import require_room
 from registry.records.catalog import create_model_version, refuse_other_kind, versions
 from registry.records.contents import (
     FileRow,
@@ -59,6 +60,8 @@ def register_base(
     """Take a base model into the store, or note where it lies. The same content again is recognised."""
     with reading(engine) as session:
         refuse_other_kind(session, validate_name(name), "base")
+    kept = checkpoint.companions if reference else (*checkpoint.companions, *checkpoint.files)
+    require_room(engine, home, sum((checkpoint.root / path).stat().st_size for path in kept))
     with ExitStack() as stack:
         staged = _stage(home.blobs, checkpoint, stack, progress, reference=reference)
         files = staged.adopt(home.blobs)

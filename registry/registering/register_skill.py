@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from registry.home import Home
 from registry.opening import open_base
 from registry.provenance.messages import add_training
+from registry.quota import require_room
 from registry.records.catalog import create_model_version, refuse_other_kind, resolve, versions
 from registry.records.contents import (
     FileRow,
@@ -81,6 +82,7 @@ def register_skill(
     try:
         with closing(model.source):
             built, kept = build(path, adapter, model, chosen, coding, scratch, progress, allow_missing)
+        require_room(engine, home, scratch.stat().st_size)
         files = keep_companions(home.blobs, *kept)
         blob = home.blobs.adopt(scratch)
     finally:

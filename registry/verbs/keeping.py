@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from registry.results import Collected, Inspection, Repaired
 from registry.verbs.opened import Opened
@@ -54,6 +55,12 @@ class Keeping(Opened):
 
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
         return repair(context, [Path(each) for each in copies], apply=apply, progress=progress or Silent())
+
+    def metrics(self) -> dict[str, Any]:
+        """Numbers about the store for whoever watches it: versions, bytes, quota, garbage, what waits, since when."""
+        from registry.upkeep.metrics import metrics
+
+        return metrics(Context(self.engine, self.home, self.tracking_uri, self.actor))
 
     def collect_garbage(
         self,

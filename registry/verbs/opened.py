@@ -22,11 +22,22 @@ HUB = "hf:"
 class Opened:
     """Where the books and the bytes are, who acts, and where provenance goes."""
 
-    def __init__(self, home: Path, engine: Engine, tracking_uri: str, actor: str, objects_cache: int | None = None):
-        """``objects_cache``: bytes that copies of objects take in ``home``, where an object storage has these."""
+    def __init__(
+        self,
+        home: Path,
+        engine: Engine,
+        tracking_uri: str,
+        actor: str,
+        objects_cache: int | None = None,
+        quota: int | None = None,
+    ):
+        """``objects_cache``: bytes that copies of objects take in ``home``, where an object storage has these.
+
+        ``quota``: bytes that objects may take together, if that is less than the store's own.
+        """
         with reading(engine) as session:
             storage = object_storage(session)
-        self.home = Home(Path(home), functools.partial(garbage.spare, engine), storage, objects_cache)
+        self.home = Home(Path(home), functools.partial(garbage.spare, engine), quota, storage, objects_cache)
         self.engine = engine
         self.tracking_uri = tracking_uri
         self.actor = actor

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +17,12 @@ import mergestore
 import migrations
 from mergestore import EnvironmentFailure, Store
 from registry.records import outbox
-from registry.records.database import migrating, reading, sqlite_url
+from registry.records.database import migrating, reading, sqlite_url, writing
 from registry.records.identity import store_id
 from tests.integration.golden_stores import GOLDEN, SCHEMAS, copy_objects, load_postgresql, load_sqlite
+from tests.integration.shell import Shell
+
+ROOT = Path(__file__).parents[2]
 
 Connect = Callable[[str], Engine]
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -154,3 +161,143 @@ def test_it_is_used_on(store: Store, tmp_path: Path) -> None:
     assert store.materialize("assistant", output=tmp_path / "out", wait=False).path == str(tmp_path / "out")
     store.alias("assistant", "prod")
     assert store.verify().ok
+
+
+# --- the way back -----------------------------------------------------------------------------------------
+
+
+def records(database: Engine) -> Rows:
+    with reading(database) as session:
+        return rows(session.connection())
+
+
+def test_what_was_there_is_backed_up_before(
+    golden: str, home: Path, url: str, database: Engine, tmp_path: Path, connect: Connect
+) -> None:
+    before = records(database)
+    answer = mergestore.init(home, database=url)
+    assert (answer["schema_before"], answer["schema"]) == (SCHEMAS[golden], migrations.head())
+    (kept,) = (home / "backups").iterdir()
+    assert str(kept) == answer["backup"]
+    assert kept.name.startswith(f"registry-{SCHEMAS[golden]}-")
+    copy = connect(sqlite_url(kept).render_as_string())
+    assert migrations.current(copy) == SCHEMAS[golden]
+    assert {table: len(found) for table, found in records(copy).items() if table in before} == {
+        table: len(found) for table, found in before.items()
+    }
+    assert migrations.upgrade(copy)
+    shutil.copytree(home / "objects", tmp_path / "copy" / "objects")
+    with mergestore.open(tmp_path / "copy", database=sqlite_url(kept).render_as_string()) as store:
+        assert store.verify().problems == []
+    assert mergestore.init(home, database=url)["backup"] is None  # nothing was done
+
+
+def test_a_new_store_has_nothing_to_back_up(database_url: str, tmp_path: Path) -> None:
+    assert mergestore.init(tmp_path / "store", database=database_url)["backup"] is None
+    assert not (tmp_path / "store" / "backups").exists()
+
+
+def test_no_room_for_the_backup_stops_the_upgrade(golden: str, home: Path, url: str, database: Engine) -> None:
+    (home / "backups").write_text("in the way")
+    before = records(database)
+    with pytest.raises(EnvironmentFailure, match="cannot back the registry up"):
+        mergestore.init(home, database=url)
+    assert migrations.current(database) == SCHEMAS[golden]
+    assert records(database) == before
+
+
+def test_it_goes_back_by_the_command_line(golden: str, home: Path, url: str, database: Engine) -> None:
+    before = records(database)
+    mergestore.init(home, database=url)
+    shell = Shell(home)
+    answer = shell.json("--database", url, "init", "--downgrade", SCHEMAS[golden])
+    assert (answer["schema_before"], answer["schema"]) == (migrations.head(), SCHEMAS[golden])
+    assert records(database) == before
+    kept = sorted(path.name.split("-")[1] for path in (home / "backups").iterdir())
+    assert kept == sorted([SCHEMAS[golden], migrations.head()])
+    assert shell("--database", url, "list")[0] == 7
+    assert "was 0002" in shell.text("--database", url, "init")
+    assert shell.json("--database", url, "verify")["ok"]
+
+
+def test_it_goes_back_to_no_schema_that_is_none_or_newer(home: Path, url: str, database: Engine) -> None:
+    shell = Shell(home)
+    for schema, told in (("0815", "0001, 0002"), (migrations.head(), "which is older")):
+        code, _, err = shell("--database", url, "init", "--downgrade", schema)
+        assert (code, told in err) == (2, True), err
+    assert not (home / "backups").exists()
+
+
+def test_a_newer_store_is_refused_with_the_way_out(golden: str, home: Path, url: str, database: Engine) -> None:
+    kept = mergestore.init(home, database=url)["backup"]
+    with writing(database) as session:
+        session.execute(text(f"UPDATE {migrations.VERSION_TABLE} SET version_num = '9999'"))
+        session.execute(text("UPDATE store_meta SET value = 'mergestore 47.1' WHERE key = 'written_by'"))
+    for attempt in (
+        lambda: mergestore.open(home, database=url, create=False),
+        lambda: mergestore.init(home, database=url),
+        lambda: mergestore.init(home, database=url, downgrade="0001"),
+    ):
+        with pytest.raises(EnvironmentFailure, match="schema 9999") as caught:
+            attempt()
+        hint = str(caught.value.hint)
+        assert "mergestore 47.1 wrote it: upgrade mergestore" in hint
+        assert f"init --downgrade {migrations.head()}" in hint
+        assert kept in hint
+
+
+INIT = """
+import os, signal, sys
+from sqlalchemy import Engine, event
+import mergestore
+home, url, last = sys.argv[1:]
+done = 0
+
+def count(*_):
+    global done
+    done += 1
+    if done == int(last):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+event.listen(Engine, "before_cursor_execute", count)
+event.listen(Engine, "commit", count)
+answer = mergestore.init(home, database=url)
+print(answer["schema_before"], done)
+"""
+
+
+def process(home: Path, url: str, last: int) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", INIT, str(home), url, str(last)]
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_killed_at_any_statement_it_has_the_old_schema_or_the_new_one(
+    golden: str, home: Path, url: str, database: Engine
+) -> None:
+    before, last, seen = records(database), 5, set()
+    while True:
+        killed = process(home, url, last)
+        killed.communicate(timeout=60)
+        found = migrations.current(database)
+        seen.add((killed.returncode, found))
+        if found == migrations.head():
+            break
+        assert killed.returncode == -signal.SIGKILL
+        assert found == SCHEMAS[golden]
+        assert records(database) == before
+        last += 7
+    assert (-signal.SIGKILL, SCHEMAS[golden]) in seen
+    with mergestore.open(home, database=url, create=False) as store:
+        assert store.verify().ok
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_processes_that_start_at_once_back_up_and_upgrade_once(
+    golden: str, home: Path, url: str, database: Engine, count: int
+) -> None:
+    running = [process(home, url, -1) for _ in range(count)]
+    answers = [each.communicate(timeout=120)[0].split()[0] for each in running]
+    assert [each.returncode for each in running] == [0] * count
+    assert answers.count(SCHEMAS[golden]) == 1
+    assert answers.count(migrations.head()) == count - 1
+    assert len(list((home / "backups").iterdir())) == 1

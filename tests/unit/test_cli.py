@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 ISSUE_VERBS = (
     "init", "doctor", "register", "stats", "merge", "check", "materialize", "methods", "evaluations",
     "audit", "impact", "find", "diff", "verify", "attest", "anchor",
-    "list", "show", "alias", "yank", "pin", "export", "import", "repair", "gc", "sync",
+    "list", "show", "alias", "yank", "pin", "export", "import", "backup", "restore", "repair", "gc", "metrics", "sync",
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.columns import JsonDocument, Real, UtcDateTime, Whole, Words
 from registry.records.database import migrating, reading
+from registry.records.identity import WRITTEN_BY_KEY
 from registry.records.integrity import verify_records
 from registry.records.outbox import MATERIALIZATION
 from registry.records.tables import Record
@@ -35,12 +36,17 @@ FREE = {
     "outbox.last_error": "how delivering went so far, for whoever wonders",
     "outbox.created_at": "told to nobody; what the message says holds its own times",
     "blob.created_at": "told to nobody; when content came is told by the versions that use it",
+    "blob.verified_at": "when bytes were last read, for whoever decides what is read next",
+    "garbage": "what nothing needs; it is looked at again before anything is deleted",
     "blob.sha256": "compared with the bytes: test_blobs",
 }
 """What may be changed unseen by the records alone, each with its reason."""
-ONLY = {"outbox": lambda row: row["kind"] == MATERIALIZATION}
+ONLY: dict[str, Callable[[Any], bool]] = {
+    "outbox": lambda row: row["kind"] == MATERIALIZATION,
+    "store_meta": lambda row: row["key"] != WRITTEN_BY_KEY,
+}
 """Rows that are tampered with, of tables where not all are: other messages only say of what MLflow is to be told, and
-what it is told is then read from the records."""
+what it is told is then read from the records; who gave the schema is told to whoever does not know that, no more."""
 SAMPLE = 3  # rows of a table that are deleted, copied and swapped
 TABLES = [table for table in Record.metadata.sorted_tables if table.name not in FREE]
 Row = dict[str, Any]

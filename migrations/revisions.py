@@ -1,0 +1,33 @@
+"""Which revision of the schema a database is at, and Alembic's configuration for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+VERSION_TABLE = "mergestore_version"
+"""Not Alembic's default: the database may be shared with MLflow, which uses that name."""
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision a database is at; None when it holds no registry. Imports no Alembic."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return found
+
+
+def config(connection: Connection) -> Config:
+    """Alembic's configuration for one open connection."""
+    from alembic.config import Config
+
+    settings = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+    folder = str(Path(__file__).parent)
+    settings.set_main_option("script_location", folder.replace("%", "%%"))
+    settings.set_main_option("path_separator", "os")
+    return settings

@@ -1,0 +1,117 @@
+"""A backup read: every byte of it compared with its digest, its records with each other and with its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from registry.backups.manifest import Manifest, contents
+from registry.home import Home
+from registry.records import events, objects
+from registry.records.database import reading
+from registry.records.events import Head
+from registry.records.identity import store_id
+from registry.records.integrity import verify_records
+from storage.blobs import Blob, BlobStore, hash_file
+from storage.errors import IntegrityFailure
+from storage.files import copy_file
+from storage.progress import Progress
+
+_HINT = "use another backup, or copy what is damaged into this one from elsewhere"
+
+
+def unpack(folder: Path, manifest: Manifest, into: Path, registry: Path, progress: Progress) -> None:
+    """Copy a backup's objects and policy to where a new store has them, and its registry to a file; each is checked.
+
+    Raises IntegrityFailure that names everything that is missing or damaged.
+    """
+    source, home = contents(folder), Home(into)
+    home.prepare()
+    damaged = []
+    progress.start("restore", sum(each.size for each in manifest.blobs()))
+    try:
+        for each in manifest.blobs():
+            scratch = home.blobs.scratch("object")
+            if _copied(source, each, scratch):
+                if each == manifest.registry:
+                    scratch.rename(registry)
+                elif each == manifest.policy:
+                    scratch.rename(home.policy)
+                else:
+                    home.blobs.adopt(scratch, each)
+            else:
+                damaged.append(each.digest)
+            progress.advance(each.size)
+    finally:
+        progress.finish()
+    _refuse(folder, manifest, damaged)
+
+
+def read_through(folder: Path, manifest: Manifest, progress: Progress) -> None:
+    """Read every byte of a backup. Raises IntegrityFailure as ``unpack`` does; writes nothing."""
+    source = contents(folder)
+    damaged = []
+    progress.start("check", sum(each.size for each in manifest.blobs()))
+    try:
+        for each in manifest.blobs():
+            if source.size(each.digest) != each.size or hash_file(source.path(each.digest)) != each:
+                damaged.append(each.digest)
+            progress.advance(each.size)
+    finally:
+        progress.finish()
+    _refuse(folder, manifest, damaged)
+
+
+def check_records(engine: Engine) -> tuple[Head, list[Blob]]:
+    """The head of the audit chain, and the objects that records name, once they all agree with each other.
+
+    Raises IntegrityFailure where they do not.
+    """
+    with reading(engine) as session:
+        if problems := verify_records(session):
+            told = f"the registry of the backup is damaged: {problems[0]['what']}"
+            raise IntegrityFailure(told, hint="use another backup", details={"problems": problems})
+        head = events.head(session)
+        assert head is not None  # else a problem
+        return head, [Blob(each.digest, each.size) for each in objects.stored(session)]
+
+
+def compare(engine: Engine, manifest: Manifest) -> None:
+    """Raise IntegrityFailure unless the records are those that the manifest tells of."""
+    head, stored = check_records(engine)
+    with reading(engine) as session:
+        found = store_id(session)
+    if head != manifest.head or found != manifest.store_id:
+        raise IntegrityFailure(
+            f"the registry of the backup ends with audit event {head.sequence}, {head.hash}, of store {found}; its "
+            f"manifest says {manifest.head.sequence}, {manifest.head.hash}, of store {manifest.store_id}",
+            hint="use another backup",
+        )
+    named = {each.digest for each in manifest.objects} | set(manifest.lost)
+    if absent := sorted(each.digest for each in stored if each.digest not in named):
+        raise IntegrityFailure(
+            f"the backup's records name objects that are not in it: {', '.join(absent)}", hint="use another backup"
+        )
+
+
+def _copied(source: BlobStore, wanted: Blob, target: Path) -> bool:
+    if source.size(wanted.digest) != wanted.size:
+        return False
+    copy_file(source.path(wanted.digest), target)
+    if hash_file(target) == wanted:
+        return True
+    target.unlink()
+    return False
+
+
+def _refuse(folder: Path, manifest: Manifest, damaged: list[str]) -> None:
+    if not damaged:
+        return
+    what = {manifest.registry.digest: "its registry"}
+    if manifest.policy is not None:
+        what[manifest.policy.digest] = "its policy"
+    named = ", ".join(f"{what.get(each, 'object')} {each}" for each in damaged)
+    raise IntegrityFailure(
+        f"the backup in {folder} is damaged: missing or changed is {named}", hint=_HINT, details={"damaged": damaged}
+    )

@@ -1,0 +1,196 @@
+"""``backup``: a consistent copy of a store while others go on writing.
+
+A writer's lease keeps garbage collection away, the records are taken as they are at one moment, then every object that
+they name is copied; what is there by its digest from the backup before is not copied again. The manifest is
+written last: until then the backup before is whole, and after it this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.orm import Session
+
+from registry.backups.manifest import MANIFEST, Manifest, contents, read, write
+from registry.home import Home
+from registry.records import events, garbage, objects
+from registry.records.columns import batches, now
+from registry.records.database import open_engine, reading, sqlite_url, writing
+from registry.records.events import Head
+from registry.records.identity import store_id
+from registry.records.integrity import verify_records
+from registry.records.tables import Blob as BlobRecord
+from registry.records.tables import Garbage, Lease, VersionFile
+from registry.results import BackedUp
+from registry.upkeep.writers import storing
+from registry.wish import Context
+from storage.blobs import Blob, BlobStore, hash_file
+from storage.errors import Conflict, IntegrityFailure, UsageError
+from storage.files import copy_file, disk_errors
+from storage.objects.contract import Objects
+from storage.progress import Progress
+
+Snapshot = Callable[[Connection, Path], None]
+"""Writes the registry that a connection sees into a new SQLite file."""
+
+_OURS = {MANIFEST, "objects", "tmp"}
+
+
+class _Records(NamedTuple):
+    """What the records say that are backed up."""
+
+    store_id: str
+    head: Head
+    objects: list[Blob]
+    referenced: int
+
+
+def backup(
+    context: Context, folder: Path, schema: str, software: str, snapshot: Snapshot, progress: Progress
+) -> BackedUp:
+    """Bring the backup in ``folder`` up to date, or begin one there.
+
+    Raises Conflict where there is something else, or a backup of another store; UsageError inside of the store;
+    IntegrityFailure where the records are damaged: the backup before stays.
+    """
+    before = _prepared(context.home, folder)
+    place = contents(folder)
+    with storing(context.engine):
+        file = place.scratch("registry")
+        try:
+            with reading(context.engine) as session:
+                snapshot(session.connection(), file)
+            found = _tidied(file)
+            if before is not None and before.store_id != found.store_id:
+                raise Conflict(f"{folder} has the backup of another store", hint="choose another folder")
+            copied, lost = _copy(context.home, place, found.objects, progress)
+            registry, policy = place.adopt(file), _keep_policy(context.home, place)
+        finally:
+            file.unlink(missing_ok=True)
+    kept = tuple(each for each in found.objects if each.digest not in lost)
+    manifest = Manifest(
+        now().isoformat(timespec="seconds"),
+        software,
+        found.store_id,
+        schema,
+        found.head,
+        registry,
+        policy,
+        kept,
+        tuple(lost),
+    )
+    write(folder, manifest)
+    for each in [before.registry, before.policy] if before is not None else []:
+        if each is not None and each not in manifest.blobs():
+            place.remove(each.digest)
+    return BackedUp(
+        path=str(folder),
+        ok=not lost,
+        created=before is None,
+        objects=len(kept),
+        bytes=sum(each.size for each in kept),
+        copied=len(copied),
+        copied_bytes=sum(each.size for each in copied),
+        lost=lost,
+        audit_head={"sequence": found.head.sequence, "hash": found.head.hash},
+        notes=list(_notes(context.home, found.referenced)),
+    )
+
+
+def _prepared(home: Home, folder: Path) -> Manifest | None:
+    """The backup before, if there is one, in a folder that may hold backups."""
+    inside, store = folder.resolve(), home.root.resolve()
+    if inside == store or store in inside.parents or inside in store.parents:
+        raise UsageError(
+            f"{folder} and the store are in one another", hint="choose a folder elsewhere, on another disk"
+        )
+    with disk_errors(f"cannot write a backup to {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        if strange := sorted({each.name for each in folder.iterdir()} - _OURS):
+            raise Conflict(f"{folder} holds something else: {strange[0]}", hint="choose a new folder")
+    return read(folder) if (folder / MANIFEST).exists() else None
+
+
+def _tidied(file: Path) -> _Records:
+    """What the records say; what only matters to running processes is taken out of them, and what is garbage."""
+    engine = open_engine(sqlite_url(file))
+    try:
+        with writing(engine) as session:
+            needed = garbage.needed(session)
+            session.execute(delete(Lease))
+            session.execute(delete(Garbage))
+            unneeded = [each.digest for each in objects.stored(session) if each.digest not in needed]
+            for batch in batches(unneeded):
+                session.execute(delete(BlobRecord).where(BlobRecord.digest.in_(batch)))
+        with reading(engine) as session:
+            return _told(session)
+    finally:
+        engine.dispose()
+
+
+def _told(session: Session) -> _Records:
+    head = events.head(session)
+    if problems := verify_records(session):
+        raise IntegrityFailure(
+            f"a store whose records are damaged is not backed up: {problems[0]['what']}",
+            hint="the backup before stays as it was; run `mergestore verify`",
+            details={"problems": problems},
+        )
+    assert head is not None  # else a problem
+    stored = [Blob(each.digest, each.size) for each in sorted(objects.stored(session))]
+    referenced = session.scalar(select(func.count()).where(VersionFile.referenced_path.is_not(None)))
+    return _Records(store_id(session), head, stored, referenced or 0)
+
+
+def _copy(home: Home, place: BlobStore, wanted: list[Blob], progress: Progress) -> tuple[list[Blob], list[str]]:
+    """Copy what the backup does not have yet; which that was, and which of it is not whole in the store."""
+    missing = [each for each in wanted if place.size(each.digest) != each.size]
+    copied, lost = list[Blob](), list[str]()
+    progress.start("backup", sum(each.size for each in missing))
+    try:
+        for each in missing:
+            if _copy_one(home.blobs, place, each):
+                copied.append(each)
+            else:
+                lost.append(each.digest)
+            progress.advance(each.size)
+    finally:
+        progress.finish()
+    return copied, lost
+
+
+def _copy_one(source: Objects, place: BlobStore, wanted: Blob) -> bool:
+    """Copy one object and read the copy: blocks may be shared with the store's, damage is not."""
+    if source.size(wanted.digest) != wanted.size:
+        return False
+    temporary = place.scratch("object")
+    try:
+        copy_file(source.path(wanted.digest), temporary)
+        if hash_file(temporary) != wanted:
+            return False
+        place.adopt(temporary, wanted)
+        return True
+    except IntegrityFailure:  # of an object that is damaged where it is stored elsewhere
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _keep_policy(home: Home, place: BlobStore) -> Blob | None:
+    if not home.policy.is_file():
+        return None
+    temporary = place.scratch("policy")
+    copy_file(home.policy, temporary)
+    return place.adopt(temporary)
+
+
+def _notes(home: Home, referenced: int) -> list[str]:
+    notes = []
+    if referenced:
+        notes.append(f"{referenced:,} files of bases that are referenced where they lie are not in the backup")
+    if (home.root / "mlflow.db").exists():
+        notes.append("mlflow.db is MLflow's own and is not in the backup")
+    return notes

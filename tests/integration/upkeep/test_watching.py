@@ -1,0 +1,238 @@
+"""What tells of a store's work and size: the log, the numbers, the quota."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mergestore
+from mergestore import EnvironmentFailure, Store
+from registry.records.alone import alone
+from registry.records.database import reading, writing
+from registry.records.tables import StoreMeta
+from tests.integration.golden_stores import GOLDEN, copy_objects, load_sqlite
+from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
+from tests.integration.shell import Shell
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+TUNED = GOLDEN / "format1" / "models" / "tuned"
+BASE = llama("F32", seed=1)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A store with something in it, brought up to date."""
+    home = copy_objects("store2", tmp_path / "store")
+    load_sqlite("store2", home / "registry.db")
+    mergestore.init(home)
+    return home
+
+
+@pytest.fixture
+def shell(home: Path) -> Shell:
+    return Shell(home)
+
+
+# --- the log ----------------------------------------------------------------------------------------------
+
+
+def lines(err: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in err.splitlines()]
+
+
+def test_nothing_is_logged_unless_it_is_asked_for(shell: Shell) -> None:
+    assert shell("list")[2] == ""
+
+
+def test_a_verb_tells_of_its_beginning_and_end(shell: Shell) -> None:
+    plain = shell("--json", "list")[1]
+    code, out, err = shell("--log-format", "json", "--json", "list")
+    assert (code, out) == (0, plain)
+    begun, ended = lines(err)
+    assert (begun["event"], begun["level"], begun["verb"]) == ("verb.begin", "info", "list")
+    assert (ended["event"], ended["outcome"], ended["verb"]) == ("verb.end", "done", "list")
+    assert (ended["store"], ended["actor"]) == (str(shell.home), "tester@here")
+    assert ended["seconds"] >= 0
+    assert begun["time"] <= ended["time"]
+    assert shell("list")[2] == ""  # and only of that run
+
+
+def test_a_refusal_is_an_error_of_the_log_too(shell: Shell) -> None:
+    code, _, err = shell("--log-format", "json", "--log-level", "error", "show", "nobody")
+    (ended,) = lines(err.splitlines()[0])
+    assert (code, ended["level"], ended["outcome"]) == (3, "error", "not_found")
+    assert ended["message"] in "".join(err.splitlines()[1:])
+
+
+def test_the_log_can_be_text(shell: Shell) -> None:
+    _, _, err = shell("--log-level", "info", "list")
+    assert 'info verb.end verb="list"' in err
+    assert shell("--log-level", "loud", "list")[0] == 2
+    assert shell("--log-format", "xml", "list")[0] == 2
+
+
+def test_provenance_that_nobody_takes_is_a_warning(shell: Shell) -> None:
+    code, _, err = shell("--log-format", "json", "--log-level", "warning", "sync")
+    assert code == 7
+    assert "provenance.unreachable" in err
+
+
+def test_waiting_for_others_is_told(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "mergestore")
+    with mergestore.open(home) as one, mergestore.open(home) as other:
+        held, waited = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with alone(one.engine, "job"):
+                held.set()
+                waited.wait(10)
+                with writing(one.engine):
+                    pass
+
+        def wait() -> None:
+            with alone(other.engine, "job"):
+                pass
+
+        holder, waiter = threading.Thread(target=hold), threading.Thread(target=wait)
+        holder.start()
+        held.wait(10)
+        waiter.start()
+        threading.Timer(0.3, waited.set).start()
+        holder.join()
+        waiter.join()
+    told = [record for record in caplog.records if record.message == "lease.waiting"]
+    assert told
+    assert vars(told[0])["fields"]["lease"] == "job"
+
+
+def test_an_upgrade_is_told(tmp_path: Path) -> None:
+    home = copy_objects("store2", tmp_path / "old")
+    load_sqlite("store2", home / "registry.db")
+    code, _, err = Shell(home)("--log-format", "json", "init")
+    (changed,) = [line for line in lines(err) if line["event"] == "schema.changed"]
+    assert (code, changed["before"], changed["store"]) == (0, "0002", str(home))
+    assert Path(changed["backup"]).exists()
+
+
+# --- numbers ----------------------------------------------------------------------------------------------
+
+
+def test_numbers_are_what_is_there(shell: Shell) -> None:
+    with mergestore.open(shell.home) as store:
+        found = store.metrics()
+    listed = {(each["kind"], each["state"]): each["count"] for each in found["versions"]}
+    assert sum(listed.values()) == 11
+    assert listed["skill", "yanked"] >= 1
+    objects = [path for path in (shell.home / "objects").rglob("*") if path.is_file()]
+    assert found["object_bytes"] == sum(path.stat().st_size for path in objects)
+    assert found["objects"] == found["objects_never_read"] == len(objects)
+    assert found["oldest_read_seconds"] is None
+    assert found["outbox_messages"] == 4
+    assert found["outbox_oldest_seconds"] > 0
+    shell.text("verify")
+    after = shell.json("metrics")
+    assert after["objects_never_read"] == 0
+    assert 0 <= after["oldest_read_seconds"] < 600
+
+
+def test_prometheus_can_read_them(shell: Shell) -> None:
+    text = shell.text("metrics")
+    samples = [line for line in text.splitlines() if not line.startswith("#")]
+    for line in samples:
+        name, value = line.rsplit(" ", 1)
+        assert name.startswith("mergestore_")
+        float(value)
+        assert f"# TYPE {name.partition('{')[0]} gauge" in text
+    assert len(samples) > 10
+
+
+# --- the quota --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    save(tmp_path / "models" / "base", BASE, LLAMA_CONFIG)
+    save(tmp_path / "models" / "math", fine_tune(BASE, 1), LLAMA_CONFIG)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def store(tmp_path: Path, models: Path, database_url: str) -> Iterator[Store]:
+    with mergestore.open(tmp_path / "new", database=database_url) as store:
+        store.register_base("base", models / "base")
+        yield store
+
+
+def limit_to_what_is_there(store: Store, more: int) -> int:
+    used = int(store.metrics()["object_bytes"])
+    mergestore.init(store.home.root, database=store.engine.url.render_as_string(False), quota=used + more)
+    return used
+
+
+def test_what_would_exceed_the_quota_is_refused_before_it_is_written(store: Store, models: Path) -> None:
+    used = limit_to_what_is_there(store, 10)
+    before = sorted(store.home.blobs.digests())
+    for attempt in (
+        lambda: store.register_base("other", models / "math"),
+        lambda: store.register_skill("math", models / "math", base="base"),
+    ):
+        with pytest.raises(EnvironmentFailure, match=f"quota of {used + 10:,} bytes is used up"):
+            attempt()
+    assert sorted(store.home.blobs.digests()) == before
+    assert not list((store.home.root / "tmp").iterdir())
+    assert store.metrics()["quota_bytes"] == used + 10
+    (check,) = [each for each in store.doctor()["checks"] if each["name"] == "quota"]
+    assert check["level"] == "warning"
+    limit_to_what_is_there(store, 10**9)
+    assert store.register_skill("math", models / "math", base="base").created
+    assert store.verify().problems == []
+
+
+def test_a_bundle_that_is_too_large_is_refused(store: Store, models: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "base.tar"
+    store.export("base", bundle, bases=True)
+    mergestore.init(tmp_path / "small", quota=100)
+    with mergestore.open(tmp_path / "small") as small:
+        with pytest.raises(EnvironmentFailure, match="quota of 100 bytes"):
+            small.import_bundle(bundle)
+        assert list(small.home.blobs.digests()) == []
+        assert small.list().bases == []
+
+
+def test_the_environment_can_only_make_it_smaller(store: Store, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, database = store.home.root, store.engine.url.render_as_string(False)
+    monkeypatch.setenv("MERGESTORE_QUOTA", "1kB")
+    with mergestore.open(home, database=database) as small:
+        assert small.metrics()["quota_bytes"] == 1000
+        with pytest.raises(EnvironmentFailure, match="quota of 1,000 bytes"):
+            small.register_skill("math", models / "math", base="base")
+    limit_to_what_is_there(store, 0)
+    monkeypatch.setenv("MERGESTORE_QUOTA", "5TB")
+    with mergestore.open(home, database=database) as small, pytest.raises(EnvironmentFailure, match="is used up"):
+        small.register_skill("math", models / "math", base="base")
+    monkeypatch.setenv("MERGESTORE_QUOTA", "much")
+    with pytest.raises(mergestore.UsageError):
+        mergestore.open(home, database=database)
+
+
+def test_a_quota_is_set_shown_and_taken_away_on_record(shell: Shell) -> None:
+    assert "quota 500 GB" in shell.text("init", "--quota", "500GB")
+    assert shell.json("init")["quota"] == 500 * 10**9
+    assert shell.json("init", "--quota", "0")["quota"] is None
+    found = shell.json("find", "events", "--action", "store.quota")
+    assert [event["details"]["bytes"] for event in found["rows"]] == [None, 500 * 10**9]
+    assert shell.json("verify")["ok"]
+
+
+def test_a_quota_that_was_changed_by_hand_is_found(store: Store) -> None:
+    limit_to_what_is_there(store, 10)
+    with writing(store.engine) as session:
+        session.get_one(StoreMeta, "quota").value = "1" * 20
+    with reading(store.engine):
+        (problem,) = store.check_store().problems
+    assert "quota" in problem["what"]
