@@ -15,11 +15,11 @@ SIZE ?=
 RUNS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-curves bench-store bench-gpu bench-page docs clean
+.PHONY: help demo test test-slow lint bench bench-curves bench-store bench-gpu bench-page docs clean
 
 help:
 	@echo "make demo    real model, real skills: register, merge, materialize, audit (about ten minutes)"
-	@echo "make test    lint, types, floors, and the whole test suite"
+	@echo "make test    lint, types, floors, and the test suite (make test-slow: the few tests that take minutes each)"
 	@echo "make lint    ruff, mypy and import-linter alone"
 	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -gpu, -page"
 	@echo "make docs    write docs/cli.md from the code"
@@ -29,7 +29,10 @@ demo: $(VENV)/.for-demo
 	$(BIN)/python -m examples.demo
 
 test: lint $(MERGEKIT)/constraints
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/.for-test
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 lint: $(VENV)/.for-test
 	$(BIN)/ruff check .

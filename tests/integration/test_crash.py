@@ -156,6 +156,7 @@ def plan(whole, duration, kills):
     return found
 
 
+@pytest.mark.slow
 def test_killed_anywhere_nothing_is_lost(target):
     kill(target, KILLS)
 

@@ -26,6 +26,7 @@ def run(laws, **environment):
     assert "skipped" not in summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("laws", LAWS)
 def test_the_laws_hold_in_the_interpreter(laws):
     run(laws, TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
