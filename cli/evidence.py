@@ -13,9 +13,8 @@ import typer
 
 from cli import report
 from cli.console import remark, say
-from cli.verb import Invocation, verb
-from mergestore import EnvironmentFailure, IntegrityFailure, UsageError, Verification
-from registry.targets import published_folder
+from cli.verb import Invocation, store_or_folder, verb
+from mergestore import IntegrityFailure, UsageError, Verification
 
 if TYPE_CHECKING:
     from mergestore import Anchored, Attested
@@ -70,16 +69,12 @@ def _verified(
     invocation: Invocation, target: str | None, key: Path | None, attestation: Path | None, anchor: Path | None
 ) -> Verification:
     """A folder is checked without any store, too."""
-    try:
-        opened = invocation.open()
-    except EnvironmentFailure:
-        folder = published_folder(target) if target is not None and anchor is None else None
-        if folder is None:
-            raise
+    found = store_or_folder(invocation, target if anchor is None else None)
+    if isinstance(found, Path):
         from registry.evidence.verifying import verify_folder
 
-        return verify_folder(folder, key, attestation, invocation.progress())
-    with opened as store:
+        return verify_folder(found, key, attestation, invocation.progress())
+    with found as store:
         return store.verify(target, invocation.progress(), key=key, attestation=attestation, anchor=anchor)
 
 

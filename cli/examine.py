@@ -12,9 +12,8 @@ from cli import lineage, report, tables
 from cli.compiled import load_compiler
 from cli.console import print_document, say
 from cli.options import MetaOption, parse_meta
-from cli.verb import Invocation, verb
-from mergestore import Audit, EnvironmentFailure, Influence, IntegrityFailure, UsageError
-from registry.targets import published_folder
+from cli.verb import Invocation, store_or_folder, verb
+from mergestore import Audit, Influence, IntegrityFailure, UsageError
 
 NEWEST = 10
 """How many rows of what grows without end a person sees at first."""
@@ -151,46 +150,32 @@ def _rebuild(invocation: Invocation, target: str, device: str, threads: int | No
 
 
 def _audited(invocation: Invocation, target: str, newest: int | None) -> Audit:
-    """A folder is told of without any store, too."""
-    try:
-        with invocation.open() as store:
-            return store.audit(target, newest=newest)
-    except EnvironmentFailure:
-        folder = published_folder(target)
-        if folder is None:
-            raise
-    from registry.audits.folder import audit_folder
+    found = store_or_folder(invocation, target)
+    if isinstance(found, Path):
+        from registry.audits.folder import audit_folder
 
-    return audit_folder(folder, newest=newest)
+        return audit_folder(found, newest=newest)
+    with found as store:
+        return store.audit(target, newest=newest)
 
 
 def _influence(invocation: Invocation, target: str, pattern: str) -> Influence:
-    """A folder is told of without any store, too."""
-    try:
-        opened = invocation.open()
-    except EnvironmentFailure:
-        folder = published_folder(target)
-        if folder is None:
-            raise
+    found = store_or_folder(invocation, target)
+    if isinstance(found, Path):
         from registry.audits.influence import influence_of_folder
 
-        return influence_of_folder(folder, pattern)
-    with opened as store:
+        return influence_of_folder(found, pattern)
+    with found as store:
         return store.influence(target, pattern)
 
 
 def _bill(invocation: Invocation, target: str) -> dict[str, Any]:
-    """A folder has one without any store, too."""
-    try:
-        opened = invocation.open()
-    except EnvironmentFailure:
-        folder = published_folder(target)
-        if folder is None:
-            raise
+    found = store_or_folder(invocation, target)
+    if isinstance(found, Path):
         from registry.evidence.bom import bill_of_folder
 
-        return bill_of_folder(folder)
-    with opened as store:
+        return bill_of_folder(found)
+    with found as store:
         return store.bom(target)
 
 

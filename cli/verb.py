@@ -14,6 +14,8 @@ import typer
 import mergestore
 from cli import console, logs
 from cli.progress import Bars, bars
+from mergestore import EnvironmentFailure
+from registry.targets import published_folder
 
 if TYPE_CHECKING:
     from mergestore import BackedUp, Restored, Result, Store
@@ -85,6 +87,17 @@ class Invocation:
             console.print_document(result if isinstance(result, dict) else result.to_dict())
         else:
             render(result)
+
+
+def store_or_folder(invocation: Invocation, target: str | None) -> Store | Path:
+    """The store that was named; where none can be had, the published folder that is meant, which tells of itself."""
+    try:
+        return invocation.open()
+    except EnvironmentFailure:
+        folder = published_folder(target) if target is not None else None
+        if folder is None:
+            raise
+        return folder
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:

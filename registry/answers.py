@@ -12,7 +12,7 @@ from registry.home import Home
 from registry.opening import open_statistics
 from registry.records.aliases import alias_history, aliases
 from registry.records.catalog import Listed, list_versions, look_up, versions
-from registry.records.contents import load_delta, load_files
+from registry.records.contents import coding_facts, load_delta, load_files
 from registry.records.evaluations import evaluations
 from registry.records.lineage import parents
 from registry.records.lookup import versions_by_id
@@ -110,16 +110,7 @@ def _by_kind(session: Session, version: ModelVersion) -> dict[str, Any]:
 
 def delta_facts(delta: Delta) -> dict[str, Any]:
     """How a skill is stored, and what was measured of it."""
-    return {
-        "encoding": delta.encoding,
-        "values": delta.values,
-        "drop_rate": delta.drop_rate,
-        "seed": delta.seed,
-        "density": delta.parameters.get("density"),
-        "trim": delta.parameters.get("trim"),
-        "stored_bytes": delta.stored_bytes,
-        "statistics": delta.statistics,
-    }
+    return {**coding_facts(delta), "stored_bytes": delta.stored_bytes, "statistics": delta.statistics}
 
 
 def statistics(session: Session, reference: str | None = None) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from merging.recipes.stored import read_recipe
 from registry.recipes_within import recipes_within
-from registry.records.contents import load_deltas
+from registry.records.contents import coding_facts, load_deltas
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
 from storage.digests import canonical_json
@@ -46,21 +46,13 @@ def lineage_facts(session: Session, graph: Lineage, versions: Mapping[str, Model
             "training": _public_training(version.attributes.get("training", {})),
         }
         told = {name: fact for name, fact in facts.items() if fact}
-        found[reference] = told | (coding_facts(deltas[version.id]) if version.id in deltas else {})
+        found[reference] = told | (told_coding(deltas[version.id]) if version.id in deltas else {})
     return found
 
 
-def coding_facts(delta: Delta) -> dict[str, Any]:
+def told_coding(delta: Delta) -> dict[str, Any]:
     """How a skill is stored, and what was measured of its delta as a whole."""
-    return {
-        "encoding": delta.encoding,
-        "values": delta.values,
-        "drop_rate": delta.drop_rate,
-        "seed": delta.seed,
-        "density": delta.parameters.get("density"),
-        "trim": delta.parameters.get("trim"),
-        "statistics": delta.statistics.get("total", {}),
-    }
+    return {**coding_facts(delta), "statistics": delta.statistics.get("total", {})}
 
 
 def public_source(source: str | None) -> str | None:

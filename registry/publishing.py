@@ -17,7 +17,7 @@ from registry.imports.stacking import set_layers
 from registry.inherited import Training
 from registry.merges import ResolvedMerge
 from registry.opening import place
-from registry.published_lineage import coding_facts, public_source
+from registry.published_lineage import public_source, told_coding
 from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
@@ -217,7 +217,7 @@ def _skill(sources: Sources, skill: ModelVersion, weight: Setting | None) -> dic
     return {
         **_version(skill),
         "weight": weight,
-        **coding_facts(delta),
+        **told_coding(delta),
         "fine_tuned": content.fine_tuned,
         "prefix": content.prefix,
         "dropped_prefix": content.dropped_prefix,

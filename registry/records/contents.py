@@ -164,6 +164,18 @@ def add_delta(session: Session, version: ModelVersion, delta: DeltaRow, *, actor
     return record
 
 
+def coding_facts(delta: Delta) -> dict[str, Any]:
+    """How a skill's delta is stored, as JSON-ready values; None where its encoding has no such choice."""
+    return {
+        "encoding": delta.encoding,
+        "values": delta.values,
+        "drop_rate": delta.drop_rate,
+        "seed": delta.seed,
+        "density": delta.parameters.get("density"),
+        "trim": delta.parameters.get("trim"),
+    }
+
+
 def load_delta(session: Session, version_id: int) -> Delta | None:
     """The delta of a skill's version; None for any other kind."""
     return session.get(Delta, version_id)
