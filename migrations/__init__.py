@@ -18,11 +18,13 @@ from migrations.revisions import VERSION_TABLE, config, revision_of
 from registry.records.database import migrating, reading
 from registry.records.database_errors import shown_url
 from registry.records.identity import WRITTEN_BY_KEY
-from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
+from registry.records.location import LOCATION_KEY
+from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure, UsageError
 from storage.journal import note
 
 REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision this code knows, oldest first. Kept here so that the usual start needs no Alembic."""
+_KNOWS_OBJECT_STORAGE = "0004"
 
 __all__ = [
     "REVISIONS",
@@ -86,7 +88,8 @@ def downgrade(engine: Engine, revision: str, backups: Path) -> Migrated:
     """Take the schema back to ``revision``, for the mergestore that works with that. Backed up before, as ``migrate``.
 
     What only newer schemas keep is forgotten. Raises UsageError for a revision that is none, or newer than what is
-    there, EnvironmentFailure where there is no registry or a newer one.
+    there, Conflict where the objects lie in a storage that it does not know, EnvironmentFailure where there is no
+    registry or a newer one.
     """
     if revision not in REVISIONS:
         raise UsageError(f"there is no schema {revision!r}", hint=f"choose one of {', '.join(REVISIONS)}")
@@ -101,10 +104,21 @@ def downgrade(engine: Engine, revision: str, backups: Path) -> Migrated:
             )
         if found == revision:
             return Migrated(found, found)
+        if revision < _KNOWS_OBJECT_STORAGE:
+            _require_own_objects(connection, revision)
         from alembic import command
 
         step = partial(command.downgrade, config(connection), revision)
         return _change(connection, Migrated(found, revision), backups, step, None)
+
+
+def _require_own_objects(connection: Connection, revision: str) -> None:
+    where = connection.scalar(text("SELECT value FROM store_meta WHERE key = :key"), {"key": LOCATION_KEY})
+    if where is not None:
+        raise Conflict(
+            f"the objects of this store are in {where}, where a mergestore of schema {revision} does not look",
+            hint="keep this mergestore for it; `mergestore export` writes bundles that older ones import",
+        )
 
 
 def require_current(engine: Engine, backups: Path | None = None) -> None:

@@ -5,6 +5,7 @@ A log only grows, and what is pinned or referred to is kept, whether or not a co
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import sqlalchemy as sa
@@ -109,7 +110,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_audit_event_action_sequence"), "audit_event", ["action", "sequence"])
     op.create_index(op.f("ix_model_version_licence"), "model_version", ["licence"])
     store_meta = sa.table("store_meta", sa.column("key", sa.Text()), sa.column("value", sa.Text()))
-    op.execute(store_meta.insert().values(key="store_id", value=uuid.uuid4().hex))
+    op.execute(store_meta.insert().values(key="store_id", value=_known_identity() or uuid.uuid4().hex))
     for statement in _SQLITE_TRIGGERS if _on_sqlite() else _POSTGRES_TRIGGERS:
         op.execute(statement)
 
@@ -131,6 +132,14 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_materialization_created_at_id"), "materialization")
     op.drop_index(op.f("ix_materialization_output_digest"), "materialization")
     op.drop_column("materialization", "mlflow_version")
+
+
+def _known_identity() -> str | None:
+    """Who the store was before it was taken back to an older schema: the log still says so."""
+    for details in op.get_bind().execute(sa.text("SELECT details FROM audit_event ORDER BY sequence DESC")).scalars():
+        if (found := json.loads(details).get("store")) is not None:
+            return str(found)
+    return None
 
 
 def _on_sqlite() -> bool:

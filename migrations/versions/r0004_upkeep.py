@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the column and the table."""
+    """Add the column and the table; a quota that was forgotten on the way back is in the log."""
     op.add_column("blob", sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True))
     op.create_table(
         "garbage",
@@ -19,9 +21,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_garbage")),
         sa.CheckConstraint("length(digest) = 71", name=op.f("ck_garbage_digest")),
     )
+    last = "SELECT details FROM audit_event WHERE action = 'store.quota' ORDER BY sequence DESC LIMIT 1"
+    details = op.get_bind().execute(sa.text(last)).scalar()
+    if details is not None and (quota := json.loads(details).get("bytes")) is not None:
+        store_meta = sa.table("store_meta", sa.column("key", sa.Text()), sa.column("value", sa.Text()))
+        op.execute(store_meta.insert().values(key="quota", value=str(quota)))
 
 
 def downgrade() -> None:
-    """Take both away."""
+    """Take both away, and the quota, which older mergestores do not know."""
+    op.execute("DELETE FROM store_meta WHERE key = 'quota'")
     op.drop_table("garbage")
     op.drop_column("blob", "verified_at")

@@ -23,6 +23,7 @@ SECONDS = 60.0
 """How long a lease lasts that nobody prolongs."""
 _PROLONG = 20.0
 _FIRST, _MOST = 0.05, 1.0  # seconds between looks
+_kept: dict[str, str] = {}  # leases of this process that could not be given back, and their holders
 
 
 @contextmanager
@@ -50,8 +51,13 @@ def if_free(engine: Engine, name: str) -> Iterator[bool]:
 
 
 def _take(engine: Engine, name: str, holder: str) -> bool:
+    kept = _kept.get(name)
     with writing(engine) as session:
-        return leases.acquire(session, name, holder, SECONDS)
+        if kept is not None:
+            leases.release(session, name, kept)
+        taken = leases.acquire(session, name, holder, SECONDS)
+    _kept.pop(name, None)
+    return taken
 
 
 @contextmanager
@@ -64,8 +70,16 @@ def _held(engine: Engine, name: str, holder: str) -> Iterator[None]:
     finally:
         done.set()
         keeper.join()
+        _give_back(engine, name, holder)
+
+
+def _give_back(engine: Engine, name: str, holder: str) -> None:
+    """Work that is done is done, also where the database cannot be written to by now: then the lease runs out."""
+    try:
         with writing(engine) as session:
             leases.release(session, name, holder)
+    except MergestoreError:
+        _kept[name] = holder
 
 
 def _keep(engine: Engine, name: str, holder: str, done: threading.Event) -> None:

@@ -33,14 +33,15 @@ ROW = StatisticsRow(
 def old(database_url: str, connect: Connect) -> Engine:
     """A store as the first schema had it, with a base and a skill."""
     engine = connect(database_url)
-    with migrating(engine) as connection:
-        command.upgrade(migrations.config(connection), "0001")
+    migrations.upgrade(engine)
     with writing(engine) as session:
         base = make(session, "llama", "base")
         contents.record_blobs(session, [BlobRow(digest("weights"), 100, "weights")])
         contents.add_files(session, base, FILES, actor=ME)
         contents.add_tensors(session, base, TENSORS, actor=ME)
         skill(session, base, "math")
+    with migrating(engine) as connection:
+        command.downgrade(migrations.config(connection), "0001")
     return engine
 
 
@@ -80,8 +81,10 @@ def test_down_and_up_again(filled: Engine) -> None:
     with reading(filled) as session:
         assert "statistics" not in inspect(session.connection()).get_table_names()
         assert set(session.scalars(text("SELECT kind FROM blob"))) == {"weights", "delta"}
+    values = {"digest": digest("file"), "sha": "0" * 64, "at": "2026-11-28"}
+    row = "INSERT INTO blob (digest, size, sha256, kind, created_at) VALUES (:digest, 7, :sha, 'statistics', :at)"
     with pytest.raises(IntegrityError), writing(filled) as session:
-        contents.record_blobs(session, [BlobRow(digest("file"), 7, "statistics")])
+        session.execute(text(row), values)
     migrations.upgrade(filled)
     with reading(filled) as session:
         assert resolve(session, "math").version == 1

@@ -301,3 +301,18 @@ def test_processes_that_start_at_once_back_up_and_upgrade_once(
     assert answers.count(SCHEMAS[golden]) == 1
     assert answers.count(migrations.head()) == count - 1
     assert len(list((home / "backups").iterdir())) == 1
+
+
+def test_a_store_that_went_back_is_itself_again(home: Path, url: str) -> None:
+    """What older schemas do not keep and the log still says: who the store is, and its quota."""
+    mergestore.init(home, database=url, quota=1_000_000)
+    with mergestore.open(home, database=url) as store:
+        store.register_base("tiny", GOLDEN / "format1" / "models" / "base")
+        assert store.verify().problems == []
+        identity = store.id
+    mergestore.init(home, database=url, downgrade="0002")
+    mergestore.init(home, database=url)
+    with mergestore.open(home, database=url) as store:
+        assert store.verify().problems == []
+        assert store.metrics()["quota_bytes"] == 1_000_000
+        assert store.id == identity

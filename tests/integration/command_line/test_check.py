@@ -73,7 +73,6 @@ def test_what_cannot_be_made_has_its_exit_code(filled, tmp_path, code, words):
 
 
 def test_a_target_is_asked_for(filled):
-    assert "--recipe" in filled.refused(2, "check")["hint"]
     filled.refused(2, "check", "assistant", "--recipe", "recipe.yml")
     filled.refused(2, "check", "assistant", "--quick", "--plot", "x.png")
     filled.refused(2, "check", "assistant", "--plot", "x.txt")

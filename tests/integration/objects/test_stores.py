@@ -294,3 +294,10 @@ def test_without_the_library_it_is_told_how_to_install_it(tmp_path, monkeypatch)
     error = Shell(tmp_path / "store").refused(7, "init", "--objects", "s3://models")
     assert error["hint"] == "pip install 'mergestore[s3]'"
     assert not (tmp_path / "store").exists()
+
+
+def test_a_schema_without_object_storage_is_refused(bucket, database_url, tmp_path):
+    mergestore.init(tmp_path / "store", database=database_url, objects=f"{bucket}/lab")
+    with pytest.raises(Conflict, match="does not look"):
+        mergestore.init(tmp_path / "store", database=database_url, downgrade="0003")
+    assert mergestore.init(tmp_path / "store", database=database_url)["objects"] == f"{bucket}/lab"
