@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from registry.records import leases
 from registry.records.database import writing
 from registry.records.tables import Lease
+from storage.errors import MergestoreError
 from storage.files import is_dead, process_name
 
 PREFIX = "writer:"
@@ -29,7 +30,8 @@ def storing(engine: Engine) -> Iterator[None]:
     try:
         yield
     finally:
-        with writing(engine) as session:
+        # What is committed is done, also where the database is away by now: then the lease runs out.
+        with contextlib.suppress(MergestoreError), writing(engine) as session:
             leases.release(session, name, holder)
 
 
