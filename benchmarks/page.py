@@ -178,6 +178,12 @@ def _store(result: Result) -> list[str]:
     return store_block(result)
 
 
+def _objects(result: Result) -> list[str]:
+    from benchmarks.object_storage import block as objects_block
+
+    return objects_block(result)
+
+
 _BLOCKS: dict[str, Callable[[Result], list[str]]] = {
     "setting": _setting,
     "targets": _targets,
@@ -190,4 +196,5 @@ _BLOCKS: dict[str, Callable[[Result], list[str]]] = {
     "curves": _curves,
     "device": _device,
     "store": _store,
+    "objects": _objects,
 }

@@ -52,7 +52,7 @@ mon addr = 127.0.0.1:{monitor}
 osd class update on start = false
 osd data = {home}/osd
 osd objectstore = memstore
-memstore device bytes = 1073741824
+memstore device bytes = {room}
 osd client watch timeout = 3
 osd max object name len = 256
 osd max object namespace len = 64
@@ -86,6 +86,7 @@ class Gateway:
     home: Path
     port: int
     monitor: int
+    room: int = 1 << 30  # bytes of memory for what is stored
 
     @property
     def endpoint(self) -> str:
@@ -99,7 +100,7 @@ class Gateway:
         for folder in ("mon", "osd", "run", "log", "rgw"):
             (self.home / folder).mkdir()
         fsid, one = uuid.uuid4(), uuid.uuid4()
-        settings = _SETTINGS.format(fsid=fsid, home=self.home, port=self.port, monitor=self.monitor)
+        settings = _SETTINGS.format(fsid=fsid, home=self.home, port=self.port, monitor=self.monitor, room=self.room)
         (self.home / "ceph.conf").write_text(settings)
         map_ = self.home / "monmap"
         self._run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"v1:127.0.0.1:{self.monitor}", map_)
