@@ -327,7 +327,7 @@ def _quota_of(engine: Engine, asked: int | None) -> int | None:
 
 
 def _given_quota() -> int | None:
-    from cli.units import parse_quota
+    from storage.sizes import parse_quota
 
     return parse_quota(os.environ.get("MERGESTORE_QUOTA") or None) or None
 

@@ -32,6 +32,7 @@ from registry.records import catalog
 from registry.records.database import reading
 from registry.records.integrity import verify_records
 from registry.records.tables import AuditEvent
+from registry.resolved import Choices
 
 SIZES = (10, 100, 1000, 10_000)
 Ask = Callable[[Store], object]
@@ -48,7 +49,7 @@ def _resolved(reference: str) -> Ask:
 def _combined(terms: int) -> Ask:
     def ask(store: Store) -> object:
         with reading(store.engine) as session:
-            return merges.resolve_expression(session, store.home, store_samples.expression(terms), merges.Choices())
+            return merges.resolve_expression(session, store.home, store_samples.expression(terms), Choices())
 
     return ask
 

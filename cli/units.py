@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 from mergestore import UsageError
+from storage.sizes import parse_quota as parse_quota
 from storage.sizes import parse_size as parse_size
 
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -51,11 +52,6 @@ def digest_text(digest: str | None) -> str:
     """The prefix and the first twelve digits of a digest; whole digests are in ``--json`` and ``show``."""
     algorithm, _, digits = (digest or "").partition(":")
     return f"{algorithm}:{digits[:12]}" if digits else algorithm
-
-
-def parse_quota(text: str | None) -> int | None:
-    """Bytes from a size, 0 for ``0``, None where nothing was said."""
-    return None if text is None else 0 if text.strip() == "0" else parse_size(text)
 
 
 def parse_duration(text: str) -> timedelta:

@@ -20,10 +20,10 @@ from merging.streaming.sinks import WrittenFile
 from registry import publishing
 from registry.computing import compute, put_in_place
 from registry.hub import hub_place
-from registry.merges import ResolvedMerge
 from registry.model_card import model_card
 from registry.outputs import require_space
 from registry.publishing import ADAPTER_FORMAT, Published, Sources
+from registry.resolved import ResolvedMerge
 from registry.software import package_version
 from registry.wish import Wish
 from storage.checkpoints.adapter import CONFIG, WEIGHTS, open_adapter

@@ -11,12 +11,12 @@ from merging.plans.plan import OutputTensor
 from registry import publishing
 from registry.directories import check_directory, read_manifest
 from registry.home import Home
-from registry.merges import ResolvedMerge
 from registry.model_card import model_card
 from registry.publishing import Published, Sources
 from registry.records.database import reading
 from registry.records.recipes import cached_materialization
 from registry.records.tables import Materialization
+from registry.resolved import ResolvedMerge
 from registry.wish import Context, Wish
 from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
 from storage.files import copy_file, disk_errors, publish_directory, staged_directory

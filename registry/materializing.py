@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from merging.adapters.settings import Extraction
 from merging.choosing import load_onto, open_engine
-from merging.plans.plan import OtherBase, Plan, make_plan, with_statistics
+from merging.plans.plan import OtherBase, Plan
+from merging.plans.planning import make_plan, with_statistics
 from merging.plans.tasks import Task
 from merging.streaming.sinks import MemorySink
 from merging.streaming.tensors import import_torch, to_torch
@@ -21,7 +22,7 @@ from registry.adapters import as_adapter, model_config, publish_adapter
 from registry.cache import cache_path, find_record, in_cache, is_usable, publish_copy
 from registry.computing import compute, publish_computed
 from registry.directories import read_manifest
-from registry.merges import Choices, ResolvedMerge, notes_of, resolve_target
+from registry.merges import notes_of, resolve_target
 from registry.opening import open_base, open_skill, open_statistics
 from registry.outputs import refuse_output
 from registry.policies.enforcing import enforce, policies_of, without_thresholds
@@ -40,6 +41,7 @@ from registry.records.lookup import find_versions
 from registry.records.names import parse_reference
 from registry.records.readiness import refuse_unready
 from registry.records.tables import Materialization
+from registry.resolved import Choices, ResolvedMerge
 from registry.results import Materialized, MaterializedAdapter
 from registry.scores import told
 from registry.tasks import require_task

@@ -17,9 +17,9 @@ from registry import inherited
 from registry.adapter_card import adapter_lines
 from registry.hub import hub_place
 from registry.licences.combined import combined, hub_metadata
-from registry.merges import ResolvedMerge
 from registry.publishing import Sources
 from registry.records.tables import ModelVersion
+from registry.resolved import ResolvedMerge
 from registry.scores import model_index
 from registry.tokens.tokenizers import vocabulary_lines
 

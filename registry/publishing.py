@@ -15,12 +15,12 @@ from merging.settings import Setting
 from registry.home import Home
 from registry.imports.stacking import set_layers
 from registry.inherited import Training
-from registry.merges import ResolvedMerge
 from registry.opening import place
 from registry.published_lineage import public_source, told_coding
 from registry.records.contents import FileRow
 from registry.records.lineage import Lineage
 from registry.records.tables import Delta, ModelVersion
+from registry.resolved import ResolvedMerge
 from registry.tokens.token_sources import language_part
 from registry.tokens.tokenizers import adapt_tokenizer
 from storage.blobs import hash_file

@@ -15,11 +15,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from merging.choosing import open_memory
-from merging.plans.plan import check_base
+from merging.plans.planning import check_base
 from merging.recipes.recipe import Recipe
 from merging.residence import resident
 from registry.home import Home
-from registry.merges import Choices, ResolvedMerge, resolve_target
+from registry.merges import resolve_target
 from registry.opening import open_base, open_skill, open_statistics
 from registry.policies.enforcing import enforce, policies_of, without_thresholds
 from registry.records import events
@@ -28,6 +28,7 @@ from registry.records.contents import load_delta
 from registry.records.database import reading
 from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
+from registry.resolved import Choices, ResolvedMerge
 from registry.results import Footprint, Loaded
 from registry.tokens.vocabulary import Asked
 from registry.unified import keeps_vector

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
@@ -11,10 +10,8 @@ from merging.methods import Method, Unified
 from registry.records.catalog import resolve
 from registry.records.names import parse_reference
 from registry.records.tables import ModelVersion
+from registry.resolved import ResolvedMerge
 from storage.errors import UsageError
-
-if TYPE_CHECKING:
-    from registry.merges import ResolvedMerge
 
 
 def choose_task(

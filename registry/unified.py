@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from merging.methods import METHODS, Unified
 from registry.home import Home
-from registry.merges import Choices, ResolvedMerge, record_merge, resolve_expression
+from registry.merges import record_merge, resolve_expression
 from registry.opening import open_base, open_skill
 from registry.quota import require_room
 from registry.records.catalog import find_version_by_digest, refuse_other_kind
@@ -19,6 +19,7 @@ from registry.records.database import reading, writing
 from registry.records.names import validate_name
 from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
+from registry.resolved import Choices, ResolvedMerge
 from registry.results import Merged
 from storage.blobs import Blob
 from storage.errors import Conflict, IntegrityFailure
@@ -128,7 +129,7 @@ def _file(session: Session, version: ModelVersion) -> FileRow:
 def write_vector(engine: Engine, home: Home, resolved: ResolvedMerge, path: Path, progress: Progress) -> Written:
     """Compute the vector of a merge into a file."""
     from merging.passes.unified_writer import write_unified
-    from merging.plans.plan import make_plan
+    from merging.plans.planning import make_plan
 
     with ExitStack() as stack:
         with reading(engine) as session:

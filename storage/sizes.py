@@ -17,3 +17,8 @@ def parse_size(text: str) -> int:
     if size < 1:
         raise UsageError(f"{text!r} is not a size", hint="Write a number and a unit: 500MB, 5GB, 2GiB, or plain bytes.")
     return size
+
+
+def parse_quota(text: str | None) -> int | None:
+    """Bytes from a size, 0 for ``0``, None where nothing was said."""
+    return None if text is None else 0 if text.strip() == "0" else parse_size(text)

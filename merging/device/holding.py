@@ -14,7 +14,8 @@ from merging.device.launch import Arena, Packed, Term, pack
 from merging.device.layout import Layout, lay_out
 from merging.device.memory import DeviceMemory, DeviceSkill, on_device
 from merging.engines.torch_engine import told_out_of_memory
-from merging.plans.plan import Plan, make_plan
+from merging.plans.plan import Plan
+from merging.plans.planning import make_plan
 from merging.residence.holding import HeldBase, HeldDelta, HeldTerm, hold_heads, read_verified
 from merging.residence.targets import Targets
 from storage.checkpoints.tensors import TensorSource

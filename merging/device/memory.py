@@ -19,7 +19,8 @@ from merging.passes.trimming import find_cutoffs
 from merging.plans.plan import OutputTensor, Plan, SkillTerm
 from merging.residence.holding import HeldBase, HeldDelta, HeldTerm
 from merging.residence.targets import Targets
-from merging.streaming.chunk import Origin, not_finite, origin
+from merging.streaming.chunk import not_finite
+from merging.streaming.origin import Origin, origin
 from merging.streaming.tensors import host_bytes, torch_dtype
 from storage.deltas.delta import TensorTerm
 from storage.encodings.cutoffs import Counts, find_cutoff

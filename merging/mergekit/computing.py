@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from merging.plans.plan import Plan, SkillTerm
-    from merging.streaming.chunk import Origin
+    from merging.streaming.origin import Origin
     from storage.deltas.delta import TensorTerm
 
 

@@ -24,7 +24,8 @@ from merging.residence.holding import (
     read_verified,
 )
 from merging.residence.targets import Targets
-from merging.streaming.chunk import Origin, merge_chunk, origin
+from merging.streaming.chunk import merge_chunk
+from merging.streaming.origin import Origin, origin
 from merging.streaming.tensors import host_bytes
 from storage.checkpoints.tensors import TensorSource
 from storage.deltas.delta import DeltaFile

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from merging.methods import Spanned
 from merging.passes.products import Matrix, with_coefficients
-from merging.plans.plan import OutputTensor, Plan, make_plan, with_recipe, with_statistics
+from merging.plans.plan import OutputTensor, Plan
+from merging.plans.planning import make_plan, with_recipe, with_statistics
 from merging.recipes.recipe import Recipe
 from merging.recipes.semantics import MERGEKIT
 from merging.residence.holding import HeldBase, HeldDelta

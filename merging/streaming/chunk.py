@@ -1,103 +1,22 @@
-"""One piece of the result: what it is made of, where its bytes lie, and how they are computed."""
+"""One piece of the result: how it is read, and how it is computed."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from merging.engines.combination import Change, Combine, Contribution, Engine, measure_change
 from merging.mergekit.computing import change_of_rows, merged_tensor
 from merging.plans.added_rows import write_added
-from merging.plans.plan import OutputTensor, Plan, SkillTerm
-from merging.plans.tasks import TaskTensor, with_delta
+from merging.plans.plan import OutputTensor, Plan
+from merging.plans.tasks import with_delta
 from merging.streaming.computing import computed
-from storage.deltas.delta import TensorTerm
-from storage.dtypes import DTYPES, MERGEABLE
+from merging.streaming.origin import Origin
 from storage.encodings.chunks import KeptChunk, rebuild
-from storage.encodings.frames import chunk_count, chunk_span, read_exactly
+from storage.encodings.frames import read_exactly
 from storage.encodings.numeric import Bits, as_bits, convert, finite, narrow, widen
 from storage.errors import InputRefused
 
 _AS_MERGEKIT = "mergekit's result is not finite either: compute in fp32, --param compute_dtype=F32 --dtype DTYPE"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What one tensor of the result is made of: bytes of ``dtype``, which are recorded to hash to ``digest``, and
-    the skills that change them. ``carried``: the result is the very bytes that are read. ``whole``: it is computed in
-    one piece, not chunk by chunk. ``task``: of a recipe that has one, what a skill takes of the unified vector.
-    """
-
-    output: OutputTensor
-    dtype: str
-    digest: str
-    terms: tuple[tuple[SkillTerm, TensorTerm], ...]
-    carried: bool
-    whole: bool = False
-    task: TaskTensor | None = None
-
-    @property
-    def own_pieces(self) -> int:
-        """In how many pieces it is made of the base's: chunks, or one; an empty tensor in none."""
-        own = self.output.own_elements
-        return min(1, own) if self.whole else chunk_count(own)
-
-    @property
-    def pieces(self) -> int:
-        """In how many pieces it is made: the base's, then those of rows that were added."""
-        return self.own_pieces + (0 if self.output.aligned else chunk_count(self._added))
-
-    @property
-    def _added(self) -> int:
-        return self.output.elements - self.output.own_elements
-
-    def is_added(self, index: int) -> bool:
-        """Whether a piece is one of added rows, which nothing of the base goes into."""
-        return bool(self.output.added) and not self.output.aligned and index >= self.own_pieces
-
-    def span(self, index: int) -> tuple[int, int]:
-        """First element and number of elements of a piece."""
-        own = self.output.own_elements
-        if self.is_added(index):
-            start, count = chunk_span(index - self.own_pieces, self._added)
-            return own + start, count
-        return (0, own) if self.whole else chunk_span(index, own)
-
-    def source_span(self, index: int) -> tuple[int, int]:
-        """First byte and number of bytes of a piece as it is read: of added rows, none."""
-        return (0, 0) if self.is_added(index) else self._bytes(index, self.dtype)
-
-    def result_span(self, index: int) -> tuple[int, int]:
-        """First byte and number of bytes of a piece of the result."""
-        return (0, self.output.nbytes) if self.output.aligned else self._bytes(index, self.output.dtype)
-
-    def _bytes(self, index: int, dtype: str) -> tuple[int, int]:
-        start, count = self.span(index)
-        return start * DTYPES[dtype].itemsize, count * DTYPES[dtype].itemsize
-
-
-def origin(plan: Plan, output: OutputTensor) -> Origin:
-    """What the plan makes a tensor of; reads where the skills' chunks lie."""
-    if output.base is None:
-        assert plan.head is not None
-        assert output.head is not None
-        head = plan.head.manifest.head[output.head]
-        return Origin(output, head.dtype, head.digest, (), carried=head.dtype == output.dtype)
-    dtype, digest = plan.base.entries[output.base].dtype, plan.base_digests[output.base]
-    if dtype not in MERGEABLE:
-        return Origin(output, dtype, digest, (), carried=True)
-    if plan.task is not None:
-        task = plan.task.tensor(output.base)
-        own = task is None and dtype == output.dtype and not output.added
-        return Origin(output, dtype, digest, (), carried=own, task=task)
-    terms = tuple(plan.terms(output.base))
-    if plan.arithmetic is not None:
-        # mergekit computes what no skill changes too, and rounding can change it.
-        return Origin(output, dtype, digest, terms, carried=False, whole=True)
-    own = not terms and dtype == output.dtype and not output.added and plan.combine_of(output.base).base_scale == 1.0
-    whole = bool(terms) and plan.computes is not None and plan.computes.whole
-    return Origin(output, dtype, digest, terms, carried=own, whole=whole)
 
 
 def read_chunk(plan: Plan, origin: Origin, index: int, into: memoryview) -> None:

@@ -13,7 +13,7 @@ from storage.encodings.numeric import Bits, Floats, widen
 
 if TYPE_CHECKING:
     from merging.plans.plan import Plan, SkillTerm
-    from merging.streaming.chunk import Origin
+    from merging.streaming.origin import Origin
     from storage.deltas.delta import TensorTerm
 
 

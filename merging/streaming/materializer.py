@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from merging.engines.combination import Change, Engine
 from merging.plans.plan import OutputTensor, Plan
-from merging.streaming.chunk import Origin, merge_chunk, origin, read_chunk
+from merging.streaming.chunk import merge_chunk, read_chunk
+from merging.streaming.origin import Origin, origin
 from merging.streaming.sinks import Sink
 from storage.checkpoints.inputs import check_digest, digest_of
 from storage.dtypes import DTYPES

@@ -29,12 +29,13 @@ from merging.streaming.sinks import MemorySink
 from registry.answers import show
 from registry.directories import read_manifest
 from registry.materializing import opened
-from registry.merges import Choices, ResolvedMerge, resolve_expression, stored_merge
+from registry.merges import resolve_expression, stored_merge
 from registry.opening import open_base
 from registry.publishing import MANIFEST
 from registry.records.catalog import look_up
 from registry.records.database import reading
 from registry.records.tables import ModelVersion
+from registry.resolved import Choices, ResolvedMerge
 from registry.results import Difference
 from registry.targets import folder_instead
 from registry.tasks import require_task

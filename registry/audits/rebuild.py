@@ -21,12 +21,13 @@ from registry.audits.folder import audit_folder
 from registry.computing import compute
 from registry.directories import check_directory, read_manifest
 from registry.materializing import Opened, opened
-from registry.merges import ResolvedMerge, stored_recipe
+from registry.merges import stored_recipe
 from registry.publishing import MANIFEST, output_digest
 from registry.records import events
 from registry.records.database import reading, writing
 from registry.records.imports import imported_outputs
 from registry.records.recipes import materializations
+from registry.resolved import ResolvedMerge
 from registry.results import Rebuilt
 from registry.software import versions
 from registry.targets import folder_instead

@@ -72,7 +72,7 @@ def check_skill(entry: Entry, path: Path, base: str, tensors: Iterable[TensorRow
 
     Raises IntegrityFailure, or InputRefused naming tensors of another base.
     """
-    from merging.plans.plan import check_base
+    from merging.plans.planning import check_base
     from storage.deltas.delta import DeltaFile
 
     with DeltaFile.open(path) as delta:

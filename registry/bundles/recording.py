@@ -16,7 +16,7 @@ from registry.bundles.gathering import IMPORT
 from registry.bundles.manifest import Attested, Bundle, Entry, Origin, plain
 from registry.bundles.planning import Plan, Planned
 from registry.home import Home
-from registry.merges import ResolvedMerge, record, with_inputs
+from registry.merges import record, with_inputs
 from registry.records import events
 from registry.records.attestations import add_attestation
 from registry.records.catalog import create_model_version
@@ -28,6 +28,7 @@ from registry.records.readiness import yank
 from registry.records.statistics import add_statistics
 from registry.records.tables import ModelVersion
 from registry.registering.skill_rows import delta_row, skill_tensors
+from registry.resolved import ResolvedMerge
 
 
 @dataclass(frozen=True)

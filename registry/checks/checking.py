@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from merging.adapters.settings import Extraction
 from merging.methods import Unified
 from merging.passes.interference import Interference, find_interference
-from merging.plans.plan import OtherBase, Plan, make_plan
+from merging.plans.plan import OtherBase, Plan
+from merging.plans.planning import make_plan
 from merging.recipes.expression import parse_expression
 from merging.streaming.cost import PROCESS, Cost, Stage, cost_of, with_factors
 from registry.adapter_notes import MODEL_CLASS
@@ -26,7 +27,7 @@ from registry.checks.comparison import compared
 from registry.checks.needs import Needed, missing_statistics, needs_of
 from registry.checks.survey import Survey, survey
 from registry.licences.combined import combined
-from registry.merges import Choices, ResolvedMerge, Target, asked_for
+from registry.merges import Target, asked_for
 from registry.opening import open_base, open_skill, require_files
 from registry.outputs import refuse_output, require_space
 from registry.policies.enforcing import note_violations, policies_of
@@ -39,6 +40,7 @@ from registry.records.lineage import ancestors
 from registry.records.lookup import versions_by_id
 from registry.records.names import parse_reference
 from registry.records.tables import Delta, ModelVersion
+from registry.resolved import Choices, ResolvedMerge
 from registry.results import Checked
 from registry.unified import check_recipe, open_unified
 from registry.wish import Context, Wish

@@ -17,8 +17,6 @@ from registry.adapters import as_adapter
 from registry.heads import choose_head, head_choice
 from registry.home import Home
 from registry.merges import (
-    Choices,
-    ResolvedMerge,
     is_expression,
     is_recipe,
     output_dtype,
@@ -33,6 +31,7 @@ from registry.records.catalog import resolve
 from registry.records.names import parse_reference
 from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
+from registry.resolved import Choices, ResolvedMerge
 from registry.tasks import choose_task, require_task
 from registry.terms import survey_terms
 

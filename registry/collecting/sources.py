@@ -17,9 +17,9 @@ from registry.collecting.running import match_parameters
 from registry.computing import compute, publish_computed
 from registry.heads import NO_HEAD
 from registry.materializing import Opened, opened_merge
-from registry.merges import Choices
 from registry.publishing import output_digest
 from registry.records.tables import ModelVersion
+from registry.resolved import Choices
 from registry.wish import Context, Wish
 from storage.checkpoints.adapter import is_adapter
 from storage.checkpoints.checkpoint import open_checkpoint

@@ -27,8 +27,8 @@ from registry.imports.models import (
 )
 from registry.imports.rehearsal import check_rules, rehearse
 from registry.imports.stacking import Stack, layer_count
-from registry.merges import Choices
 from registry.records.tables import ModelVersion
+from registry.resolved import Choices
 from registry.tokens.alignment import NOBODY
 from registry.tokens.vocabulary import Asked
 from storage.checkpoints.adapter import is_adapter

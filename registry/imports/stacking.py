@@ -12,8 +12,9 @@ from merging.mergekit.stack import LayerSlice
 from merging.recipes.recipe import make_stacked
 from merging.recipes.semantics import MERGEKIT, method_of
 from registry.home import Home
-from registry.merges import Choices, ResolvedMerge, output_dtype, refuse_sparse, sparse_skills
+from registry.merges import output_dtype, refuse_sparse, sparse_skills
 from registry.records.tables import ModelVersion
+from registry.resolved import Choices, ResolvedMerge
 from registry.tokens.token_sources import language_part
 from registry.tokens.vocabulary import settle
 

@@ -9,7 +9,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from merging.settings import Setting, values
-from registry.merges import ResolvedMerge
 from registry.policies.policy import Twin
 from registry.policies.rules import Case, Fact, Score
 from registry.records.columns import batches
@@ -18,6 +17,7 @@ from registry.records.lineage import Lineage, ancestors
 from registry.records.lookup import find_versions
 from registry.records.names import parse_reference
 from registry.records.tables import Alias, Model, ModelVersion, Recipe
+from registry.resolved import ResolvedMerge
 from registry.routes import paths, told
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.home import Home
-from registry.merges import ResolvedMerge, stored_merge
+from registry.merges import stored_merge
 from registry.policies.cases import case_of
 from registry.policies.policy import Policy
 from registry.policies.reading import read_policy, read_policy_file
@@ -21,6 +21,7 @@ from registry.records.catalog import resolve
 from registry.records.database import reading
 from registry.records.names import Reference
 from registry.records.tables import ModelVersion
+from registry.resolved import ResolvedMerge
 from registry.results import Merged
 from registry.wish import Given
 from storage.errors import Conflict, MergestoreError

@@ -64,10 +64,11 @@ class Combining(Registering):
         """
         from registry import merges, unified
         from registry.policies.enforcing import with_notes
+        from registry.resolved import Choices
         from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
-        given = merges.Choices(method, parameters, head, dtype, semantics, None, statistics, beside)
+        given = Choices(method, parameters, head, dtype, semantics, None, statistics, beside)
         asked, choices = merges.asked_for(expression, given)
         if unified.keeps_vector(choices.method):
             watcher = progress or Silent()
@@ -104,10 +105,11 @@ class Combining(Registering):
         from registry.imports import importing, stacking
         from registry.imports.models import telling
         from registry.policies.enforcing import with_notes
+        from registry.resolved import Choices
         from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
-        given = merges.Choices(None, parameters, head, dtype, semantics, vocabulary=beside)
+        given = Choices(None, parameters, head, dtype, semantics, vocabulary=beside)
         found = importing.import_config(self, Path(config), given, register=register, progress=progress or Silent())
         with telling(found.notes), writing(self.engine) as session:
             if found.stack is not None:
@@ -150,6 +152,7 @@ class Combining(Registering):
         hold beside the store's own; Conflict names every violation: docs/policy.md.
         """
         from registry import materializing, merges, wish
+        from registry.resolved import Choices
         from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
@@ -157,7 +160,7 @@ class Combining(Registering):
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
             *merges.asked_for(
                 target,
-                merges.Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
+                Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
             ),
             wish.Wish(
                 output=Path(output) if output is not None else None,
@@ -204,10 +207,11 @@ class Combining(Registering):
         projection that finds the factors of large layers. The other arguments are those of ``materialize``.
         """
         from registry import materializing, merges, wish
+        from registry.resolved import Choices
 
         return materializing.materialize_adapter(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
-            *merges.asked_for(target, merges.Choices(method, parameters, head, None, semantics, task, statistics)),
+            *merges.asked_for(target, Choices(method, parameters, head, None, semantics, task, statistics)),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 device=device,
@@ -252,15 +256,16 @@ class Combining(Registering):
         how the skills lie to each other; ``plot`` is a PNG file to draw that into (needs the extra ``plot``).
         ``policy`` as for ``materialize``; each violation is a problem.
         """
-        from registry import merges, wish
+        from registry import wish
         from registry.checks import checking
+        from registry.resolved import Choices
         from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         return checking.check(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
             target,
-            merges.Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
+            Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
             wish.Wish(
                 output=Path(output) if output is not None else None,
                 force=force,
@@ -293,6 +298,7 @@ class Combining(Registering):
         ``task`` as for ``materialize``. The store's policy holds but for scores, so that a candidate can be evaluated.
         """
         from registry import materializing, merges, wish
+        from registry.resolved import Choices
         from registry.tokens.vocabulary import Asked
 
         beside = Asked(vocabulary, pad_vocabulary)
@@ -300,7 +306,7 @@ class Combining(Registering):
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
             *merges.asked_for(
                 target,
-                merges.Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
+                Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
             ),
             device,
             threads,

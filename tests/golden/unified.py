@@ -7,7 +7,7 @@ from pathlib import Path
 
 from merging.engines import reference
 from merging.passes.unified_writer import write_unified
-from merging.plans.plan import make_plan
+from merging.plans.planning import make_plan
 from merging.recipes.recipe import make_recipe
 from merging.streaming.materializer import materialize
 from merging.streaming.sinks import MemorySink

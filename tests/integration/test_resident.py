@@ -8,7 +8,7 @@ import pytest
 
 import mergestore
 from mergestore import Conflict, EnvironmentFailure, InputRefused, IntegrityFailure, NotFound, UsageError
-from registry.merges import Choices
+from registry.resolved import Choices
 from storage.digests import blake3_digest, model_digest
 from tests.integration.models import (
     BERT_CONFIG,

@@ -25,6 +25,7 @@ from registry.records.integrity import verify_records
 from registry.records.lookup import find_versions
 from registry.records.names import parse_reference
 from registry.records.tables import ModelVersion
+from registry.resolved import Choices
 from tests.integration.registry_samples import FILES, ME, digest, made, make, skill
 
 TERMS = 64
@@ -43,7 +44,7 @@ def grow(engine: Engine, first: int, skills: int) -> None:
         for number in range(first, skills, 10):
             hot = skill(session, base, f"hot{number}", model="hot")
             aliases.set_alias(session, hot, "prod", actor=ME)
-        merged = merges.resolve_expression(session, HOME, expression(3), merges.Choices())
+        merged = merges.resolve_expression(session, HOME, expression(3), Choices())
         merges.record_merge(session, "mix", merged, actor=ME)
         for number in range(first, skills, 10):
             recipe = recipes.load_recipe(session, merged.recipe.digest)
@@ -84,8 +85,8 @@ LOOKS: dict[str, Look] = {
     "a name": lambda session: catalog.resolve(session, "hot"),
     "a version": lambda session: catalog.resolve(session, "hot@1"),
     "an alias": lambda session: catalog.resolve(session, "hot@prod"),
-    "an expression": lambda session: merges.resolve_expression(session, HOME, expression(3), merges.Choices()),
-    "a merge": lambda session: merges.resolve_target(session, HOME, "mix", merges.Choices()),
+    "an expression": lambda session: merges.resolve_expression(session, HOME, expression(3), Choices()),
+    "a merge": lambda session: merges.resolve_target(session, HOME, "mix", Choices()),
     "audit a base": lambda session: audit(session, "llama"),
     "audit a base, the newest": lambda session: audit(session, "llama", newest=10),
     "audit a skill": lambda session: audit(session, "hot"),
@@ -174,7 +175,7 @@ def test_as_many_statements_for_64_terms_as_for_3(engine: Engine) -> None:
     few, many = (
         asked(
             engine,
-            lambda session, terms=terms: merges.resolve_expression(session, HOME, expression(terms), merges.Choices()),
+            lambda session, terms=terms: merges.resolve_expression(session, HOME, expression(terms), Choices()),
         )
         for terms in (3, TERMS)
     )

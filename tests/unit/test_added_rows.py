@@ -9,7 +9,7 @@ import pytest
 
 from merging.engines import numba_engine, reference
 from merging.passes.preparing import prepared
-from merging.plans.plan import make_plan
+from merging.plans.planning import make_plan
 from merging.recipes.recipe import Recipe, make_recipe
 from merging.recipes.stored import read_recipe
 from merging.recipes.vocabulary import FLAGS, Token, Vocabulary

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from merging.plans.plan import check_base
+from merging.plans.planning import check_base
 from storage.checkpoints.safetensors_file import SafetensorsWriter, read_header
 from storage.deltas.delta import MANIFEST_KEY, DeltaFile
 from storage.digests import canonical_json

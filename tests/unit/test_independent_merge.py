@@ -8,7 +8,7 @@ import pytest
 from merging.choosing import open_engine
 from merging.methods import METHODS, Fused
 from merging.passes.trimming import with_cutoffs
-from merging.plans.plan import make_plan
+from merging.plans.planning import make_plan
 from merging.recipes.recipe import make_recipe
 from merging.streaming.materializer import materialize
 from merging.streaming.sinks import MemorySink

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from merging.engines import reference
 from merging.passes.interference import find_interference
-from merging.plans.plan import OtherBase, make_plan
+from merging.plans.plan import OtherBase
+from merging.plans.planning import make_plan
 from merging.recipes.recipe import Chosen, make_recipe
 from storage.encodings.coding import EXACT, SIGN, dare_coding, magnitude_coding
 from storage.encodings.measure_kernels import ROW, add_square_products, count_signs

@@ -6,7 +6,8 @@ import pytest
 from merging.engines import numba_engine, reference
 from merging.engines.torch_engine import TorchEngine
 from merging.passes.preparing import prepared
-from merging.plans.plan import OtherBase, make_plan
+from merging.plans.plan import OtherBase
+from merging.plans.planning import make_plan
 from merging.recipes.recipe import Chosen, make_recipe
 from merging.streaming.materializer import materialize
 from merging.streaming.sinks import MemorySink

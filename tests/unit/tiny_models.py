@@ -9,7 +9,7 @@ import numpy as np
 
 from merging.engines import reference
 from merging.passes.preparing import prepared
-from merging.plans.plan import make_plan
+from merging.plans.planning import make_plan
 from merging.recipes.recipe import Chosen, make_recipe
 from merging.streaming.materializer import materialize
 from merging.streaming.sinks import MemorySink
