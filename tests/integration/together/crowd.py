@@ -144,8 +144,9 @@ def _check_aliases(store: Store, told: Told, events: list[AuditEvent]) -> None:
             left[key] = event.subject
     for (name, alias), subject in left.items():
         assert f"{name}@{store.show(f'{name}@{alias}')['version']}" == subject
+    query = select(ModelRecord.name, Alias.alias).join(Alias, Alias.model_id == ModelRecord.id)
     with reading(store.engine) as session:
-        assert set(session.execute(select(ModelRecord.name, Alias.alias).join(Alias, Alias.model_id == ModelRecord.id)).tuples()) == set(left)
+        assert {(name, alias) for name, alias in session.execute(query)} == set(left)
     for number, log in told.said.items():
         asked = [(each["verb"], each["subject"], each["alias"]) for each in log if "alias" in each]
         seen = [
@@ -173,21 +174,19 @@ def _check_single_events(told: Told, events: list[AuditEvent]) -> None:
 
 
 def _check_yanks(store: Store, events: list[AuditEvent]) -> None:
-    """Nothing was put on record of a version while that was yanked."""
+    """Nothing was put on record that came of content of which every version was yanked."""
     with reading(store.engine) as session:
-        rows = session.execute(select(RecipeInput.recipe_digest, RecipeInput.version_id)).all()
-        references = {each.id: each.reference for each in session.scalars(select(ModelVersion))}
-    inputs: dict[str, set[str]] = {}
-    for recipe, version in rows:
-        inputs.setdefault(recipe, set()).add(references[version])
-    yanked: set[str] = set()
+        content = {each.reference: each.digest for each in session.scalars(select(ModelVersion))}
+        rows = select(RecipeInput.recipe_digest, ModelVersion.digest)
+        inputs = set(session.execute(rows.join(ModelVersion, ModelVersion.id == RecipeInput.version_id)))
+    ready = Counter[str]()
     for event in events:
-        if event.action == "version.yank":
-            yanked.add(event.subject)
-        elif event.action == "version.unyank":
-            yanked.discard(event.subject)
+        if event.action in ("version.create", "version.unyank"):
+            ready[content[event.subject]] += 1
+        elif event.action == "version.yank":
+            ready[content[event.subject]] -= 1
         elif event.action == "materialization.record":
-            assert not inputs[event.subject] & yanked, event.sequence
+            assert all(ready[digest] for recipe, digest in inputs if recipe == event.subject), event.sequence
 
 
 def _check_contents(store: Store, told: Told, folder: Path) -> None:

@@ -56,8 +56,9 @@ class Member:
         os.write(self.log, json.dumps(document).encode() + b"\n")
 
     def run(self, deeds: int) -> None:
-        """Register the base that all need, then do so many things."""
-        self.do(self.first)
+        """Register the base that all need and something to work with, then do so many things."""
+        for verb in (self.first, self.skill, self.skill, self.merge):
+            self.do(verb)
         verbs = list(CHANCES)
         for _ in range(deeds):
             self.do(getattr(self, self.chance.choices(verbs, CHANCES.values())[0]))
