@@ -37,9 +37,10 @@ TOLD = (
 """Events that the twin knows of."""
 
 SKILLS = st.sampled_from(["s0", "s1"])
-SOME = st.sampled_from(["s0", "s1", "s0@1", "s0@2", "s1@1", "s1@2", "s0@prod", "s1@prod"])
-ANY = SOME | st.sampled_from(["tiny@1", "m0", "m0@1", "m0@2", "m1@1", "b@1", "b@2"])
-NAMED = st.sampled_from(["s0@1", "s0@2", "s1@1", "m0@1", "m1@1", "tiny@1", "s0@prod", "b@1"])  # that can be yanked
+SOME = st.sampled_from(["s0", "s1", "s0@1", "s1@1", "s0@2", "s0@prod"])
+ANY = SOME | st.sampled_from(["tiny@1", "m0", "m0@1", "m0@2", "u@1", "b@1"])
+NAMED = st.sampled_from(["s0@1", "s0@2", "s1@1", "s1@2", "m0@1", "m0@2", "u@1", "b@1", "s0@prod", "tiny@1"])
+ALIASES = st.sampled_from(["prod", "next"])
 WEIGHTS = st.sampled_from([0.25, 0.5, 1.0])
 METHODS = st.sampled_from(["task_arithmetic", "task_arithmetic", "linear", "ties"])
 TERMS = st.lists(st.tuples(SOME, WEIGHTS), min_size=1, max_size=2)
@@ -70,6 +71,11 @@ class Machine(RuleBasedStateMachine):
         self.recipes: dict[str, Content] = {}
         self.moved()
         self.made("tiny", "base0", lambda: self.twin.register("tiny", ("base0",)))
+        for number in (0, 1):
+            self.skill(f"s{number}", number, "exact")
+        self.merge("m0", "task_arithmetic", [("s0", 0.5), ("s1", 0.25)])
+        self.merge_by_emr("u", [0, 1])
+        self.curate("alias", "s0@1", "prod")
 
     def moved(self) -> None:
         """To a home and a database that were not there before."""
@@ -153,46 +159,48 @@ class Machine(RuleBasedStateMachine):
             )
         )
 
-    @rule(reference=ANY, alias=st.sampled_from(["prod", "next"]))
-    def alias(self, reference: str, alias: str) -> None:
-        self.changed(lambda: self.twin.alias(reference, alias), lambda: self.store.alias(reference, alias, wait=False))
-
-    @rule(name=SKILLS, alias=st.sampled_from(["prod", "next"]))
-    def unalias(self, name: str, alias: str) -> None:
-        self.both(lambda: self.twin.unalias(name, alias), lambda: self.store.unalias(name, alias, wait=False))
+    @rule(verb=st.sampled_from(["alias", "alias", "unalias", "pin", "unpin"]), reference=ANY, alias=ALIASES)
+    def curate(self, verb: str, reference: str, alias: str) -> None:
+        match verb:
+            case "alias":
+                answers = self.both(
+                    lambda: self.twin.alias(reference, alias), lambda: self.store.alias(reference, alias, wait=False)
+                )
+            case "unalias":
+                name = reference.partition("@")[0]
+                self.both(lambda: self.twin.unalias(name, alias), lambda: self.store.unalias(name, alias, wait=False))
+                return
+            case "pin":
+                answers = self.both(
+                    lambda: self.twin.pin(reference, "served"), lambda: self.store.pin(reference, "served")
+                )
+            case _:
+                answers = self.both(lambda: self.twin.unpin(reference), lambda: self.store.unpin(reference))
+        self.changed(answers)
 
     @rule(reference=NAMED)
     def yank(self, reference: str) -> None:
         self.changed(
-            lambda: self.twin.yank(reference, "leaked"), lambda: self.store.yank(reference, "leaked", wait=False)
+            self.both(
+                lambda: self.twin.yank(reference, "leaked"), lambda: self.store.yank(reference, "leaked", wait=False)
+            )
         )
 
     @rule(reference=NAMED)
     def unyank(self, reference: str) -> None:
         self.changed(
-            lambda: self.twin.unyank(reference), lambda: self.store.unyank(reference, "it was not", wait=False)
+            self.both(
+                lambda: self.twin.unyank(reference), lambda: self.store.unyank(reference, "it was not", wait=False)
+            )
         )
 
     @rule()
     def unyank_all(self) -> None:
         for version in [each for each in self.twin.all() if each.yanked]:
-            self.unyank_one(version.reference)
+            self.unyank(version.reference)
 
-    def unyank_one(self, reference: str) -> None:
-        self.changed(
-            lambda: self.twin.unyank(reference), lambda: self.store.unyank(reference, "it was not", wait=False)
-        )
-
-    @rule(reference=ANY)
-    def pin(self, reference: str) -> None:
-        self.changed(lambda: self.twin.pin(reference, "served"), lambda: self.store.pin(reference, "served"))
-
-    @rule(reference=ANY)
-    def unpin(self, reference: str) -> None:
-        self.changed(lambda: self.twin.unpin(reference), lambda: self.store.unpin(reference))
-
-    def changed(self, twin: Callable[[], Version], store: Callable[[], dict[str, Any]]) -> None:
-        if (answers := self.both(twin, store)) is not None:
+    def changed(self, answers: tuple[Version, dict[str, Any]] | None) -> None:
+        if answers is not None:
             version, found = answers
             assert (found["name"], found["version"]) == (version.name, version.number)
 
@@ -204,7 +212,7 @@ class Machine(RuleBasedStateMachine):
             lambda: (self.twin.resolve(method, terms), None), expression(terms), cached=cached, method=method
         )
 
-    @rule(reference=st.sampled_from(["m0", "m1", "m0@1", "m1@1", "u", "m0@prod"]), cached=st.booleans())
+    @rule(reference=st.sampled_from(["m0", "m0@1", "m1", "u", "u@1", "m0@prod"]), cached=st.booleans())
     def materialize_merge(self, reference: str, cached: bool) -> None:
         more: dict[str, Any] = {}
         with contextlib.suppress(MergestoreError):
@@ -254,12 +262,9 @@ class Machine(RuleBasedStateMachine):
 
     # --- what keeps the house ---
 
-    @rule(content=st.binary(min_size=1, max_size=4))
-    def abandon(self, content: bytes) -> None:
-        self.twin.garbage.add(lay(self.store, content))
-
-    @rule(model=st.sampled_from(["base1", "base2"]))
-    def abandon_what_may_be_needed(self, model: str) -> None:
+    @rule(model=st.sampled_from(["base1", "base2", "base0", "tuned0"]))
+    def abandon(self, model: str) -> None:
+        """An object without records, of which some may be needed already, or come to be."""
         digest = lay(self.store, (self.places.folder / "models" / model / "model.safetensors").read_bytes())
         if digest not in self.twin.needed():
             self.twin.garbage.add(digest)
@@ -304,14 +309,11 @@ class Machine(RuleBasedStateMachine):
         damaged = sum(state == "damaged" for state in self.twin.cache.values())
         assert len({Path(each["where"]).parent for each in self.store.verify().problems}) == damaged
 
-    @rule()
-    def reopen(self) -> None:
-        self.store.close()
+    @rule(killed=st.booleans())
+    def reopen(self, killed: bool) -> None:
+        if not killed:  # else it is never closed, as far as the store can tell
+            self.store.close()
         self.store = self.opened()
-
-    @rule()
-    def reopen_after_a_kill(self) -> None:
-        self.store = self.opened()  # the one before is never closed, as far as the store can tell
 
     @rule()
     def go_on_in_a_restored_backup(self) -> None:
