@@ -396,9 +396,12 @@ def _answering(objects: str | None) -> str | None:
 
 def _locate_objects(engine: Engine, storage: str, actor: str) -> None:
     from registry.records.database import writing
-    from registry.records.location import choose_storage
+    from registry.records.location import choose_storage, object_storage
+    from registry.upkeep.writers import refuse_writers
 
     with writing(engine) as session:
+        if object_storage(session) != storage:
+            refuse_writers(session, "an object storage is not chosen")
         choose_storage(session, storage, actor=actor)
 
 

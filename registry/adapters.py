@@ -18,7 +18,7 @@ from merging.adapters.settings import Extraction
 from merging.plans.plan import OutputTensor, Plan
 from merging.streaming.sinks import WrittenFile
 from registry import publishing
-from registry.computing import compute, put_in_place
+from registry.computing import compute
 from registry.hub import hub_place
 from registry.model_card import model_card
 from registry.outputs import require_space
@@ -31,7 +31,7 @@ from storage.checkpoints.inputs import tensor_digests
 from storage.checkpoints.spool import Spool
 from storage.digests import model_digest, sha256_digest
 from storage.errors import UsageError
-from storage.files import staged_directory, temporary_path, write_file
+from storage.files import publish_directory, staged_directory, temporary_path, write_file
 from storage.pipeline import thread_count
 from storage.progress import Progress, Silent
 
@@ -66,7 +66,6 @@ def publish_adapter(
     config = model_config(sources, config)
     layers, outputs, needed = adapter_parts(plan, config, extraction)
     require_space(needed, target)
-    replaces = wish.output is None and target.is_dir()
     with staged_directory(target) as staging:
         with Spool(temporary_path(staging, "spool")) as spool:
             sink = ExtractionSink(plan, layers, extraction, spool, wish.device)
@@ -79,7 +78,7 @@ def publish_adapter(
         files = [WrittenFile(WEIGHTS, writer.size, writer.sha256), WrittenFile(CONFIG, len(text), sha256_digest(text))]
         document = _manifest(sources, staging, files, extracted)
         publishing.write_papers(staging, document, model_card(sources, document))
-        put_in_place(staging, target, document, replace=wish.force or replaces)
+        publish_directory(staging, target, replace=wish.force or wish.output is None)
     return Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
 
 

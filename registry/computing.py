@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,12 @@ from merging.plans.plan import Plan
 from merging.streaming.materializer import MergedTensor, materialize
 from merging.streaming.sinks import ShardSink
 from registry import publishing
-from registry.directories import read_manifest
 from registry.home import Home
 from registry.model_card import model_card
 from registry.outputs import require_space
 from registry.publishing import Published, Sources
 from registry.software import package_version
 from registry.wish import Wish
-from storage.errors import Conflict
 from storage.files import publish_directory, staged_directory
 from storage.pipeline import thread_count
 from storage.progress import Progress
@@ -50,22 +47,11 @@ def publish_computed(
     """Compute a merge into the folder ``target``, with its companions, manifest and model card."""
     started, clock = datetime.now(UTC), time.perf_counter()
     require_space(sum(output.nbytes for output in plan.outputs), target)
-    replaces = wish.output is None and target.is_dir()
     with staged_directory(target) as staging:
         with ShardSink(staging, wish.shard_size, publishing.WEIGHTS_METADATA) as sink:
             engine, merged = compute(plan, sink, wish.device, wish.threads, progress)
         files = [*sink.files, *publishing.copy_companions(home, sources, staging, plan)]
         document = publishing.manifest(sources, merged, files, package_version("mergestore") or "unknown")
         publishing.write_papers(staging, document, model_card(sources, document))
-        put_in_place(staging, target, document, replace=wish.force or replaces)
+        publish_directory(staging, target, replace=wish.force or wish.output is None)
     return Published(target, document, tuple(merged), engine, time.perf_counter() - clock, started)
-
-
-def put_in_place(staging: Path, target: Path, document: Mapping[str, Any], *, replace: bool) -> None:
-    """Publish a finished folder; one that another process published meanwhile stays, if it has the same content."""
-    try:
-        publish_directory(staging, target, replace=replace)
-    except Conflict:
-        # Another process may have put the same recipe's result into the cache meanwhile: it is as good as ours.
-        if not target.is_dir() or read_manifest(target)["output_digest"] != document["output_digest"]:
-            raise

@@ -18,7 +18,7 @@ class Home:
 
     root: Path
     spare: Callable[[str], None] | None = None
-    """Called with the digest of an object that is there already, before a new record relies on it."""
+    """Called with the digest of an object that a new record will rely on, before it is looked for."""
     quota: int | None = None
     """How many bytes of objects may be on record, as this process was told; the store may have a quota of its own."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from registry.provenance.messages import MATERIALIZATION
 from registry.published_lineage import lineage_facts
 from registry.publishing import Sources
 from registry.recording import record_or_retract
-from registry.records.alone import alone
+from registry.records.alone import alone, at_place
 from registry.records.contents import load_deltas
 from registry.records.database import reading
 from registry.records.evaluations import evaluations
@@ -89,9 +89,14 @@ def materialize_to_folder(
         notes += notes_of(resolved)
         cached = cache_path(context.home, resolved.recipe.digest)
         place = output or cached
-        # What is copied from the cache must stay there for as long as that takes.
-        with _first(context, resolved.recipe.digest, notes) if output is None or cached.is_dir() else nullcontext():
-            usable = is_usable(cached, found.plan.outputs, wish, notes, progress)
+        looks = output is None or cached.is_dir()
+        with ExitStack() as held:
+            if output is not None:
+                held.enter_context(_first(context, at_place("output", output), "folder", notes))
+                refuse_output(context.home, output, force=wish.force)  # who was waited for may have made it
+            if looks:  # What is copied from the cache must stay there for as long as that takes.
+                held.enter_context(_first(context, in_cache(resolved.recipe.digest), "recipe", notes))
+            usable = looks and is_usable(cached, found.plan.outputs, wish, notes, progress)
             known = find_record(context, resolved) if usable and output is None else None
             if known is not None:
                 notes.append("this recipe was computed before: its result is taken from the cache")
@@ -108,11 +113,11 @@ def materialize_to_folder(
 
 
 @contextmanager
-def _first(context: Context, recipe: str, notes: list[str]) -> Iterator[None]:
-    """Of all processes that want one recipe's result in the cache, the first computes it; the others wait for that."""
-    with alone(context.engine, in_cache(recipe)) as waited:
+def _first(context: Context, lease: str, what: str, notes: list[str]) -> Iterator[None]:
+    """Of all processes that want one result in the cache, or one folder, the first makes it; the others wait for it."""
+    with alone(context.engine, lease) as waited:
         if waited > _WORTH_TELLING:
-            notes.append(f"waited {waited:.0f} s for another process that was at the same recipe")
+            notes.append(f"waited {waited:.0f} s for another process that was at the same {what}")
         yield
 
 

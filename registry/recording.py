@@ -11,6 +11,7 @@ from registry.publishing import Published, Sources, folder_size
 from registry.records import outbox
 from registry.records.database import writing
 from registry.records.identity import store_id
+from registry.records.readiness import refuse_unready
 from registry.records.recipes import record_materialization
 from registry.records.tables import Materialization
 from registry.software import versions
@@ -31,11 +32,12 @@ def record_or_retract(
 
 
 def _record(context: Context, sources: Sources, published: Published, wish: Wish) -> Materialization:
-    """One transaction: recipe, materialization, outbox message."""
+    """One transaction: recipe, materialization, outbox message. Raises Conflict for what is out of use by now."""
     resolved, document = sources.resolved, published.document
     made = _row(context, sources, published, wish)
     card = model_card(sources, document)
     with writing(context.engine) as session:
+        refuse_unready(session, *resolved.inputs, *resolved.roots)  # one may have been yanked meanwhile
         store = store_id(session)
         told = payload(store, made, resolved.recipe, document, card, published.merged, published.started)
         record_recipe(session, resolved, actor=context.actor)

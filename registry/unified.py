@@ -12,9 +12,9 @@ from merging.methods import METHODS, Unified
 from registry.home import Home
 from registry.merges import record_merge, resolve_expression
 from registry.opening import open_base, open_skill
-from registry.quota import require_room
+from registry.quota import record_within, require_room
 from registry.records.catalog import find_version_by_digest, refuse_other_kind
-from registry.records.contents import BlobRow, FileRow, add_files, load_deltas, load_files, record_blobs
+from registry.records.contents import BlobRow, FileRow, add_files, load_deltas, load_files
 from registry.records.database import reading, writing
 from registry.records.names import validate_name
 from registry.records.readiness import refuse_unready
@@ -22,7 +22,7 @@ from registry.records.tables import ModelVersion
 from registry.resolved import Choices, ResolvedMerge
 from registry.results import Merged
 from storage.blobs import Blob
-from storage.errors import Conflict, IntegrityFailure
+from storage.errors import IntegrityFailure
 from storage.files import remove_tree
 from storage.pipeline import thread_count
 from storage.progress import Progress
@@ -60,13 +60,12 @@ def merge_unified(
             return record_merge(session, name, resolved, actor=actor)
     blob, told = _store(engine, home, resolved, progress)
     with writing(engine) as session:
-        if (again := _resolve(session, home, expression, choices)).recipe != resolved.recipe:
-            raise Conflict("names of this expression came to mean other versions meanwhile", hint="merge again")
-        merged = record_merge(session, name, again, actor=actor, unified=told)
+        # As the names were meant when it began, whatever they have come to mean meanwhile.
+        merged = record_merge(session, name, resolved, actor=actor, unified=told)
         version = find_version_by_digest(session, name, merged.recipe_digest)
         assert version is not None
         if merged.created:
-            record_blobs(session, [BlobRow(blob.digest, blob.size, KIND)])
+            record_within(session, home, [BlobRow(blob.digest, blob.size, KIND)])
             add_files(session, version, [FileRow(FILE, KIND, blob.size, blob_digest=blob.digest)], actor=actor)
         elif _file(session, version).blob_digest != blob.digest:
             raise IntegrityFailure(

@@ -81,7 +81,7 @@ class BlobStore:
     """The ``objects/`` folder of a store. A blob is there whole under its name, or not at all."""
 
     def __init__(self, objects: Path, temporary: Path, spare: Callable[[str], None] | None = None):
-        """``spare``: called with the digest of a blob that is there already, before something new relies on it."""
+        """``spare``: called with the digest of a blob before it is looked at, because something new will rely on it."""
         self.objects = objects
         self.temporary = temporary
         self._spare = spare
@@ -114,7 +114,10 @@ class BlobStore:
         try:
             blob = blob or hash_file(temporary)
             path = self.path(blob.digest)
-            if self._intact(blob) and self._is_kept(blob):
+            if self._spare is not None:
+                # First of all, whether it is there or not: what was found to be garbage may be deleted until then.
+                self._spare(blob.digest)
+            if self._intact(blob):
                 # Another process may have given it this name just now, and not flushed it yet.
                 fsync_path(path)
                 settle(path, _FOLDERS)
@@ -142,8 +145,7 @@ class BlobStore:
         """Every blob name present, in sorted order."""
         for algorithm in sorted(path for path in self.objects.glob("*") if path.is_dir()):
             for path in sorted(algorithm.glob("??/*")):
-                digest = f"{algorithm.name}:{path.name}"
-                if is_digest(digest) and path == self.path(digest):
+                if (digest := self._digest_at(path)) is not None:
                     yield digest
 
     def sizes(self) -> Iterator[tuple[str, int]]:
@@ -154,11 +156,14 @@ class BlobStore:
 
     def strangers(self) -> Iterator[Path]:
         """What lies among the blobs and is none: nothing of ours, and nothing of ours to delete."""
-        known = {self.path(digest) for digest in self.digests()}
-        folders = {folder for path in known for folder in path.parents}
         for path in sorted(self.objects.rglob("*")):
-            if path not in known and path not in folders and not (path.is_dir() and not path.is_symlink()):
+            if self._digest_at(path) is None and not (path.is_dir() and not path.is_symlink()):
                 yield path
+
+    def _digest_at(self, path: Path) -> str | None:
+        """The digest whose place a path is; None for any other."""
+        digest = ":".join((path.relative_to(self.objects).parts[0], path.name))
+        return digest if is_digest(digest) and path == self.path(digest) else None
 
     def size(self, digest: str) -> int | None:
         """Bytes of a blob's file; None when there is none, or a link or folder in its place."""
@@ -186,12 +191,6 @@ class BlobStore:
             except FileNotFoundError:
                 return
             fsync_path(path.parent)
-
-    def _is_kept(self, blob: Blob) -> bool:
-        """Whether what is there will stay: what was found to be garbage may be gone by the time it is spared."""
-        if self._spare is not None:
-            self._spare(blob.digest)
-        return self.has(blob.digest)
 
     def _intact(self, blob: Blob) -> bool:
         # A damaged object of this name is replaced by the good bytes at hand.

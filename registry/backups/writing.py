@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from registry.backups.manifest import MANIFEST, Manifest, contents, read, write
 from registry.home import Home
 from registry.records import events, garbage, objects
+from registry.records.alone import alone, at_place
 from registry.records.columns import batches, now
 from registry.records.database import open_engine, reading, sqlite_url, writing
 from registry.records.events import Head
@@ -51,14 +52,21 @@ class _Records(NamedTuple):
 def backup(
     context: Context, folder: Path, schema: str, software: str, snapshot: Snapshot, progress: Progress
 ) -> BackedUp:
-    """Bring the backup in ``folder`` up to date, or begin one there.
+    """Bring the backup in ``folder`` up to date, or begin one there; whoever is at it already is waited for.
 
     Raises Conflict where there is something else, or a backup of another store; UsageError inside of the store;
     IntegrityFailure where the records are damaged: the backup before stays.
     """
+    with alone(context.engine, at_place("backup", folder)):
+        return _backed_up(context, folder, schema, software, snapshot, progress)
+
+
+def _backed_up(
+    context: Context, folder: Path, schema: str, software: str, snapshot: Snapshot, progress: Progress
+) -> BackedUp:
     before = _prepared(context.home, folder)
     place = contents(folder)
-    with storing(context.engine):
+    with storing(context.engine, context.home):
         file = place.scratch("registry")
         try:
             with reading(context.engine) as session:

@@ -17,10 +17,11 @@ from registry.bundles.manifest import Attested, Bundle, Entry, Origin, plain
 from registry.bundles.planning import Plan, Planned
 from registry.home import Home
 from registry.merges import record, with_inputs
+from registry.quota import record_within
 from registry.records import events
 from registry.records.attestations import add_attestation
 from registry.records.catalog import create_model_version
-from registry.records.contents import BlobRow, add_delta, add_files, add_tensors, record_blobs
+from registry.records.contents import BlobRow, add_delta, add_files, add_tensors
 from registry.records.evaluations import add_evaluation
 from registry.records.imports import IMPORTED, MEASURED
 from registry.records.lineage import add_lineage
@@ -45,8 +46,9 @@ class Recording:
     def run(self, plan: Plan) -> None:
         """Record all that is new."""
         facts = self.bundle.blobs
-        record_blobs(
+        record_within(
             self.session,
+            self.home,
             [BlobRow(digest, facts[digest].size, kind, facts[digest].sha256) for digest, kind in plan.blobs.items()],
         )
         made = dict(plan.needed)

@@ -16,9 +16,9 @@ from registry.collecting.readying import Job, Ready, made_ready, of_forward
 from registry.collecting.running import import_transformers, repeatable
 from registry.collecting.under_way import under_way
 from registry.home import Home
-from registry.quota import require_room
+from registry.quota import record_within, require_room
 from registry.records.catalog import resolve
-from registry.records.contents import BlobRow, load_delta, record_blobs
+from registry.records.contents import BlobRow, load_delta
 from registry.records.database import reading, writing
 from registry.records.names import parse_reference
 from registry.records.readiness import refuse_unready
@@ -172,7 +172,7 @@ def _record(context: Context, job: Job, manifest: Manifest, blob: Blob) -> Colle
         record = next((each for each in found if each.digest == manifest.digest), None)
         created = record is None
         if record is None:
-            record_blobs(session, [BlobRow(blob.digest, blob.size, "statistics")])
+            record_within(session, context.home, [BlobRow(blob.digest, blob.size, "statistics")])
             row = StatisticsRow(
                 kind=manifest.kind,
                 digest=manifest.digest,

@@ -5,16 +5,19 @@ A process that is killed keeps the others waiting until its lease has run out, a
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Engine
 
 from registry.records import leases
 from registry.records.database import writing
+from storage.digests import sha256_digest
 from storage.errors import MergestoreError
 from storage.files import process_name
 from storage.journal import note
@@ -24,6 +27,11 @@ SECONDS = 60.0
 _PROLONG = 20.0
 _FIRST, _MOST = 0.05, 1.0  # seconds between looks
 _kept: dict[str, str] = {}  # leases of this process that could not be given back, and their holders
+
+
+def at_place(what: str, path: Path) -> str:
+    """The name of a lease on a file or folder, by whichever way it is named."""
+    return f"{what}:{sha256_digest(os.fsencode(path.resolve()))}"
 
 
 @contextmanager

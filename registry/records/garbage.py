@@ -31,10 +31,10 @@ def known(session: Session) -> dict[str, datetime]:
     return {row.digest: row.found_at for row in session.scalars(select(Garbage))}
 
 
-def condemn(session: Session, digests: Iterable[str]) -> None:
-    """Note these objects as garbage from now on."""
-    at = leases.clock(session)
-    rows = [{"digest": digest, "found_at": at} for digest in sorted(set(digests))]
+def condemn(session: Session, digests: Iterable[str], at: datetime | None = None) -> None:
+    """Note these objects as garbage from now on, or from a moment that is said; what is noted already stays so."""
+    at = at or leases.clock(session)
+    rows = [{"digest": digest, "found_at": at} for digest in sorted(set(digests) - known(session).keys())]
     if rows:
         session.execute(insert(Garbage), rows)
 

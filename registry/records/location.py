@@ -20,6 +20,15 @@ def object_storage(session: Session) -> str | None:
     return found.value if found is not None else None
 
 
+def is_settled(session: Session) -> bool:
+    """Whether it is decided for good where the objects lie: there are some, or a storage was chosen."""
+    return object_storage(session) is not None or _has_objects(session)
+
+
+def _has_objects(session: Session) -> bool:
+    return session.scalar(select(Blob.digest).limit(1)) is not None
+
+
 def choose_storage(session: Session, url: str, *, actor: str) -> None:
     """Put an object storage on record. Raises Conflict for a store whose objects are elsewhere."""
     known = object_storage(session)
@@ -28,7 +37,7 @@ def choose_storage(session: Session, url: str, *, actor: str) -> None:
     hint = "make another store there; `export` and `import` bring over what this one holds"
     if known is not None:
         raise Conflict(f"the objects of this store are in {known}, not in {url}", hint=hint)
-    if session.scalar(select(Blob.digest).limit(1)) is not None:
+    if _has_objects(session):
         raise Conflict(f"this store has objects in its own folder, and none in {url}", hint=hint)
     session.add(StoreMeta(key=LOCATION_KEY, value=url))
     events.append(session, actor=actor, action=LOCATED, subject="objects", details={"objects": url})

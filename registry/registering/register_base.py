@@ -13,14 +13,13 @@ from sqlalchemy import Engine
 
 from registry.home import Home
 from registry.provenance.messages import add_training
-from registry.quota import require_room
+from registry.quota import record_within, require_room
 from registry.records.catalog import create_model_version, refuse_other_kind, versions
 from registry.records.contents import (
     FileRow,
     TensorRow,
     add_files,
     add_tensors,
-    record_blobs,
 )
 from registry.records.database import reading, writing
 from registry.records.imports import IMPORTED
@@ -91,7 +90,7 @@ def register_base(
                 source=source,
                 attributes=attributes | ({"training": training} if training else {}),
             )
-            record_blobs(session, blob_rows(files))
+            record_within(session, home, blob_rows(files))
             add_files(session, version, files, actor=who.actor)
             tensors = [tensor_row(entry, digests) for entry in staged.tensors.values()]
             add_tensors(session, version, tensors, actor=who.actor)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from registry.home import Home
 from registry.opening import open_base
 from registry.provenance.messages import add_training
-from registry.quota import require_room
+from registry.quota import record_within, require_room
 from registry.records.catalog import create_model_version, refuse_other_kind, resolve, versions
 from registry.records.contents import (
     FileRow,
@@ -23,7 +23,6 @@ from registry.records.contents import (
     add_tensors,
     load_delta,
     load_files,
-    record_blobs,
 )
 from registry.records.database import reading, writing
 from registry.records.lineage import add_lineage
@@ -95,6 +94,7 @@ def register_skill(
     with writing(engine) as session:
         return _record_skill(
             session,
+            home,
             name,
             base_version,
             built,
@@ -140,6 +140,7 @@ def build(
 
 def _record_skill(
     session: Session,
+    home: Home,
     name: str,
     base: ModelVersion,
     built: Built,
@@ -178,7 +179,7 @@ def _record_skill(
             source=source,
             attributes=attributes,
         )
-        record_blobs(session, blob_rows(files))
+        record_within(session, home, blob_rows(files))
         add_files(session, version, files, actor=who.actor)
         add_tensors(session, version, skill_tensors(manifest, built.statistics), actor=who.actor)
         add_delta(session, version, delta_row(base.id, manifest, built.statistics, files[-1]), actor=who.actor)

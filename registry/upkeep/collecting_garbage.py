@@ -29,6 +29,8 @@ from storage.progress import Progress
 DELETED = "objects.delete"
 """What the log calls it that objects were deleted."""
 
+_TICK = timedelta(microseconds=1)
+
 Objects = dict[str, int]
 """Sizes in bytes by digest."""
 
@@ -53,7 +55,9 @@ def collect_garbage(
     if apply:
         with writing(context.engine) as session:
             again = _unneeded(session, home)
-            garbage.condemn(session, [digest for digest in found if digest in again])
+            # Later than every writer began, also where the clock was set back meanwhile.
+            at = max([leases.clock(session), *(lease.acquired_at + _TICK for lease in at_work(session))])
+            garbage.condemn(session, [digest for digest in found if digest in again], at)
         deleted = _sweep(context, grace, unneeded, progress)
         for each in rest:
             remove_tree(each.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,26 +49,34 @@ def evict(context: Context, limit: int, *, apply: bool) -> list[dict[str, Any]]:
     for each in there:
         if surplus <= 0:
             break
-        gone = not apply or _deleted(context, each)
-        if gone:
+        gone = _deleted(context, each) if apply else True
+        if gone is None:  # by somebody else, since it was looked at
+            surplus -= each.bytes
+        elif gone:
             surplus -= each.bytes
             told.append(each.to_dict("evicted" if apply else "to be evicted"))
     return told
 
 
-def _deleted(context: Context, each: Cached) -> bool:
+def _deleted(context: Context, each: Cached) -> bool | None:
+    """Whether a result was deleted, which it is not while somebody is at it; None where it is there no more."""
     with if_free(context.engine, in_cache(each.recipe)) as free:
-        if free:
-            # Out of sight in one step: a result is there whole, or not at all.
-            aside = temporary_path(each.path.parent, "evicted")
+        if not free:
+            return False
+        # Out of sight in one step: a result is there whole, or not at all.
+        aside = temporary_path(each.path.parent, "evicted")
+        try:
             each.path.rename(aside)
-            fsync_path(each.path.parent)
-            remove_tree(aside)
-        return free
+        except FileNotFoundError:
+            return None
+        fsync_path(each.path.parent)
+        remove_tree(aside)
+        return True
 
 
 def _cached(folder: Path) -> Iterator[Cached]:
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and not path.name.endswith(".tmp"):
-            files = [os.lstat(each) for each in path.rglob("*")]
-            yield Cached(path, sum(each.st_size for each in files), os.lstat(path).st_mtime_ns)
+            with contextlib.suppress(FileNotFoundError):  # another process evicts it, or puts another in its place
+                used = os.lstat(path).st_mtime_ns
+                yield Cached(path, sum(os.lstat(each).st_size for each in path.rglob("*")), used)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -65,13 +67,11 @@ def _is_held(lock: Path) -> bool:
 
 
 def _measured(path: Path) -> Leftover:
-    """What is in a file or folder; what vanishes meanwhile is not counted."""
+    """What is in a file or folder; as far as it does not vanish meanwhile."""
     size, newest = 0, 0.0
-    for each in (path, *path.rglob("*")):
-        try:
+    with contextlib.suppress(FileNotFoundError):
+        for each in (path, *path.rglob("*")):
             found = os.lstat(each)
-        except FileNotFoundError:
-            continue
-        size += found.st_size if not each.is_dir() else 0
-        newest = max(newest, found.st_mtime)
+            size += found.st_size if not stat.S_ISDIR(found.st_mode) else 0
+            newest = max(newest, found.st_mtime)
     return Leftover(path, size, datetime.fromtimestamp(newest, UTC))

@@ -54,7 +54,7 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     broken = list(_damaged(context, stored, uses, progress))
     broken = [_from_copies(each, named, sources) for each in broken]
     caches = list(_damaged_caches(context, progress))
-    with storing(context.engine):
+    with storing(context.engine, context.home):
         broken = [_mended(context, each, progress, apply=apply) for each in broken]
         # What stands on what was mended just now can be made again in its turn.
         broken = [each if each.how else _mended(context, each, progress, apply=apply) for each in broken]

@@ -72,7 +72,7 @@ class Combining(Registering):
         asked, choices = merges.asked_for(expression, given)
         if unified.keeps_vector(choices.method):
             watcher = progress or Silent()
-            with storing(self.engine):
+            with storing(self.engine, self.home):
                 merged = unified.merge_unified(self.engine, self.home, name, asked, choices, self.actor, watcher)
             return with_notes(self.engine, self.home, merged)
         with writing(self.engine) as session:

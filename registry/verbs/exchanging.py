@@ -55,7 +55,7 @@ class Exchanging(Opened):
         from registry.bundles.planning import Naming
 
         naming = Naming(name, namespace)
-        with storing(self.engine):
+        with storing(self.engine, self.home):
             return import_bundle(
                 self.engine,
                 self.home,

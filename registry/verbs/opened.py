@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from registry.home import Home
 from registry.records import garbage
 from registry.records.database import reading
 from registry.records.identity import store_id
-from registry.records.location import object_storage
+from registry.records.location import is_settled, object_storage
 
 HUB = "hf:"
 
@@ -35,13 +36,22 @@ class Opened:
 
         ``quota``: bytes that objects may take together, if that is less than the store's own.
         """
-        with reading(engine) as session:
-            storage = object_storage(session)
-        self.home = Home(Path(home), functools.partial(garbage.spare, engine), quota, storage, objects_cache)
         self.engine = engine
         self.tracking_uri = tracking_uri
         self.actor = actor
+        self._home = Home(Path(home), functools.partial(garbage.spare, engine), quota, cache_limit=objects_cache)
+        self._settled = False
         self.home.prepare()
+
+    @property
+    def home(self) -> Home:
+        """The folders of the store; as long as it is empty, another process may choose where its objects will lie."""
+        if not self._settled:
+            with reading(self.engine) as session:
+                self._settled, storage = is_settled(session), object_storage(session)
+            if storage is not None:
+                self._home = replace(self._home, storage=storage)
+        return self._home
 
     @cached_property
     def id(self) -> str:

@@ -49,7 +49,7 @@ class Registering(Opened):
         path, origin = self.locate(source)
         checkpoint = open_checkpoint(path)
         try:
-            with storing(self.engine):
+            with storing(self.engine, self.home):
                 registered = register_base(
                     self.engine,
                     self.home,
@@ -100,7 +100,7 @@ class Registering(Opened):
 
         who = Who(self.actor, check_licence(licence), check_meta(meta))
         path, origin = self.locate(source)
-        with storing(self.engine):
+        with storing(self.engine, self.home):
             registered = register_skill(
                 self.engine,
                 self.home,
@@ -168,7 +168,7 @@ class Registering(Opened):
             forward=forward,
         )
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
-        with storing(self.engine):
+        with storing(self.engine, self.home):
             return collect_statistics(context, skill, asked, progress or Silent())
 
     def add_evaluation(

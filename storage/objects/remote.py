@@ -25,7 +25,7 @@ class RemoteObjects:
     """The objects below one prefix of a bucket, with a read cache on this machine."""
 
     def __init__(self, bucket: Bucket, cache: ReadCache, temporary: Path, spare: Callable[[str], None] | None = None):
-        """``spare``: called with the digest of an object that is there, before something new relies on it."""
+        """``spare``: called with the digest of an object before it is looked at: something new will rely on it."""
         self.bucket = bucket
         self.cache = cache
         self.temporary = temporary
@@ -83,7 +83,10 @@ class RemoteObjects:
         """Store a finished file; the same content twice is stored once, and takes the place of damaged bytes."""
         try:
             blob = blob or hash_file(temporary)
-            if not (self._intact(blob) and self._is_kept(blob)):
+            if self._spare is not None:
+                # First of all, whether it is there or not: what was found to be garbage may be deleted until then.
+                self._spare(blob.digest)
+            if not self._intact(blob):
                 self._store(temporary, blob)
             if blob.size * _SHARE <= self.cache.limit:
                 self.cache.keep(temporary, blob)
@@ -159,12 +162,6 @@ class RemoteObjects:
 
     def _intact(self, blob: Blob) -> bool:
         return self.size(blob.digest) == blob.size and self._hashed(blob.digest, lambda piece: None) == blob
-
-    def _is_kept(self, blob: Blob) -> bool:
-        """Whether what is there will stay: what was found to be garbage may be gone by the time it is spared."""
-        if self._spare is not None:
-            self._spare(blob.digest)
-        return self.has(blob.digest)
 
     def _told(self, digest: str) -> str:
         return f"{self.bucket.url}/{key_of(digest)}"
