@@ -8,7 +8,7 @@ committed record names is ever deleted, and no clock but the database's matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Engine, delete, insert, select, union
@@ -20,21 +20,27 @@ from registry.records.database import reading, writing
 from registry.records.tables import Blob, Delta, Garbage, Statistics, VersionFile
 
 
-def needed(session: Session) -> set[str]:
-    """The digests of all objects that a record names."""
-    named = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
-    return {digest for digest in session.scalars(union(*map(select, named))) if digest is not None}
+_NAMED = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
 
 
-def known(session: Session) -> dict[str, datetime]:
-    """What was found to be garbage, and when."""
-    return {row.digest: row.found_at for row in session.scalars(select(Garbage))}
+def needed(session: Session, among: Sequence[str] | None = None) -> set[str]:
+    """The digests of all objects that a record names; of these alone, which are a batch at most."""
+    queries = [select(column) if among is None else select(column).where(column.in_(among)) for column in _NAMED]
+    return {digest for digest in session.scalars(union(*queries)) if digest is not None}
 
 
-def condemn(session: Session, digests: Iterable[str]) -> None:
-    """Note these objects as garbage from now on."""
+def known(session: Session, among: Sequence[str] | None = None) -> dict[str, datetime]:
+    """What was found to be garbage, and when; of these alone, which are a batch at most."""
+    query = select(Garbage.digest, Garbage.found_at)
+    rows = session.execute(query if among is None else query.where(Garbage.digest.in_(among)))
+    return dict(rows.tuples().all())
+
+
+def condemn(session: Session, digests: Sequence[str]) -> None:
+    """Note these objects, a batch at most, as garbage from now on, unless they are needed or noted by now."""
     at = leases.clock(session)
-    rows = [{"digest": digest, "found_at": at} for digest in sorted(set(digests))]
+    spared = needed(session, digests) | known(session, digests).keys()
+    rows = [{"digest": digest, "found_at": at} for digest in sorted(set(digests) - spared)]
     if rows:
         session.execute(insert(Garbage), rows)
 
