@@ -19,7 +19,6 @@ from registry.records.columns import batches
 from registry.records.database import reading, writing
 from registry.records.tables import Blob, Delta, Garbage, Statistics, VersionFile
 
-
 _NAMED = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
 
 
@@ -33,7 +32,7 @@ def known(session: Session, among: Sequence[str] | None = None) -> dict[str, dat
     """What was found to be garbage, and when; of these alone, which are a batch at most."""
     query = select(Garbage.digest, Garbage.found_at)
     rows = session.execute(query if among is None else query.where(Garbage.digest.in_(among)))
-    return dict(rows.tuples().all())
+    return {row.digest: row.found_at for row in rows}
 
 
 def condemn(session: Session, digests: Sequence[str]) -> None:

@@ -186,15 +186,17 @@ class Bucket:
 
         try:
             yield
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            reason = _reason(error)
-            told, hint = f"{doing}: {self.url} refuses these credentials", _CREDENTIALS
-            if reason in _REFUSED:
-                told, hint = f"{doing}: {self.url} refuses: {_REFUSED[reason][0]}", _REFUSED[reason][1]
-            raise EnvironmentFailure(told, hint=hint, details={"reason": reason}) from error
         except BaseError as error:
-            told = f"{doing}: {self.url} does not answer ({_reason(error)})"
-            raise EnvironmentFailure(told, hint=_AWAY) from error
+            reason = _reason(error)
+            if reason in _REFUSED:
+                why, hint = _REFUSED[reason]
+                told = f"{doing}: {self.url} refuses: {why}"
+            elif isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+                told, hint = f"{doing}: {self.url} refuses these credentials", _CREDENTIALS
+            else:
+                told = f"{doing}: {self.url} does not answer ({reason})"
+                raise EnvironmentFailure(told, hint=_AWAY) from error
+            raise EnvironmentFailure(told, hint=hint, details={"reason": reason}) from error
 
 
 def _reason(error: Exception) -> str:
