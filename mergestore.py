@@ -356,7 +356,10 @@ def _taken_back(place: _Place, schema: str) -> tuple[Engine, Migrated]:
 
 def _engine(place: _Place, create: bool, objects: str | None, actor: str) -> tuple[Engine, Migrated]:
     """The registry's database, with its schema and the objects' place brought about, and what was done to it."""
+    filled = _has_objects(place.home)  # before the database is looked for, which is made before any object
     there = _exists(place)
+    if filled and not there:
+        raise _lost_registry(place.home)
     if not create and not there:
         hint = "make one with: mergestore init, or name another with --store DIR"
         raise EnvironmentFailure(f"there is no store in {place.home}", hint=hint)
@@ -368,6 +371,8 @@ def _engine(place: _Place, create: bool, objects: str | None, actor: str) -> tup
     engine, backups = _connect(place), Home(place.home).backups
     try:
         new = create and migrations.current(engine) is None
+        if filled and new:
+            raise _lost_registry(place.home)
         if new and storage is None:
             storage = _answering(wanted)
         if create:
@@ -420,6 +425,19 @@ def _exists(place: _Place) -> bool:
         return (place.home / "registry.db").exists()
     kind, _, path = place.database.partition(":///")
     return place.home.is_dir() and (kind != "sqlite" or Path(path).exists())
+
+
+def _has_objects(home: Path) -> bool:
+    return next((home / "objects").glob("*/??/*"), None) is not None
+
+
+def _lost_registry(home: Path) -> IntegrityFailure:
+    """A registry made anew would know none of the objects, and all of them would be garbage."""
+    return IntegrityFailure(
+        f"{home} has objects, but the registry database that names them is not there",
+        hint="restore it from a backup (`mergestore restore`), or name the one that it has (--database, "
+        "$MERGESTORE_DATABASE); for a new store choose another folder",
+    )
 
 
 def _connect(place: _Place) -> Engine:

@@ -32,6 +32,7 @@ ACTOR = "bench@host"
 TERMS = 64
 _TENSORS = 8
 _FIRST = datetime(2025, 11, 1, tzinfo=UTC)
+_PREFIXES = {"prefix": "", "dropped_prefix": ""}
 _STATISTICS = {"elements": 1 << 20, "kept": 104_857, "minimum": -0.004, "maximum": 0.004, "norm": 1.02}
 
 
@@ -106,6 +107,11 @@ def _skill(session: Session, base: ModelVersion, number: int) -> None:
 
 
 def _skill_version(session: Session, base: ModelVersion, number: int, version: int) -> ModelVersion:
+    return record_version(session, base, number, version, BlobRow(_digest(f"blob {number} {version}"), 10**7, "delta"))
+
+
+def record_version(session: Session, base: ModelVersion, number: int, version: int, blob: BlobRow) -> ModelVersion:
+    """One version of a skill, with everything that registering one records; ``blob`` is its delta."""
     name, content = skill_name(number), f"{number} {version}"
     made = catalog.create_model_version(
         session,
@@ -117,18 +123,16 @@ def _skill_version(session: Session, base: ModelVersion, number: int, version: i
         source=f"/models/{name}",
         attributes={"notes": [], "head": [], "training": {"meta": {"dataset": f"data-{number % 100}"}}},
     )
-    blob = _digest(f"blob {content}")
-    contents.record_blobs(session, [BlobRow(blob, 10**7, "delta")])
-    contents.add_files(session, made, [FileRow("delta.safetensors", "delta", 10**7, blob_digest=blob)], actor=ACTOR)
+    contents.record_blobs(session, [blob])
+    file = FileRow("delta.safetensors", "delta", blob.size, blob_digest=blob.digest)
+    contents.add_files(session, made, [file], actor=ACTOR)
     tensors = [
         TensorRow(each, "BF16", (1024, 1024), _digest(f"{content} {each}"), 0, statistics=_STATISTICS)
         for each in _tensor_names()
     ]
     contents.add_tensors(session, made, tensors, actor=ACTOR)
     statistics = {"total": {**_STATISTICS, "share_unchanged": 0.1}, "advice": []}
-    delta = DeltaRow(
-        base.id, "dare", blob, 10**7, "int4", 0.9, number % 50, {"prefix": "", "dropped_prefix": ""}, statistics
-    )
+    delta = DeltaRow(base.id, "dare", blob.digest, blob.size, "int4", 0.9, number % 50, _PREFIXES, statistics)
     contents.add_delta(session, made, delta, actor=ACTOR)
     lineage.add_lineage(session, made, [(base, "base")], actor=ACTOR)
     return made
@@ -146,7 +150,7 @@ def _merge(session: Session, name: str, terms: range, *, made: int, scored: bool
     merges.record_merge(session, name, resolved, actor=ACTOR)
     version = catalog.resolve(session, name)
     for turn in range(made):
-        _materialization(session, name, resolved.recipe.digest, version, turn)
+        record_materialization(session, name, resolved.recipe.digest, version, turn)
     if scored:
         evaluations.add_evaluation(
             session, version=version, recipe_digest=version.digest, metric="accuracy", value=0.5, dataset="held-out",
@@ -160,10 +164,11 @@ def _unnamed(session: Session, number: int, skills: int) -> None:
     resolved = merges.resolve_expression(session, _NOWHERE, text, merges.Choices("linear"))
     merges.record(session, resolved, actor=ACTOR)
     for turn in range(5):
-        _materialization(session, f"unnamed-{number}", resolved.recipe.digest, None, turn)
+        record_materialization(session, f"unnamed-{number}", resolved.recipe.digest, None, turn)
 
 
-def _materialization(session: Session, name: str, recipe: str, version: ModelVersion | None, turn: int) -> None:
+def record_materialization(session: Session, name: str, recipe: str, version: ModelVersion | None, turn: int) -> None:
+    """One computation of a recipe, delivered to MLflow."""
     # Spread over a year, so that dates choose a few of many.
     moment = _FIRST + timedelta(seconds=int(hashlib.sha256(f"{name} {turn}".encode()).hexdigest()[:6], 16) * 2)
     made = Materialization(

@@ -12,12 +12,11 @@ from typer.main import get_command
 
 from cli import console, logs
 from cli.app import app
+from cli.logs import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, EXIT_NO_READER
 from cli.quick import NO_VALUE
 from cli.verb import Invocation
 from mergestore import MergestoreError, UsageError
 from storage.files import disk_failure
-
-EXIT_DONE, EXIT_BUG, EXIT_INTERRUPTED, EXIT_NO_READER = 0, 1, 130, 141
 
 # typer raises its parser's own exceptions and keeps their classes private; they all descend from the parent
 # of BadParameter, wherever that parent lives in the installed version.
@@ -54,7 +53,9 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
     except typer.Exit as leave:
         code = leave.exit_code
     except _ParserComplaint as complaint:
-        raise _usage(complaint) from complaint
+        refusal = _usage(complaint)
+        logs.refused(refusal)
+        raise refusal from complaint
     sys.stdout.flush()
     return code
 

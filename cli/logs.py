@@ -14,11 +14,15 @@ from typing import Any
 
 import typer
 
-from mergestore import MergestoreError, UsageError
+from mergestore import EnvironmentFailure, MergestoreError, UsageError
 from storage.journal import ERROR, INFO, LOGGER, note
 
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
+EXIT_DONE, EXIT_BUG, EXIT_INTERRUPTED, EXIT_NO_READER = 0, 1, 130, 141
+OUTCOMES = {EXIT_DONE: "done", **{each.exit_code: each.kind for each in MergestoreError.__subclasses__()}}
+"""What an exit code means, in the words of the error tree."""
+_NAMING = ("name", "version", "digest", "recipe_digest", "output_digest", "materialization_id")
 _ABOUT: dict[str, Any] = {}
 
 
@@ -61,29 +65,61 @@ def end() -> None:
     _ABOUT.clear()
 
 
+def wanted() -> bool:
+    """Whether anything is logged at all."""
+    return LOGGER.level != logging.NOTSET
+
+
 def about(**fields: Any) -> None:
-    """Say with every event from now on which store it is about."""
+    """Say with every event from now on which store it is about, and what came of it."""
     _ABOUT.update(fields)
 
 
+def answered(result: Any) -> None:
+    """Say with the end of the verb what its answer names: name, version and digests."""
+    if wanted():
+        found = result if isinstance(result, dict) else vars(result)
+        about(**{word: found[word] for word in _NAMING if isinstance(found.get(word), (str, int))})
+
+
+def refused(error: MergestoreError) -> None:
+    """Tell of a command line that could not be read, so that no verb has begun."""
+    note("command.refused", ERROR, outcome=error.kind, exit_code=error.exit_code, message=error.message)
+
+
 @contextmanager
-def told(verb: str, store: Path | None) -> Iterator[None]:
-    """Tell of the beginning of a verb, and of its end: after how long, and with what outcome. ``store`` as named."""
-    about(verb=verb, **({"store": str(store)} if store is not None else {}))
+def told(verb: str, store: Path | None, subject: str | None) -> Iterator[None]:
+    """Tell of the beginning of a verb, and of its end: after how long, and with what outcome.
+
+    ``store``: as it was named; ``subject``: what the verb is about, its first argument.
+    """
+    about(
+        verb=verb, **({"store": str(store)} if store is not None else {}), **({"subject": subject} if subject else {})
+    )
     note("verb.begin")
     clock = time.monotonic()
-    outcome: dict[str, Any] = {"outcome": "done"}
+    outcome: dict[str, Any] = {"outcome": "done", "exit_code": 0}
     try:
         yield
     except MergestoreError as refusal:
-        outcome = {"outcome": refusal.kind, "message": refusal.message}
+        outcome = {"outcome": refusal.kind, "exit_code": refusal.exit_code, "message": refusal.message}
         raise
     except typer.Exit as leave:
-        outcome = {"outcome": "done" if leave.exit_code == 0 else f"exit code {leave.exit_code}"}
+        code = leave.exit_code
+        outcome = {"outcome": OUTCOMES.get(code, f"exit code {code}"), "exit_code": code}
         raise
     except BaseException as trouble:
-        outcome = {"outcome": type(trouble).__name__, "message": str(trouble)}
+        outcome = {"outcome": type(trouble).__name__, "exit_code": _code(trouble), "message": str(trouble)}
         raise
     finally:
-        level = INFO if outcome["outcome"] == "done" else ERROR
+        level = INFO if outcome["exit_code"] == 0 else ERROR
         note("verb.end", level, seconds=round(time.monotonic() - clock, 3), **outcome)
+
+
+def _code(trouble: BaseException) -> int:
+    """How a run ends that ends so; the edge of the command line sees to it."""
+    if isinstance(trouble, BrokenPipeError):
+        return EXIT_NO_READER
+    if isinstance(trouble, (KeyboardInterrupt, typer.Abort)):
+        return EXIT_INTERRUPTED
+    return EnvironmentFailure.exit_code if isinstance(trouble, OSError) else EXIT_BUG

@@ -9,6 +9,7 @@ from typing import Any
 from cli.console import remark, say
 from cli.units import number_text, seconds_text, size_text, time_text
 from mergestore import BackedUp, Collected, Inspection, Repaired, Restored
+from registry.upkeep.about import ABOUT
 
 
 def inspected(answer: Inspection) -> None:
@@ -108,12 +109,14 @@ def collected(answer: Collected) -> None:
 
 def measured(answer: Mapping[str, Any]) -> None:
     """Every number in Prometheus' text format; what is not known is left out."""
-    say("# TYPE mergestore_versions gauge")
-    for each in answer["versions"]:
-        say(f'mergestore_versions{{kind="{each["kind"]}",state="{each["state"]}"}} {each["count"]}')
     for name, value in answer.items():
-        if name != "versions" and value is not None:
-            say(f"# TYPE mergestore_{name} gauge\nmergestore_{name} {value}")
+        if value is not None:
+            say(f"# HELP mergestore_{name} {ABOUT[name]}\n# TYPE mergestore_{name} gauge")
+        if name == "versions":
+            for each in value:
+                say(f'mergestore_versions{{kind="{each["kind"]}",state="{each["state"]}"}} {each["count"]}')
+        elif value is not None:
+            say(f"mergestore_{name} {value}")
 
 
 def _strangers(paths: Iterable[str]) -> None:

@@ -67,6 +67,8 @@ class Invocation:
         """The store that was named, which must be there: a mistyped folder is an error, not a new store."""
         store = mergestore.open(self.store, database=self.database, create=False)
         logs.about(store=str(store.home.root), actor=store.actor)
+        if logs.wanted():
+            logs.about(store_id=store.id)
         return store
 
     def backup(self, folder: Path) -> BackedUp:
@@ -83,6 +85,7 @@ class Invocation:
 
     def answer(self, result: Answer, render: Callable[[Answer], None]) -> None:
         """Print ``result`` as JSON, or let ``render`` tell it to a person."""
+        logs.answered(result)
         if self.json:
             console.print_document(result if isinstance(result, dict) else result.to_dict())
         else:
@@ -104,13 +107,15 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     """Turn ``function(invocation, …)`` into a typer command that accepts the common options as well."""
     hints = get_type_hints(function, include_extras=True)
     own = list(inspect.signature(function).parameters.values())[1:]
+    argument = next((each.name for each in own if _is_argument(hints[each.name])), None)
 
     @functools.wraps(function)
     def command(context: typer.Context, store: Path | None, database: str | None, **given: Any) -> None:
         for flag in ("json", "debug"):
             del given[flag]  # Invocation.of has read them
         invocation = context.obj.at(store, database)
-        with logs.told(context.command_path.partition(" ")[2], invocation.store):
+        subject = given.get(argument) if argument is not None else None
+        with logs.told(context.command_path.partition(" ")[2], invocation.store, str(subject) if subject else None):
             function(invocation, **given)
 
     parameters = [_parameter("context", typer.Context)]
@@ -120,6 +125,10 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def _is_argument(hint: Any) -> bool:
+    return any(isinstance(each, typer.models.ArgumentInfo) for each in getattr(hint, "__metadata__", ()))
 
 
 def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -143,27 +144,34 @@ class BlobStore:
 
     def digests(self) -> Iterator[str]:
         """Every blob name present, in sorted order."""
-        for algorithm in sorted(path for path in self.objects.glob("*") if path.is_dir()):
-            for path in sorted(algorithm.glob("??/*")):
-                if (digest := self._digest_at(path)) is not None:
-                    yield digest
+        return (digest for digest, _ in self._entries())
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Every blob present, in sorted order, and its bytes."""
-        for digest in self.digests():
-            if (size := self.size(digest)) is not None:
-                yield digest, size
+        for digest, entry in self._entries():
+            with contextlib.suppress(FileNotFoundError):  # it was deleted just now
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode):
+                    yield digest, found.st_size
 
     def strangers(self) -> Iterator[Path]:
         """What lies among the blobs and is none: nothing of ours, and nothing of ours to delete."""
-        for path in sorted(self.objects.rglob("*")):
-            if self._digest_at(path) is None and not (path.is_dir() and not path.is_symlink()):
-                yield path
+        found = []
+        for place, folders, files in os.walk(self.objects):
+            folder = Path(place)
+            ours = folder.parent.parent == self.objects
+            for name in (*files, *(each for each in folders if (folder / each).is_symlink())):
+                if not (ours and _belongs(folder.parent.name, folder.name, name)):
+                    found.append(folder / name)
+        yield from sorted(found)
 
-    def _digest_at(self, path: Path) -> str | None:
-        """The digest whose place a path is; None for any other."""
-        digest = ":".join((path.relative_to(self.objects).parts[0], path.name))
-        return digest if is_digest(digest) and path == self.path(digest) else None
+    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What lies in the places of blobs, in the order of their names: plain calls, for there may be a million."""
+        for algorithm in _folders(self.objects):
+            for part in _folders(Path(algorithm)):
+                for entry in sorted(os.scandir(part), key=lambda entry: entry.name):
+                    if _belongs(algorithm.name, part.name, entry.name):
+                        yield f"{algorithm.name}:{entry.name}", entry
 
     def size(self, digest: str) -> int | None:
         """Bytes of a blob's file; None when there is none, or a link or folder in its place."""
@@ -197,6 +205,20 @@ class BlobStore:
         path = self.path(blob.digest)
         there = path.is_file() and not path.is_symlink()
         return there and path.stat().st_size == blob.size and hash_file(path) == blob
+
+
+def _folders(place: Path) -> list[os.DirEntry[str]]:
+    """The folders in a folder, by name; none where that is not there."""
+    try:
+        with os.scandir(place) as entries:
+            return sorted((each for each in entries if each.is_dir()), key=lambda each: each.name)
+    except FileNotFoundError:
+        return []
+
+
+def _belongs(algorithm: str, part: str, name: str) -> bool:
+    """Whether a blob of this name lies in this folder."""
+    return name[:2] == part and is_digest(f"{algorithm}:{name}")
 
 
 def open_blob(path: Path) -> int:

@@ -24,6 +24,7 @@ from registry.provenance.mlflow import reachable, warm
 from registry.records import leases, outbox
 from registry.records.database import open_engine, reading, writing
 from storage.errors import MergestoreError
+from storage.journal import WARNING, note
 
 _START = (
     "import json, sys; order = json.loads(sys.stdin.readline()); sys.path[:] = order['path'];"
@@ -39,7 +40,9 @@ class Courier:
         self._engine, self._tracking_uri = engine, tracking_uri
         self._holder = uuid.uuid4().hex
         self._child: subprocess.Popen[str] | None = None
-        if reachable(tracking_uri, PATIENCE_SECONDS):
+        if not reachable(tracking_uri, PATIENCE_SECONDS):
+            note("provenance.unreachable", WARNING)
+        else:
             self._child = subprocess.Popen(
                 [sys.executable, "-c", _START],
                 stdin=subprocess.PIPE,
@@ -63,6 +66,14 @@ class Courier:
 
         Waits as long as the server answers, and at most about a second once it does not.
         """
+        run, problem = self._handed_over(kind, key)
+        if problem is None:
+            note("provenance.delivered", kind=kind, key=key, run=run)
+        elif self._child is not None:
+            note("provenance.failed", WARNING, kind=kind, key=key, message=problem)
+        return run, problem
+
+    def _handed_over(self, kind: str, key: str) -> tuple[str | None, str | None]:
         if self._child is None:
             return None, "the tracking server does not answer"
         self._say({"kind": kind, "key": key})

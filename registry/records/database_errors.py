@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from pathlib import Path
 
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
@@ -18,6 +20,9 @@ _SQLITE = {
     sqlite3.SQLITE_PERM: "check the permissions of the file and of its folder",
     sqlite3.SQLITE_IOERR: "the disk reported an error: check its health and its free space",
 }
+_READ_ONLY = (
+    "its filesystem is read-only: find out why (the system's log tells), and mount it again so that it can be written"
+)
 _SQLITE_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _POSTGRES = {
@@ -53,8 +58,17 @@ def sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
     if code in _SQLITE_DAMAGE:
         return _damaged(url, error)
     if code in _SQLITE:
-        return EnvironmentFailure(f"cannot use the database {url.database}: {error}", hint=_SQLITE[code])
+        hint = _READ_ONLY if _is_read_only(Path(url.database or "")) else _SQLITE[code]
+        return EnvironmentFailure(f"cannot use the database {url.database}: {error}", hint=hint)
     return None
+
+
+def _is_read_only(file: Path) -> bool:
+    """Whether the filesystem is: SQLite says of that only that it cannot open the file."""
+    try:
+        return bool(os.statvfs(file.absolute().parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _damaged(url: URL, error: sqlite3.Error) -> IntegrityFailure:

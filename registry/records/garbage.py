@@ -8,7 +8,7 @@ committed record names is ever deleted, and no clock but the database's matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Engine, delete, insert, select, union
@@ -19,22 +19,30 @@ from registry.records.columns import batches
 from registry.records.database import reading, writing
 from registry.records.tables import Blob, Delta, Garbage, Statistics, VersionFile
 
-
-def needed(session: Session) -> set[str]:
-    """The digests of all objects that a record names."""
-    named = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
-    return {digest for digest in session.scalars(union(*map(select, named))) if digest is not None}
+_NAMED = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
 
 
-def known(session: Session) -> dict[str, datetime]:
-    """What was found to be garbage, and when."""
-    return {row.digest: row.found_at for row in session.scalars(select(Garbage))}
+def needed(session: Session, among: Sequence[str] | None = None) -> set[str]:
+    """The digests of all objects that a record names; of these alone, which are a batch at most."""
+    queries = [select(column) if among is None else select(column).where(column.in_(among)) for column in _NAMED]
+    return {digest for digest in session.scalars(union(*queries)) if digest is not None}
 
 
-def condemn(session: Session, digests: Iterable[str], at: datetime | None = None) -> None:
-    """Note these objects as garbage from now on, or from a moment that is said; what is noted already stays so."""
+def known(session: Session, among: Sequence[str] | None = None) -> dict[str, datetime]:
+    """What was found to be garbage, and when; of these alone, which are a batch at most."""
+    query = select(Garbage.digest, Garbage.found_at)
+    rows = session.execute(query if among is None else query.where(Garbage.digest.in_(among)))
+    return {row.digest: row.found_at for row in rows}
+
+
+def condemn(session: Session, digests: Sequence[str], at: datetime | None = None) -> None:
+    """Note these objects, a batch at most, as garbage from now on, or from a moment that is said.
+
+    What is needed by now, or is noted already, stays as it is.
+    """
     at = at or leases.clock(session)
-    rows = [{"digest": digest, "found_at": at} for digest in sorted(set(digests) - known(session).keys())]
+    spared = needed(session, digests) | known(session, digests).keys()
+    rows = [{"digest": digest, "found_at": at} for digest in sorted(set(digests) - spared)]
     if rows:
         session.execute(insert(Garbage), rows)
 

@@ -215,6 +215,7 @@ class Delta(Record):
         CheckConstraint("stored_bytes >= 0", name="stored_bytes"),
         CheckConstraint("base_version_id < version_id", name="base_is_older"),
         Index(None, "base_version_id"),
+        Index(None, "blob_digest"),
     )
 
     version_id: Mapped[int] = refers_to("model_version.id", primary_key=True)
@@ -241,6 +242,7 @@ class Statistics(Record):
         is_digest("data_digest"),
         CheckConstraint("examples >= 1", name="examples"),
         Index(None, "digest"),
+        Index(None, "blob_digest"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -53,11 +53,11 @@ def collect_garbage(
     rest = list(leftovers(home, at - grace))
     deleted: Objects = {}
     if apply:
-        with writing(context.engine) as session:
-            again = _unneeded(session, home)
-            # Later than every writer began, also where the clock was set back meanwhile.
-            at = max([leases.clock(session), *(lease.acquired_at + _TICK for lease in at_work(session))])
-            garbage.condemn(session, [digest for digest in found if digest in again], at)
+        for batch in batches(found):
+            with writing(context.engine) as session:
+                # Later than every writer began, also where the clock was set back meanwhile.
+                at = max([leases.clock(session), *(lease.acquired_at + _TICK for lease in at_work(session))])
+                garbage.condemn(session, [digest for digest in batch if home.blobs.has(digest)], at)
         deleted = _sweep(context, grace, unneeded, progress)
         for each in rest:
             remove_tree(each.path)
@@ -112,7 +112,7 @@ def _sweep_batch(
 ) -> Objects:
     """In one transaction, which no writer can begin or end in the middle of."""
     until = min([leases.clock(session) - grace, *(lease.acquired_at for lease in at_work(session))])
-    needed, known = garbage.needed(session), garbage.known(session)
+    needed, known = garbage.needed(session, batch), garbage.known(session, batch)
     garbage.forget(session, [digest for digest in batch if digest in needed])
     due = [digest for digest in batch if digest not in needed and digest in known and known[digest] <= until]
     for digest in due:

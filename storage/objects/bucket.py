@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 
@@ -28,6 +32,12 @@ _AT_ONCE = 4
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _CREDENTIALS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that they may read, write, list and delete"
+_REFUSED = {
+    "ExpiredToken": ("these credentials have expired", "get new ones, and run the same command again"),
+    "TokenRefreshRequired": ("these credentials have expired", "get new ones, and run the same command again"),
+    "RequestTimeTooSkewed": ("this machine's clock is wrong", "set it, by NTP best"),
+}
+"""Reasons that S3 gives for a refusal, and what to do about each."""
 _AWAY = "check AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that the server runs"
 
 
@@ -109,12 +119,32 @@ class Bucket:
 
     def answer(self) -> None:
         """Raise EnvironmentFailure unless the bucket is there, and answers to these credentials."""
-        self.size("mergestore")
         try:
-            next(self.list(), None)
+            next(self.list(), None)  # first: where this is refused the server says why
         except EnvironmentFailure as error:
+            if "reason" in error.details:
+                raise
+            self.size("mergestore")
             hint = "make the bucket first, or check its name and whether these credentials may list it"
             raise EnvironmentFailure(error.message, hint=hint, details=error.details) from error
+        self.size("mergestore")
+
+    def clock(self, seconds: float) -> datetime | None:
+        """What time it is there, by the header of an answer; None where none came within so many seconds."""
+        with self._errors("cannot sign a request"):
+            from obstore import sign
+
+            url = sign(self._store, "HEAD", "mergestore", timedelta(minutes=1))
+        try:
+            with urlopen(Request(url, method="HEAD"), timeout=seconds) as answer:
+                headers = answer.headers
+        except HTTPError as refusal:  # an answer all the same: there is no such object
+            headers = refusal.headers
+        except (OSError, ValueError, HTTPException):
+            return None
+        with contextlib.suppress(TypeError, ValueError):
+            return parsedate_to_datetime(headers["Date"])
+        return None
 
     def _put(self, key: str, path: Path, **how: Any) -> bool:
         """Whether it was stored: False where something is under the key, and that was the condition."""
@@ -156,12 +186,17 @@ class Bucket:
 
         try:
             yield
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            told = f"{doing}: {self.url} refuses these credentials"
-            raise EnvironmentFailure(told, hint=_CREDENTIALS, details={"reason": _reason(error)}) from error
         except BaseError as error:
-            told = f"{doing}: {self.url} does not answer ({_reason(error)})"
-            raise EnvironmentFailure(told, hint=_AWAY) from error
+            reason = _reason(error)
+            if reason in _REFUSED:
+                why, hint = _REFUSED[reason]
+                told = f"{doing}: {self.url} refuses: {why}"
+            elif isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+                told, hint = f"{doing}: {self.url} refuses these credentials", _CREDENTIALS
+            else:
+                told = f"{doing}: {self.url} does not answer ({reason})"
+                raise EnvironmentFailure(told, hint=_AWAY) from error
+            raise EnvironmentFailure(told, hint=hint, details={"reason": reason}) from error
 
 
 def _reason(error: Exception) -> str:

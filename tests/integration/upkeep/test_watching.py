@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import mergestore
 from mergestore import EnvironmentFailure, Store
 from registry.records.alone import alone
 from registry.records.database import reading, writing
 from registry.records.tables import StoreMeta
+from registry.upkeep.about import ABOUT
 from tests.integration.golden_stores import GOLDEN, copy_objects, load_sqlite
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
 from tests.integration.shell import Shell
@@ -58,8 +61,35 @@ def test_a_verb_tells_of_its_beginning_and_end(shell: Shell) -> None:
     assert (ended["event"], ended["outcome"], ended["verb"]) == ("verb.end", "done", "list")
     assert (ended["store"], ended["actor"]) == (str(shell.home), "tester@here")
     assert ended["seconds"] >= 0
+    assert (ended["exit_code"], ended["store_id"]) == (0, mergestore_id(shell.home))
     assert begun["time"] <= ended["time"]
     assert shell("list")[2] == ""  # and only of that run
+
+
+def mergestore_id(home: Path) -> str:
+    with mergestore.open(home) as store:
+        return store.id
+
+
+def test_a_verb_tells_what_it_is_about_and_what_came_of_it(shell: Shell) -> None:
+    _, out, err = shell("--log-format", "json", "--json", "merge", "new", "golden/base + 0.5*code", "--head", "none")
+    begun, *_, ended = lines(err)
+    made = json.loads(out)
+    assert begun["subject"] == ended["subject"] == ended["name"] == "new"
+    assert (ended["version"], ended["recipe_digest"]) == (1, made["recipe_digest"])
+
+
+def test_a_command_line_that_cannot_be_read_is_told_too(shell: Shell) -> None:
+    _, _, err = shell("--log-format", "json", "list", "--nonsense")
+    told = json.loads(err.splitlines()[0])
+    assert (told["event"], told["outcome"], told["exit_code"]) == ("command.refused", "usage", 2)
+
+
+def test_damage_is_told_by_its_exit_code(shell: Shell) -> None:
+    next(path for path in (shell.home / "objects").rglob("*") if path.is_file()).unlink()
+    _, _, err = shell("--log-format", "json", "check")
+    ended = lines(err)[-1]
+    assert (ended["level"], ended["outcome"], ended["exit_code"]) == ("error", "integrity", 6)
 
 
 def test_a_refusal_is_an_error_of_the_log_too(shell: Shell) -> None:
@@ -141,14 +171,21 @@ def test_numbers_are_what_is_there(shell: Shell) -> None:
 
 
 def test_prometheus_can_read_them(shell: Shell) -> None:
-    text = shell.text("metrics")
-    samples = [line for line in text.splitlines() if not line.startswith("#")]
-    for line in samples:
-        name, value = line.rsplit(" ", 1)
-        assert name.startswith("mergestore_")
-        float(value)
-        assert f"# TYPE {name.partition('{')[0]} gauge" in text
-    assert len(samples) > 10
+    found = {family.name: family for family in text_string_to_metric_families(shell.text("metrics"))}
+    numbers = shell.json("metrics")
+    assert found.keys() == {f"mergestore_{name}" for name, value in numbers.items() if value is not None}
+    assert all(family.type == "gauge" and family.documentation for family in found.values())
+    counts = {tuple(sorted(each.labels.items())): each.value for each in found["mergestore_versions"].samples}
+    assert counts[("kind", "base"), ("state", "ready")] == 1
+    (objects,) = found["mergestore_objects"].samples
+    assert objects.value == numbers["objects"]
+
+
+def test_the_page_tells_of_every_number(shell: Shell) -> None:
+    page = (GOLDEN.parents[1] / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `mergestore_(\w+)` \| (.+) \|$", page, re.MULTILINE)
+    assert dict(rows) == ABOUT
+    assert shell.json("metrics").keys() == ABOUT.keys()
 
 
 # --- the quota --------------------------------------------------------------------------------------------
