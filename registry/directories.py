@@ -80,6 +80,23 @@ def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], l
     return {"manifests": 1, "tensors": len(document["tensors"])}, problems
 
 
+def lasting_problems(folder: Path, progress: Progress) -> list[Problem]:
+    """Problems of a published folder that others may replace or delete: another in its place is looked at again."""
+    while (before := _which(folder)) is not None:
+        _, problems = check_directory(folder, progress)
+        if not problems or _which(folder) == before:
+            return problems
+    return []
+
+
+def _which(folder: Path) -> int | None:
+    """What tells a folder from another that takes its place; None where there is none, as after an eviction."""
+    try:
+        return folder.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 def manifest_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
     """What does not hash to the digests that a manifest itself holds."""
     problems = []

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from registry.directories import check_directory
+from registry.directories import check_directory, lasting_problems
 from registry.home import Home
 from registry.merges import stored_merge
 from registry.opening import open_base, open_skill, open_statistics
@@ -257,24 +257,7 @@ def _check_outputs(made: Iterable[Materialization], findings: _Findings, progres
     """Published folders that are still where they were written. One that was moved or deleted is its owner's affair."""
     for folder in _folders(made):
         findings.count("materializations")
-        findings.problems += _folder_problems(folder, progress)
-
-
-def _folder_problems(folder: Path, progress: Progress) -> list[Problem]:
-    """Problems of a published folder; one that another took the place of meanwhile is looked at again."""
-    while (before := _which(folder)) is not None:
-        _, problems = check_directory(folder, progress)
-        if not problems or _which(folder) == before:
-            return problems
-    return []
-
-
-def _which(folder: Path) -> int | None:
-    """What tells a folder from another that takes its place; None where there is none, as after an eviction."""
-    try:
-        return folder.stat().st_ino
-    except FileNotFoundError:
-        return None
+        findings.problems += lasting_problems(folder, progress)
 
 
 def _folders(made: Iterable[Materialization]) -> Iterator[Path]:

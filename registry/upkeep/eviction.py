@@ -23,11 +23,6 @@ class Cached:
     bytes: int
     used: int
 
-    @property
-    def recipe(self) -> str:
-        """The digest of its recipe."""
-        return f"sha256:{self.path.name}"
-
     def to_dict(self, state: str) -> dict[str, Any]:
         """As JSON-ready values."""
         return {"path": str(self.path), "bytes": self.bytes, "state": state}
@@ -49,7 +44,7 @@ def evict(context: Context, limit: int, *, apply: bool) -> list[dict[str, Any]]:
     for each in there:
         if surplus <= 0:
             break
-        gone = _deleted(context, each) if apply else True
+        gone = drop(context, each.path) if apply else True
         if gone is None:  # by somebody else, since it was looked at
             surplus -= each.bytes
         elif gone:
@@ -58,18 +53,18 @@ def evict(context: Context, limit: int, *, apply: bool) -> list[dict[str, Any]]:
     return told
 
 
-def _deleted(context: Context, each: Cached) -> bool | None:
-    """Whether a result was deleted, which it is not while somebody is at it; None where it is there no more."""
-    with if_free(context.engine, in_cache(each.recipe)) as free:
+def drop(context: Context, path: Path) -> bool | None:
+    """Delete a result from the cache: whether it was, which it is not while somebody is at it; None if it is gone."""
+    with if_free(context.engine, in_cache(f"sha256:{path.name}")) as free:
         if not free:
             return False
         # Out of sight in one step: a result is there whole, or not at all.
-        aside = temporary_path(each.path.parent, "evicted")
+        aside = temporary_path(path.parent, "evicted")
         try:
-            each.path.rename(aside)
+            path.rename(aside)
         except FileNotFoundError:
             return None
-        fsync_path(each.path.parent)
+        fsync_path(path.parent)
         remove_tree(aside)
         return True
 

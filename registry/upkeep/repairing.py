@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.audits.impact import impact
-from registry.directories import check_directory
+from registry.directories import lasting_problems
 from registry.records import events, garbage, objects
 from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
@@ -22,6 +22,7 @@ from registry.records.objects import Stored
 from registry.records.tables import Model, ModelVersion, VersionFile
 from registry.results import Repaired
 from registry.upkeep.copies import Copies, origins
+from registry.upkeep.eviction import drop
 from registry.upkeep.remaking import remade
 from registry.upkeep.writers import storing
 from registry.wish import Context
@@ -61,7 +62,7 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
         if apply:
             _record(context, broken)
     for path in caches if apply else ():
-        remove_tree(path)
+        drop(context, path)
     lost = [each for each in broken if each.how is None]
     return Repaired(
         applied=apply,
@@ -152,7 +153,7 @@ def _damaged_caches(context: Context, progress: Progress) -> Iterator[Path]:
     """Results in the cache that are not what their manifests say: they are computed again when they are asked for."""
     folder = context.home.cache
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.is_dir() and not path.name.endswith(".tmp") and check_directory(path, progress)[1]:
+        if path.is_dir() and not path.name.endswith(".tmp") and lasting_problems(path, progress):
             yield path
 
 

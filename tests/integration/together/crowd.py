@@ -88,7 +88,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def check(folder: Path, database: str | None, told: Told) -> dict[str, int]:
+def check(folder: Path, database: str | None, told: Told) -> dict[str, float]:
     """Every promise about what a crowd leaves behind; counts of what was looked at."""
     failed = [(number, each) for number, log in told.said.items() for each in log if "failed" in each]
     assert not failed, f"{len(failed)} failed: " + json.dumps(failed[0], indent=1).replace("\\n", "\n")
@@ -103,13 +103,13 @@ def check(folder: Path, database: str | None, told: Told) -> dict[str, int]:
         _check_yanks(store, events)
         _check_contents(store, told, folder)
         _check_folders(store, told, folder)
-        _check_garbage(store, folder)
+        _check_garbage(store)
         if (folder / "backup" / "manifest.json").exists():
             assert mergestore.restore(folder / "backup", folder / "unused", check=True).checked
     verbs = Counter(each["verb"] for each in told.answers)
     refused = sum("refused" in each for log in told.said.values() for each in log)
-    slowest = max(each["seconds"] for log in told.said.values() for each in log if each["verb"] != "end")
-    return {**verbs, "refused": refused, "killed": len(told.killed), "events": len(events), "slowest": slowest}
+    waited = max((log[-1]["waited"] for number, log in told.said.items() if number not in told.killed), default=0)
+    return {**verbs, "refused": refused, "killed": len(told.killed), "events": len(events), "waited": waited}
 
 
 def _check_versions(store: Store, told: Told, events: list[AuditEvent]) -> None:
@@ -227,7 +227,7 @@ def _check_folders(store: Store, told: Told, folder: Path) -> None:
         assert shared == {str(place) for place in (folder / "out").iterdir() if place.name.startswith("shared")}
 
 
-def _check_garbage(store: Store, folder: Path) -> None:
+def _check_garbage(store: Store) -> None:
     """With nobody at work all that no record needs can go, and nothing else does."""
     for _ in range(2):
         store.collect_garbage(grace=timedelta(0), apply=True)

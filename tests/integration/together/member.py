@@ -7,6 +7,7 @@ to and puts others in their place, and tells how each ended.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ from typing import Any
 
 import mergestore
 from mergestore import Conflict, MergestoreError, NotFound, UsageError
+from storage.journal import LOGGER
 from tests.integration.victim import warm
 
 BASES, TUNED, SKILLS, MERGES = 3, 6, 3, 3
@@ -42,6 +44,16 @@ EXPECTED: dict[type[MergestoreError], tuple[str, ...]] = {
 """What may be refused because of what others have done, by what its message holds."""
 
 
+class Waits(logging.Handler):
+    """For how long a transaction had to wait at most for those before it, in seconds."""
+
+    longest = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == "lock.waited":
+            self.longest = max(self.longest, record.fields["seconds"])
+
+
 class Member:
     """A process at work: its store, its chance, its log."""
 
@@ -51,6 +63,9 @@ class Member:
         self.log = os.open(Path(order["logs"]) / f"{number}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.store = mergestore.open(order["home"], database=order["database"], actor=f"member{number}@here")
         self.made = 0
+        self.waits = Waits()
+        LOGGER.addHandler(self.waits)
+        LOGGER.setLevel(logging.INFO)
 
     def write(self, **document: Any) -> None:
         os.write(self.log, json.dumps(document).encode() + b"\n")
@@ -62,7 +77,7 @@ class Member:
         verbs = list(CHANCES)
         for _ in range(deeds):
             self.do(getattr(self, self.chance.choices(verbs, CHANCES.values())[0]))
-        self.write(verb="end")
+        self.write(verb="end", waited=self.waits.longest)
 
     def do(self, verb: Callable[[], dict[str, Any]]) -> None:
         clock, said = time.monotonic(), {"verb": verb.__name__}

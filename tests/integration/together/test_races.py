@@ -15,10 +15,12 @@ from sqlalchemy import func, select
 
 import mergestore
 from mergestore import Conflict, EnvironmentFailure, Store
-from registry import materializing
+from registry import directories, materializing, unified
 from registry.backups import writing as backups
+from registry.cache import in_cache
 from registry.publishing import MANIFEST
 from registry.records import quota
+from registry.records.alone import if_free
 from registry.records.database import reading, writing
 from registry.records.location import choose_storage
 from registry.records.tables import Materialization
@@ -142,7 +144,7 @@ def test_an_object_that_appears_meanwhile_is_no_stranger(store: Store, monkeypat
 def test_two_that_evict_the_same(store: Store, other: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.materialize("both", wait=False)
     store.materialize("tiny + 0.1*math", wait=False)
-    first(monkeypatch, eviction, "_deleted", lambda: other.collect_garbage(cache_limit=0, apply=True))
+    first(monkeypatch, eviction, "drop", lambda: other.collect_garbage(cache_limit=0, apply=True))
     assert store.collect_garbage(cache_limit=0, apply=True).evicted == []
     assert list(store.home.cache.iterdir()) == []
     assert store.verify().ok
@@ -169,11 +171,19 @@ def test_what_is_evicted_meanwhile_is_not_copied_from_the_cache(
 def test_what_is_evicted_meanwhile_is_not_told_to_be_damaged(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from registry import verifying
-
     store.materialize("both", wait=False)
-    first(monkeypatch, verifying, "check_directory", lambda: other.collect_garbage(cache_limit=0, apply=True))
+    first(monkeypatch, directories, "check_directory", lambda: other.collect_garbage(cache_limit=0, apply=True))
     assert store.verify().problems == []
+
+
+def test_a_damaged_result_that_somebody_makes_anew_just_now_is_not_deleted(store: Store) -> None:
+    made = Path(store.materialize("both", wait=False).path)
+    (made / "model.safetensors").write_bytes(b"something else")
+    with if_free(store.engine, in_cache(f"sha256:{made.name}")):
+        assert store.repair(apply=True).caches == [str(made)]
+        assert made.is_dir()
+    store.repair(apply=True)
+    assert not made.exists()
 
 
 # --- folders ----------------------------------------------------------------------------------------------
@@ -222,8 +232,6 @@ def test_what_is_yanked_meanwhile_is_not_published(
 def test_a_merge_by_emr_means_what_its_names_meant_when_it_began(
     store: Store, other: Store, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from registry import unified
-
     for name in ("math", "code"):
         store.register_skill(f"whole-{name}", models / name, base="tiny", encoding="exact")
     first(
