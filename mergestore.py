@@ -213,7 +213,8 @@ def init(
 ) -> dict[str, Any]:
     """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new.
 
-    Before a schema changes, the registry is backed up: ``backup`` in the answer. ``downgrade``: take the schema back to
+    Before a schema changes, the registry is backed up: ``backup`` in the answer. Triggers and indexes that are not as
+    the schema has them are put back, which the audit log tells: ``guarded`` in the answer. ``downgrade``: take the schema back to
     this revision instead, for the older mergestore that knows no newer one; what only newer schemas keep is forgotten.
     ``objects``: the object storage of a new store, as for ``open``. ``quota``: how many bytes of objects may be on
     record from now on; 0 takes it away.
@@ -228,8 +229,11 @@ def init(
     place = _place(home, database)
     engine, done = _engine(place, True, objects, _actor()) if downgrade is None else _taken_back(place, downgrade)
     try:
-        storage = None
+        storage, guarded = None, dict[str, str]()
         if downgrade is None:
+            from migrations.guarding import put_back
+
+            guarded = put_back(engine, _actor())
             with reading(engine) as session:
                 storage = object_storage(session)
             Home(place.home, storage=storage).prepare()
@@ -245,6 +249,7 @@ def init(
         "schema": done.after,
         "schema_before": done.before,
         "backup": str(done.backup) if done.backup is not None else None,
+        "guarded": guarded,
         "quota": quota,
     }
 
@@ -277,23 +282,29 @@ def restore(
     home: str | Path | None = None,
     *,
     database: str | None = None,
+    objects: str | None = None,
     check: bool = False,
     progress: Progress | None = None,
 ) -> Restored:
     """Make a store out of a backup in ``home``, which must be new or empty, every byte checked; whole, or not at all.
 
-    ``database``: an empty one for the registry, of either kind; by default SQLite in ``home``. ``source`` may also be
-    the snapshot of a registry alone: it is put back where there is none. ``check``: read the backup, and write nothing.
-    Raises NotFound where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in the way.
+    ``database``: an empty one for the registry, of either kind; by default SQLite in ``home``. ``objects``: the object
+    storage that objects go to, by default ``home``, wherever they were. ``source`` may also be the snapshot of a
+    registry alone: it is put back where there is none, and objects stay where they are. ``check``: read the backup, and
+    write nothing. Raises NotFound where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in
+    the way.
     """
-    from migrations.restoring import check_backup, restore_registry, restore_store
+    from migrations.restoring import Wish, check_backup, restore_registry, restore_store
     from storage.progress import Silent
 
     place, folder = _place(home, database), Path(source).absolute()
     if check:
         return check_backup(folder, place.home, progress or Silent())
     if folder.is_dir():
-        return restore_store(folder, place.home, place.database, _software(), progress or Silent())
+        wish = Wish(place.home, place.database, _answering(objects), _actor(), _software())
+        return restore_store(folder, wish, progress or Silent())
+    if objects is not None:
+        raise UsageError("the snapshot of a registry says itself where its objects are", hint="leave --objects out")
     return restore_registry(folder, place.home, place.database, _software())
 
 
@@ -377,6 +388,10 @@ def _engine(place: _Place, create: bool, objects: str | None, actor: str) -> tup
             storage = _answering(wanted)
         if create:
             done = migrations.migrate(engine, backups, software=_software())
+            if done.before not in (None, done.after):
+                from migrations.guarding import put_back
+
+                put_back(engine, actor)  # one that a store lost long ago
         else:
             migrations.require_current(engine, backups)
             done = migrations.Migrated(migrations.head(), migrations.head())

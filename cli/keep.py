@@ -36,6 +36,10 @@ def backup(
 def restore(
     invocation: Invocation,
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="Folder of a backup, or a registry's snapshot.")],
+    objects: Annotated[
+        str | None,
+        typer.Option("--objects", metavar="URL", help="Object storage for the objects; by default the folder."),
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Read the whole backup, and write nothing.")] = False,
 ) -> None:
     """Make a store out of a backup, in a new folder.
@@ -43,7 +47,7 @@ def restore(
     Every byte is checked on the way; a damaged backup is refused, naming what is damaged. --database names an empty
     database of either kind. The snapshot of a registry alone (backups/registry-….db) is put back where there is none.
     """
-    done = invocation.restore(source, check)
+    done = invocation.restore(source, objects, check)
     invocation.answer(done, upkeep.restored)
     if not done.ok:
         raise typer.Exit(IntegrityFailure.exit_code)

@@ -43,6 +43,8 @@ def initialized(answer: Mapping[str, Any]) -> None:
         say(f"  quota {size_text(answer['quota'])}")
     if answer["backup"]:
         say(f"  as it was before: {answer['backup']}")
+    for name, state in answer["guarded"].items():
+        say(f"  put back: {name}, which {state}; hold the audit log against an anchor (verify --anchor)")
 
 
 def findings(answer: Mapping[str, Any]) -> None:

@@ -75,9 +75,10 @@ class Invocation:
         """Copy the store that was named to a folder."""
         return mergestore.backup(folder, self.store, database=self.database, progress=self.progress())
 
-    def restore(self, source: Path, check: bool) -> Restored:
+    def restore(self, source: Path, objects: str | None, check: bool) -> Restored:
         """Make the store that was named out of a backup."""
-        return mergestore.restore(source, self.store, database=self.database, check=check, progress=self.progress())
+        given = {"database": self.database, "objects": objects}
+        return mergestore.restore(source, self.store, **given, check=check, progress=self.progress())
 
     def progress(self) -> Bars | None:
         """Bars on stderr where a person can see them."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from migrations import current, migrate
@@ -12,9 +14,10 @@ from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
 from registry.backups.reading import check_records, compare, read_through, unpack
 from registry.home import Home
-from registry.records.database import migrating, open_engine, sqlite_url
+from registry.records.database import migrating, open_engine, sqlite_url, writing
 from registry.records.database_errors import shown_url
 from registry.records.events import Head
+from registry.records.location import LOCATION_KEY, move_objects
 from registry.results import Restored
 from storage.blobs import Blob
 from storage.errors import Conflict, IntegrityFailure, NotFound
@@ -24,6 +27,21 @@ from storage.progress import Progress
 REGISTRY = "registry.db"
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What is made: a store in ``home``, new or empty; its registry in ``database``, or there too.
+
+    ``objects``: the object storage that its objects go to; None: ``home``. ``actor`` is who does it, with which
+    ``software``.
+    """
+
+    home: Path
+    database: str | None
+    objects: str | None
+    actor: str
+    software: str
+
+
 def check_backup(folder: Path, home: Path, progress: Progress) -> Restored:
     """Read a whole backup and write nothing. Raises as ``restore_store``, for what is wrong with the backup itself."""
     found = read(folder)
@@ -31,34 +49,35 @@ def check_backup(folder: Path, home: Path, progress: Progress) -> Restored:
     return _answer(folder, home, None, found)
 
 
-def restore_store(folder: Path, home: Path, database: str | None, software: str, progress: Progress) -> Restored:
-    """Make the store of a backup in ``home``, a new or empty folder; its registry goes to ``database``, or there too.
+def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
+    """Make the store of a backup, whose objects may have been elsewhere: their new place goes on record.
 
     Raises NotFound where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in the way.
     """
-    found = read(folder)
+    found, home = read(folder), wish.home
     _require_empty(home)
     with staged_directory(home) as staging:
         file = staging / REGISTRY
-        unpack(folder, found, staging, file, progress)
-        _bring_up(file, software, found)
-        if database is None:
+        unpack(folder, found, Home(staging, storage=wish.objects), file, progress)
+        _bring_up(file, wish.software, found)
+        _relocate(file, wish)
+        if wish.database is None:
             where = shown_url(sqlite_url(home / REGISTRY))
             _publish(staging, home)
         else:
-            where = _fill_and_publish(database, file, staging, home)
+            where = _fill_and_publish(wish.database, file, staging, home)
     return _answer(folder, home, where, found)
 
 
 def restore_registry(snapshot: Path, home: Path, database: str | None, software: str) -> Restored:
-    """Put a snapshot of a registry back, where there is none now; objects stay as they are.
+    """Put a snapshot of a registry back, where there is none now; objects stay as they are, and where they are.
 
-    Raises as ``restore_store``. ``lost`` in the answer names the objects that its records need and ``home`` lacks.
+    Raises as ``restore_store``. ``lost`` in the answer names the objects that its records need and that are not there.
     """
-    place, target = Home(home), home / REGISTRY
     if not snapshot.is_file():
         raise NotFound(f"there is neither a backup nor the snapshot of a registry: {snapshot}", hint="check the path")
-    if not (home / "objects").is_dir():
+    place, target = Home(home, storage=_storage(snapshot)), home / REGISTRY
+    if not home.is_dir() or (place.storage is None and not (home / "objects").is_dir()):
         raise NotFound(f"there are no objects in {home}", hint="name the folder of the store with --store DIR")
     if database is None and target.exists():
         raise Conflict(f"there is a registry already: {target}", hint="move it away, with what begins with its name")
@@ -74,7 +93,8 @@ def restore_registry(snapshot: Path, home: Path, database: str | None, software:
             where = shown_url(sqlite_url(target))
     finally:
         remove_tree(file)
-    absent = sorted(each.digest for each in stored if place.blobs.size(each.digest) != each.size)
+    present = dict(place.blobs.sizes())
+    absent = sorted(each.digest for each in stored if present.get(each.digest) != each.size)
     return Restored(
         source=str(snapshot),
         home=str(home),
@@ -87,6 +107,26 @@ def restore_registry(snapshot: Path, home: Path, database: str | None, software:
         lost=absent,
         audit_head={"sequence": head.sequence, "hash": head.hash},
     )
+
+
+def _storage(snapshot: Path) -> str | None:
+    """Where a snapshot says that its objects are; what is no snapshot is refused later."""
+    query = "SELECT value FROM store_meta WHERE key = ?"
+    try:
+        with contextlib.closing(sqlite3.connect(f"{snapshot.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            found = opened.execute(query, [LOCATION_KEY]).fetchone()
+    except (sqlite3.Error, ValueError):  # ValueError: text that is none
+        return None
+    return str(found[0]) if found else None
+
+
+def _relocate(file: Path, wish: Wish) -> None:
+    engine = open_engine(sqlite_url(file))
+    try:
+        with writing(engine) as session:
+            move_objects(session, wish.objects, actor=wish.actor)
+    finally:
+        engine.dispose()
 
 
 def _bring_up(file: Path, software: str, manifest: Manifest | None) -> tuple[Head, list[Blob]]:

@@ -388,7 +388,7 @@ class Repaired(Result):
     ``objects``: {digest, bytes, was, of, state, how}; was ``missing`` or ``damaged``; state ``mended``, ``can be
     mended`` or ``lost``. ``lost``: {version, kind, contained_in, aliases, materializations} of each version that is not
     whole any more. ``caches``: damaged results in the cache, which are deleted. ``records``: contradictions among the
-    records, which only a backup mends.
+    records, which only a backup mends, and triggers and indexes that are gone, which ``init`` puts back.
     """
 
     applied: bool

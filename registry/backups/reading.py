@@ -21,12 +21,12 @@ from storage.progress import Progress
 _HINT = "use another backup, or copy what is damaged into this one from elsewhere"
 
 
-def unpack(folder: Path, manifest: Manifest, into: Path, registry: Path, progress: Progress) -> None:
+def unpack(folder: Path, manifest: Manifest, home: Home, registry: Path, progress: Progress) -> None:
     """Copy a backup's objects and policy to where a new store has them, and its registry to a file; each is checked.
 
     Raises IntegrityFailure that names everything that is missing or damaged.
     """
-    source, home = contents(folder), Home(into)
+    source = contents(folder)
     home.prepare()
     damaged = []
     progress.start("restore", sum(each.size for each in manifest.blobs()))

@@ -1,5 +1,7 @@
 """The triggers that guard the records against changes: whether each is there, switched on, and as the schema made it.
 
+The same of indexes, without which answers would come late.
+
 ``GUARDS`` has a digest of each one's definition, spelled without what databases spell in their own way. The tests
 compare it with what the migrations make.
 """
@@ -9,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, Index, inspect, text
 from sqlalchemy.orm import Session
 
+from registry.records.columns import Record
 from registry.records.told import Finding
+from storage.errors import IntegrityFailure
 
 GUARDS: dict[str, dict[str, str]] = {
     "sqlite": {
@@ -52,7 +57,8 @@ GUARDS: dict[str, dict[str, str]] = {
 }
 
 GUARDS_HINT = (
-    "records could be changed since: hold the audit log against an anchor (`verify --anchor`), and restore a backup"
+    "records could be changed since: hold the audit log against an anchor (`verify --anchor`), and restore a backup; "
+    "`mergestore init` puts triggers and indexes back"
 )
 
 _SPELLING = re.compile(r"[\s\"()]+")
@@ -66,15 +72,44 @@ _ON = ("O", "A")  # of PostgreSQL's tgenabled: in usual sessions, always
 
 
 def broken_guards(session: Session) -> Iterator[Finding]:
-    """Every trigger that is missing, switched off or not as the schema made it."""
-    found = found_guards(session)
+    """Every trigger that is missing, switched off or not as the schema made it; and every index."""
+    for name, state in broken_triggers(session).items():
+        yield f"the trigger {name}, which guards the records, {state}", "database"
+    for index, state in broken_indexes(session.connection()):
+        yield f"the index {index.name} {state}", "database"
+
+
+def guard_problems(session: Session) -> list[dict[str, Any]]:
+    """The same as problems: {what, where, kind, hint}."""
+    kind = IntegrityFailure.kind
+    return [{"what": what, "where": where, "kind": kind, "hint": GUARDS_HINT} for what, where in broken_guards(session)]
+
+
+def broken_triggers(session: Session) -> dict[str, str]:
+    """The triggers that are not as the schema made them, and what is with each."""
+    found, broken = found_guards(session), dict[str, str]()
     for name, definition in GUARDS[_dialect(session)].items():
         if name not in found:
-            yield f"the trigger {name}, which guards the records, is missing", "database"
+            broken[name] = "is missing"
         elif definition not in found[name]:
-            yield f"the trigger {name}, which guards the records, was changed", "database"
+            broken[name] = "was changed"
         elif not found[name][definition]:
-            yield f"the trigger {name}, which guards the records, is switched off", "database"
+            broken[name] = "is switched off"
+    return broken
+
+
+def broken_indexes(connection: Connection) -> Iterator[tuple[Index, str]]:
+    """The indexes that are not as the schema made them, and what is with each."""
+    inspector = inspect(connection)
+    for table in Record.metadata.sorted_tables:
+        found = {
+            each["name"]: (each["column_names"], bool(each["unique"])) for each in inspector.get_indexes(table.name)
+        }
+        for index in sorted(table.indexes, key=lambda each: str(each.name)):
+            if index.name not in found:
+                yield index, "is missing"
+            elif found[index.name] != ([column.name for column in index.columns], index.unique):
+                yield index, "was changed"
 
 
 def found_guards(session: Session) -> dict[str, dict[str, bool]]:

@@ -41,3 +41,16 @@ def choose_storage(session: Session, url: str, *, actor: str) -> None:
         raise Conflict(f"this store has objects in its own folder, and none in {url}", hint=hint)
     session.add(StoreMeta(key=LOCATION_KEY, value=url))
     events.append(session, actor=actor, action=LOCATED, subject="objects", details={"objects": url})
+
+
+def move_objects(session: Session, url: str | None, *, actor: str) -> None:
+    """Put on record that all objects are now in an object storage, or in the store's own folder."""
+    found = session.get(StoreMeta, LOCATION_KEY)
+    if url == (found.value if found is not None else None):
+        return
+    if found is not None:
+        session.delete(found)
+        session.flush()
+    if url is not None:
+        session.add(StoreMeta(key=LOCATION_KEY, value=url))
+    events.append(session, actor=actor, action=LOCATED, subject="objects", details={"objects": url})

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from registry.home import Home
 from registry.records import garbage, objects
 from registry.records.database import reading, writing
-from registry.records.guards import GUARDS_HINT, broken_guards
+from registry.records.guards import guard_problems
 from registry.records.integrity import verify_records
 from registry.records.objects import Stored
 from registry.records.tables import Model, ModelVersion, VersionFile
@@ -79,8 +79,7 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
     """Check a store's structure, and the bytes of a ``share`` of it; nothing new is begun after so many seconds."""
     clock = time.monotonic()
     with reading(context.engine) as session:
-        problems = verify_records(session)
-        problems += [_guard(what, where) for what, where in broken_guards(session)]
+        problems = verify_records(session) + guard_problems(session)
         stored = objects.stored(session)
         uses = _uses(session)
         needed = garbage.needed(session)
@@ -184,10 +183,6 @@ def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
             objects.remember_verified(session, sound, damaged)
         sound.clear()
         damaged.clear()
-
-
-def _guard(what: str, where: str) -> Problem:
-    return {"what": what, "where": where, "kind": IntegrityFailure.kind, "hint": GUARDS_HINT}
 
 
 def _problem(what: str, digest: str, uses: dict[str, list[str]], error: MergestoreError | None = None) -> Problem:

@@ -17,6 +17,7 @@ from registry.audits.impact import impact
 from registry.directories import lasting_problems
 from registry.records import events, garbage, objects
 from registry.records.database import reading, writing
+from registry.records.guards import guard_problems
 from registry.records.integrity import verify_records
 from registry.records.objects import Stored
 from registry.records.tables import Model, ModelVersion, VersionFile
@@ -51,7 +52,7 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     named = Copies(copies)
     with reading(context.engine) as session:
         stored, uses, sources = objects.stored(session), _uses(session), _sources(session)
-        records = verify_records(session)
+        records = verify_records(session) + guard_problems(session)
     broken = list(_damaged(context, stored, uses, progress))
     broken = [_from_copies(each, named, sources) for each in broken]
     caches = list(_damaged_caches(context, progress))

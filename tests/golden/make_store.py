@@ -1,10 +1,20 @@
 """How the golden stores were made: python -m tests.golden.make_store HOME [DATABASE] fills a new store at HOME.
 
-``store2`` was written at schema 0002, in /srv/mergestore; its dumps are those of `sqlite3 .dump` and
-`pg_dump --inserts --no-owner`. A schema that was released never changes again, and stores of it are read for ever: a
-newer one gets a folder of its own, made by the code of that time.
+``store2`` was written at schema 0002 by ``make`` alone, in /srv/mergestore; its dumps are those of `sqlite3 .dump` and
+`pg_dump --inserts --no-owner`. ``store3`` and ``store4`` have what ``go_on`` adds, so far as the code of their time had
+it. A schema that was released never changes again, and stores of it are read for ever: a newer one gets a folder of
+its own, made by the code of that time. With the schema's number as NUMBER:
+
+    python -m tests.golden.make_store HOME                          # objects, registry.db, and files beside HOME
+    sqlite3 HOME/registry.db .dump > storeNUMBER/sqlite.sql
+    python -m tests.golden.make_store HOME2 postgresql://…          # for a second dump, with objects of its own
+    pg_dump --inserts --no-owner --no-privileges DATABASE | grep -v '^\\' > storeNUMBER/postgresql.sql
+
+``expected.json``, ``everything.bundle`` and ``backup`` come from beside HOME; of the backup only its manifest and its
+registry are kept (gzip), since its objects are the store's. Both stores have the same objects: what differs are times.
 """
 
+import gzip
 import json
 import os
 import shutil
@@ -17,6 +27,8 @@ import mergestore
 
 GIVEN = Path(__file__).parent / "format1" / "models"
 ADDRESS = "http://127.0.0.1:9"  # nobody listens there: provenance stays in the outbox
+SHARED = ("again@1", "assistant@1", "code@1", "math@2", "several@1", "stacked@1", "twice@1", "weighted@1")
+"""What goes into the bundle, with its lineage."""
 
 
 class Module(torch.nn.Module):
@@ -75,5 +87,74 @@ def make(home, database=None):
     data.unlink()
 
 
+def go_on(home, database=None):
+    """What there is since schema 0002: nested merges, pins, scores; what keeping a store records; a bundle, a backup."""
+    with mergestore.open(home, database=database, actor="ann@lab") as store:
+        made = store.materialize("assistant@1", output=home.parent / "assistant", wait=False, threads=1)
+        store.register_skill("again", made.path, base="golden/base", licence="MIT")
+        store.merge("twice", "golden/base + 0.5*again + 0.5*small", method="dare_linear", head="none")
+        made = store.materialize("twice", output=home.parent / "twice", wait=False, threads=1)
+        store.register_skill("nested", made.path, base="golden/base", encoding="exact")
+        store.merge("stacked", "golden/base + 0.3*nested + 0.7*math@1", method="dare_linear", head="none")
+        store.materialize("stacked", wait=False, threads=1)
+        store.pin("assistant@1", "shipped")
+        store.pin("math@2", "by mistake")
+        store.unpin("math@2")
+        store.add_evaluation("assistant@1", metric="accuracy", value=0.5, dataset="sums", details={"split": "test"})
+        store.export(SHARED, home.parent / "everything.bundle", lineage=True)
+        if hasattr(store, "check_store"):
+            store.check_store(read_data=True)
+            garbage = store.home.blobs.scratch("garbage")
+            garbage.write_bytes(b"nobody needs this")
+            store.home.blobs.adopt(garbage)
+            store.collect_garbage(apply=True)  # found and noted: it goes when the grace is over
+    if hasattr(mergestore, "backup"):
+        _back_up(home, database)
+
+
+def _back_up(home, database):
+    folder = home.parent / "backup"
+    mergestore.backup(folder, home, database=database)
+    digest = json.loads((folder / "manifest.json").read_text())["registry"]["digest"].split(":")[1]
+    registry = folder / "objects" / "blake3" / digest[:2] / digest
+    (folder / "registry.db.gz").write_bytes(gzip.compress(registry.read_bytes(), mtime=0))
+    shutil.rmtree(folder / "objects")
+
+
+def expect(home, database=None):
+    """What the code that wrote a store reads in it: versions, aliases, and which model comes out of each."""
+    with mergestore.open(home, database=database, create=False) as store:
+        listing = store.list()
+        named = [*listing.bases, *listing.skills, *listing.merges]
+        references = [f"{each['name']}@{n + 1}" for each in named for n in range(each["version"])]
+        shown = {reference: store.show(reference) for reference in references}
+        kept = [name for name, found in shown.items() if found["state"] == "ready"]
+        return {
+            "versions": {name: [found["kind"], found["digest"], found["state"]] for name, found in shown.items()},
+            "aliases": {name: store.show(name)["version"] for name in ("math@prod", "assistant@prod")},
+            "outputs": {target: _output(store, home, target) for target in _targets(shown, kept)},
+        }
+
+
+def _targets(shown, kept):
+    skills = [f"golden/base + {name}" for name in kept if shown[name]["kind"] == "skill"]
+    merges = [name for name in kept if shown[name]["kind"] == "merge" and name not in ("several@1", "assistant@2")]
+    return [*skills, *merges]
+
+
+def _output(store, home, target):
+    folder = home.parent / "output"
+    made = store.materialize(target, output=folder, head="none" if "+" in target else None, wait=False, threads=1)
+    shutil.rmtree(folder)
+    return made.output_digest
+
+
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+    place, given = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
+    make(place, given)
+    go_on(place, given)
+    if given is None:
+        copy = shutil.copytree(place, place.parent / "copy")
+        expected = json.dumps(expect(copy), indent=1, sort_keys=True)
+        (place.parent / "expected.json").write_text(expected + "\n")
+        shutil.rmtree(copy)

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 import mergestore
 from mergestore import Conflict, EnvironmentFailure, IntegrityFailure, UsageError
-from registry.records.database import writing
+from registry.records.database import reading, writing
 from storage.objects import bucket as buckets
 from storage.objects.bucket import Bucket
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
@@ -301,3 +301,47 @@ def test_a_schema_without_object_storage_is_refused(bucket, database_url, tmp_pa
     with pytest.raises(Conflict, match="does not look"):
         mergestore.init(tmp_path / "store", database=database_url, downgrade="0003")
     assert mergestore.init(tmp_path / "store", database=database_url)["objects"] == f"{bucket}/lab"
+
+
+# --- backups ----------------------------------------------------------------------------------------------
+
+
+def restored_is_whole(home, database, local, tmp_path):
+    with mergestore.open(home, database=database, create=False) as again:
+        assert again.check_store(read_data=True).problems == []
+        assert again.verify().problems == []
+        again.materialize("assistant", output=tmp_path / "restored", wait=False, cache=False)
+        assert weights(tmp_path / "restored") == weights(local / "assistant")
+        return again.home.storage
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_backup_is_restored_into_a_folder_or_another_bucket(store, bucket, local, database_url, tmp_path):
+    """Not into the bucket where the store may live on, nor does it refer to that."""
+    mergestore.backup(tmp_path / "backup", store.home.root, database=database_url)
+    shell = Shell(tmp_path / "folder")
+    assert shell.json("restore", tmp_path / "backup")["ok"]
+    elsewhere = f"{bucket}/elsewhere"
+    assert Shell(tmp_path / "moved").json("restore", tmp_path / "backup", "--objects", elsewhere)["ok"]
+    for key in list(store.home.blobs.digests()):
+        store.home.blobs.remove(key)
+    assert restored_is_whole(tmp_path / "folder", None, local, tmp_path) is None
+    shutil.rmtree(tmp_path / "restored")
+    assert restored_is_whole(tmp_path / "moved", None, local, tmp_path) == elsewhere
+
+
+def test_a_lost_registry_is_put_back_and_finds_its_objects(store, local, database_url, tmp_path):
+    """Its snapshot knows in which bucket they are: the folder of the store has none."""
+    from migrations.snapshots import keep
+
+    kept = tmp_path / "backups"
+    with reading(store.engine) as session:
+        snapshot = keep(session.connection(), kept)
+    lost, _ = remote_file(store, "math", "delta.safetensors")
+    (tmp_path / "again").mkdir()
+    answer = mergestore.restore(snapshot, tmp_path / "again")
+    assert (answer.ok, answer.lost) == (True, [])
+    assert restored_is_whole(tmp_path / "again", None, local, tmp_path) == store.home.storage
+    store.home.blobs.remove(lost)
+    (tmp_path / "third").mkdir()
+    assert mergestore.restore(snapshot, tmp_path / "third").lost == [lost]

@@ -15,7 +15,7 @@ from registry.records.contents import BlobRow
 from registry.records.database import migrating, reading, writing
 from registry.records.guards import GUARDS, broken_guards, found_guards
 from registry.records.tables import ModelVersion, Record
-from tests.integration.golden_stores import SCHEMAS, load_postgresql, load_sqlite
+from tests.integration.golden_stores import SCHEMAS, copy_objects, load_postgresql, load_sqlite
 from tests.integration.registry_samples import FILES, ME, TENSORS, digest, make, record, skill
 from tests.integration.shell import Shell
 
@@ -124,6 +124,63 @@ def test_verify_and_doctor_tell_it(database_url: str, engine: Engine, tmp_path: 
     code, out, _ = shell("doctor", "--database", database_url)
     assert code == 7
     assert "error    triggers: the trigger audit_event_keeps_rows" in out
+
+
+# --- put back ---------------------------------------------------------------------------------------------
+
+
+def spoil(engine: Engine) -> dict[str, str]:
+    """Take every trigger away that can be, change one, and an index; what `init` should say of it."""
+    kind = engine.dialect.name
+    changed = {"sqlite": "audit_event_loses_none", "postgresql": "audit_event_follows"}[kind]
+    gone = [name for name in GUARDS[kind] if name != changed]
+    for name in gone:
+        drop(engine, name)
+    change(engine, *LAME[kind], "DROP INDEX ix_audit_event_subject", "DROP INDEX ix_model_version_licence")
+    change(engine, "CREATE INDEX ix_model_version_licence ON model_version (digest)")
+    states = dict.fromkeys(gone, "is missing") | {changed: "was changed"}
+    return states | {"ix_audit_event_subject": "is missing", "ix_model_version_licence": "was changed"}
+
+
+def test_init_puts_back_what_is_missing_or_changed(database_url: str, engine: Engine, tmp_path: Path) -> None:
+    with mergestore.open(tmp_path / "store", database=database_url) as store:
+        wanted = spoil(engine)
+        told = {problem["what"].split(",")[0].split(" is ")[0].split()[2] for problem in store.check_store().problems}
+        assert told == set(wanted)
+        assert not store.repair().ok
+        shell = Shell(tmp_path / "store")
+        assert "put back: ix_audit_event_subject, which is missing" in shell.text("init", "--database", database_url)
+        assert mergestore.init(tmp_path / "store", database=database_url)["guarded"] == {}
+        assert broken(engine) == []
+        assert store.check_store().problems == store.verify().problems == []
+        assert store.repair().ok
+        (event,) = store.find("events", action="store.guard").rows
+        assert event["details"]["put_back"] == wanted
+    with pytest.raises(IntegrityError, match="append-only"):
+        change(engine, "DELETE FROM audit_event")
+    if engine.dialect.name == "postgresql":
+        change(engine, "ALTER TABLE audit_event DISABLE TRIGGER audit_event_follows")
+        drop(engine, "pin_is_not_emptied")
+        change(
+            engine,
+            "CREATE TRIGGER pin_is_not_emptied BEFORE TRUNCATE ON lease "
+            "FOR EACH STATEMENT EXECUTE FUNCTION mergestore_refuse('versions are deleted one by one')",
+        )
+        states = {"audit_event_follows": "is switched off", "pin_is_not_emptied": "was changed"}
+        assert mergestore.init(tmp_path / "store", database=database_url)["guarded"] == states
+        assert broken(engine) == []
+
+
+def test_a_store_that_was_made_before_there_were_triggers_has_them_once_it_is_upgraded(
+    tmp_path: Path, connect: Callable[[str], Engine]
+) -> None:
+    """Its schema says that it has them already: they came into the revision later."""
+    url = f"sqlite:///{load_sqlite('store3', tmp_path / 'registry.db')}"
+    for name in ("audit_event_follows", "tensor_stays_while_kept"):
+        drop(connect(url), name)
+    with mergestore.open(copy_objects("store3", tmp_path / "store"), database=url) as store:
+        assert broken(store.engine) == []
+        assert store.verify().ok
 
 
 # --- what they keep ---------------------------------------------------------------------------------------
