@@ -15,13 +15,13 @@ SIZE ?=
 RUNS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench bench-curves bench-store bench-gpu bench-page docs clean
+.PHONY: help demo test test-slow lint bench bench-curves bench-store bench-growth bench-gpu bench-page docs clean
 
 help:
 	@echo "make demo    real model, real skills: register, merge, materialize, audit (about ten minutes)"
 	@echo "make test    lint, types, floors, and the test suite (make test-slow: the few tests that take minutes each)"
 	@echo "make lint    ruff, mypy and import-linter alone"
-	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -gpu, -page"
+	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -growth, -gpu, -page"
 	@echo "make docs    write docs/cli.md from the code"
 	@echo "make clean   remove everything made here but $(VENV) and $(MERGEKIT)"
 
@@ -54,6 +54,9 @@ bench-gpu: $(VENV)/.for-bench
 
 bench-store: $(VENV)/.for-bench
 	$(BIN)/python -m benchmarks.store_scale
+
+bench-growth: $(VENV)/.for-bench
+	$(BIN)/python -m benchmarks.growth
 
 bench-page: $(VENV)/.for-bench
 	$(BENCH) page

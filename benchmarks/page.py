@@ -178,6 +178,12 @@ def _store(result: Result) -> list[str]:
     return store_block(result)
 
 
+def _growth(result: Result) -> list[str]:
+    from benchmarks.growth import block as growth_block
+
+    return growth_block(result)
+
+
 _BLOCKS: dict[str, Callable[[Result], list[str]]] = {
     "setting": _setting,
     "targets": _targets,
@@ -190,4 +196,5 @@ _BLOCKS: dict[str, Callable[[Result], list[str]]] = {
     "curves": _curves,
     "device": _device,
     "store": _store,
+    "growth": _growth,
 }
