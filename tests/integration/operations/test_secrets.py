@@ -66,6 +66,7 @@ def test_no_secret_is_written_or_said(
         _said("init", "--objects", "s3://models/lab", "--store", "elsewhere", database=url + "_absent"),
     ]
     assert all("verb.end" in each for each in said)
+    assert any("provenance.failed" in each for each in said)  # of the child process that delivers, too
     with mergestore.open("held", database=url) as store:
         found = store.find("events", limit=1000).rows
     written = [path.read_bytes() for path in place.rglob("*") if path.is_file()]
