@@ -15,13 +15,13 @@ SIZE ?=
 RUNS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench bench-curves bench-store bench-objects bench-gpu bench-page docs clean
+.PHONY: help demo test test-slow lint bench bench-curves bench-store bench-objects bench-growth bench-gpu bench-page docs clean
 
 help:
 	@echo "make demo    real model, real skills: register, merge, materialize, audit (about ten minutes)"
 	@echo "make test    lint, types, floors, and the test suite (make test-slow: the few tests that take minutes each)"
 	@echo "make lint    ruff, mypy and import-linter alone"
-	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -objects, -gpu, -page"
+	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -objects, -growth, -gpu, -page"
 	@echo "make docs    write docs/cli.md from the code"
 	@echo "make clean   remove everything made here but $(VENV) and $(MERGEKIT)"
 
@@ -57,6 +57,9 @@ bench-store: $(VENV)/.for-bench
 
 bench-objects: $(VENV)/.for-bench
 	$(BIN)/python -m benchmarks.object_storage $(SETTINGS)
+
+bench-growth: $(VENV)/.for-bench
+	$(BIN)/python -m benchmarks.growth
 
 bench-page: $(VENV)/.for-bench
 	$(BENCH) page

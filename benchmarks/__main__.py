@@ -58,7 +58,11 @@ def write_page(_: argparse.Namespace) -> None:
     page.PAGE.write_text(page.rewrite(text))
     from benchmarks import plots  # matplotlib
 
-    for kind, draw in (("comparison", plots.draw_comparison), ("curves", plots.draw_curves)):
+    for kind, draw in (
+        ("comparison", plots.draw_comparison),
+        ("curves", plots.draw_curves),
+        ("growth", plots.draw_growth),
+    ):
         named = re.search(rf"<!-- plot: {kind} ([\w.-]+) -->", text)
         source = results.FOLDER / f"{named[1]}.json" if named else None
         if source is not None and source.is_file():

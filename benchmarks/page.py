@@ -184,6 +184,12 @@ def _objects(result: Result) -> list[str]:
     return objects_block(result)
 
 
+def _growth(result: Result) -> list[str]:
+    from benchmarks.growth import block as growth_block
+
+    return growth_block(result)
+
+
 _BLOCKS: dict[str, Callable[[Result], list[str]]] = {
     "setting": _setting,
     "targets": _targets,
@@ -197,4 +203,5 @@ _BLOCKS: dict[str, Callable[[Result], list[str]]] = {
     "device": _device,
     "store": _store,
     "objects": _objects,
+    "growth": _growth,
 }

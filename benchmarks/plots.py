@@ -67,6 +67,31 @@ def draw_curves(result: Result, path: Path) -> None:
     _save(figure, path)
 
 
+_GROWN = (
+    (
+        "verbs, ms",
+        1000,
+        ("register a skill", "materialize, from the cache", "merge", "move an alias", "audit a merge", "show a skill"),
+    ),
+    ("what is about all, ms", 1000, ("list, all of it", "impact of the base", "find skills", "metrics")),
+    ("whole store, s", 1, ("check", "gc --apply, 1,000 objects", "backup, the first", "repair, all is read")),
+)
+
+
+def draw_growth(result: Result, path: Path) -> None:
+    """Wall time over the number of versions, both logarithmic."""
+    figure, axes = pyplot.subplots(1, len(_GROWN), figsize=(9.5, 3.2), layout="constrained")
+    for axis, (title, factor, rows) in zip(axes, _GROWN, strict=True):
+        for row in rows:
+            sizes = [size for size in result.facts["sizes"] if f"{row} {size}" in result.rows]
+            axis.loglog(
+                sizes, [factor * result.figure(f"{row} {size}", "wall") for size in sizes], "o-", ms=3, label=row
+            )
+        axis.set(title=title, xlabel="versions")
+        axis.legend(frameon=False, fontsize=7)
+    _save(figure, path)
+
+
 def _draw_curve(axis: pyplot.Axes, result: Result, curve: str, measured: str, colour: str) -> None:
     found = points(result, curve)
     millions = 1e6 if curve == "parameters" else 1

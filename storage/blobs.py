@@ -17,7 +17,6 @@ from storage.errors import IntegrityFailure
 from storage.files import disk_errors, fsync_path, publish_file, remove_tree, settle, sweep, temporary_path
 
 _READ = 8 << 20
-_FOLDERS = 3  # objects/blake3/ab: each may have been made for this blob
 RESTORE = "restore this file from a backup, or register the same content again, which replaces it"
 """What to do about an object that is gone or damaged."""
 
@@ -81,6 +80,9 @@ def compare(
 class BlobStore:
     """The ``objects/`` folder of a store. A blob is there whole under its name, or not at all."""
 
+    folders = 3
+    """How many folders a blob stands in, ``objects/blake3/ab``: each may have been made for it."""
+
     def __init__(self, objects: Path, temporary: Path, spare: Callable[[str], None] | None = None):
         """``spare``: called with the digest of a blob before it is looked at, because something new will rely on it."""
         self.objects = objects
@@ -121,10 +123,10 @@ class BlobStore:
             if self._intact(blob):
                 # Another process may have given it this name just now, and not flushed it yet.
                 fsync_path(path)
-                settle(path, _FOLDERS)
+                settle(path, self.folders)
                 temporary.unlink()
             else:
-                publish_file(temporary, path, _FOLDERS)
+                publish_file(temporary, path, self.folders)
             return blob
         finally:
             temporary.unlink(missing_ok=True)
@@ -191,14 +193,13 @@ class BlobStore:
                 fsync_path(place.parent)
 
     def remove(self, digest: str) -> None:
-        """Delete a blob, durably; absent is fine. Whoever calls makes sure that nobody needs it."""
+        """Delete a blob; absent is fine. Whoever calls makes sure that nobody needs it.
+
+        Not flushed: one that a power cut brings back is garbage that is found again.
+        """
         path = self.path(digest)
         with disk_errors(f"cannot delete {path}"):
-            try:
-                path.unlink()
-            except FileNotFoundError:
-                return
-            fsync_path(path.parent)
+            path.unlink(missing_ok=True)
 
     def _intact(self, blob: Blob) -> bool:
         # A damaged object of this name is replaced by the good bytes at hand.

@@ -39,7 +39,7 @@ def contradictions(session: Session) -> Iterator[Finding]:
     told = Told(session)
     names: dict[int, str] = {}
     made, left = told.last("version.create"), told.last(YANK, UNYANK)
-    for version in session.scalars(select(ModelVersion).order_by(ModelVersion.id)):
+    for version in session.scalars(select(ModelVersion).order_by(ModelVersion.id)).yield_per(1000):
         names[version.id] = version.reference
         yield from _changed_facts(version, made)
         yield from _changed_state(version, left)
@@ -100,7 +100,8 @@ def _changed_parts(session: Session, names: Mapping[int, str], told: Told) -> It
 
 def _changed_edges(session: Session, names: Mapping[int, str], told: Told) -> Iterator[Finding]:
     found: dict[str, set[tuple[str, str]]] = {}
-    for edge in session.scalars(select(LineageEdge)):
+    edges = select(LineageEdge.child_version_id, LineageEdge.parent_version_id, LineageEdge.role)
+    for edge in session.execute(edges).yield_per(1000):
         child, parent = (names.get(id_, f"version {id_}") for id_ in (edge.child_version_id, edge.parent_version_id))
         found.setdefault(child, set()).add((parent, edge.role))
     seen: dict[str, set[tuple[str, str]]] = {}

@@ -18,7 +18,7 @@ from registry.audits.filters import Filters
 from registry.audits.impact import impact
 from registry.audits.queries import find
 from registry.home import Home
-from registry.records import aliases, catalog, contents, lineage, outbox, readiness, recipes
+from registry.records import aliases, catalog, contents, garbage, lineage, outbox, readiness, recipes
 from registry.records.contents import BlobRow
 from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
@@ -116,6 +116,8 @@ LOOKS: dict[str, Look] = {
     "find events of a time": found("events", since="2020-01-01", by=ME),
     "the cache": lambda session: recipes.cached_materialization(session, mix(session)),
     "the outbox": lambda session: (outbox.count_pending(session), outbox.pending(session)),
+    "which of some objects are needed": lambda session: garbage.needed(session, [digest("weights"), digest("none")]),
+    "which of some objects are garbage": lambda session: garbage.known(session, [digest("weights"), digest("none")]),
     "verify": lambda session: verify_records(session),
 }
 WHOLE = (  # they read every row, and may

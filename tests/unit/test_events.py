@@ -3,12 +3,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Engine, delete
 
 import migrations
 from registry.records import events
 from registry.records.database import open_engine, reading, sqlite_url, writing
 from registry.records.tables import AuditEvent, StoreMeta
+from storage.digests import json_digest
 from storage.errors import InputRefused, IntegrityFailure
 
 
@@ -26,6 +29,21 @@ def test_the_hash_of_an_event_is_frozen() -> None:
     # printf '%s' '{"action":"version.create","actor":"me@host","at":"2025-03-01T12:30:00.000000+00:00",
     # "details":"{\"a\":\"é\"}","previous":"sha256:000…","sequence":1,"subject":"math@1"}' | sha256sum
     assert made == "sha256:5dad6c7b041b22bb907b517836565a6b0629e84f55ce93298d083580b1a6e7f6"
+
+
+@given(st.text(), st.text(), st.integers(1, 2**53 - 1))
+def test_an_event_is_hashed_as_canonical_json(subject: str, details: str, sequence: int) -> None:
+    at = datetime(2025, 3, 1, 12, 30, tzinfo=UTC)
+    fields = {
+        "sequence": sequence,
+        "at": "2025-03-01T12:30:00.000000+00:00",
+        "actor": "me",
+        "action": "a",
+        "subject": subject,
+        "details": details,
+        "previous": events.GENESIS,
+    }
+    assert events.event_hash(sequence, at, "me", "a", subject, details, events.GENESIS) == json_digest(fields)
 
 
 def test_a_moment_hashes_the_same_in_every_zone() -> None:

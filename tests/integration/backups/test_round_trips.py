@@ -323,3 +323,15 @@ def test_a_snapshot_that_is_none_is_refused(home: Path, tmp_path: Path) -> None:
             mergestore.restore(tmp_path / name, home)
     assert not (home / "registry.db").exists()
     assert not list((home / "tmp").iterdir())
+
+
+def test_what_a_power_cut_left_in_a_backup_is_not_believed(home: Path, tmp_path: Path) -> None:
+    """Copies are flushed together, so that one may be there in its size and without its bytes; no manifest names it."""
+    mergestore.backup(tmp_path / "backup", home)
+    (tmp_path / "backup" / "manifest.json").unlink()
+    torn = [path for path in sorted((tmp_path / "backup" / "objects").rglob("*")) if path.is_file()][::2]
+    for path in torn:
+        path.write_bytes(bytes(path.stat().st_size))
+    made = mergestore.backup(tmp_path / "backup", home)
+    assert made.ok
+    assert mergestore.restore(tmp_path / "backup", tmp_path / "again", check=True).ok

@@ -155,20 +155,25 @@ def test_a_connection_that_was_cut_is_made_again(tmp_path: Path, postgres_server
 
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[BaseHTTPRequestHandler]]:
-    """An object storage that refuses every request, for the reason that is set."""
+    """An object storage that refuses every request, for the reason that is set; with none it is there, and empty."""
 
     class Refusal(BaseHTTPRequestHandler):
         reason = ""
+        ahead = timedelta(0)
 
         def do_GET(self) -> None:
-            body = f"<Error><Code>{self.reason}</Code></Error>".encode()
-            self.send_response(403)
+            refused = f"<Error><Code>{self.reason}</Code></Error>"
+            body = (refused if self.reason else "<ListBucketResult></ListBucketResult>").encode()
+            self.send_response(403 if self.reason else 404 if self.command == "HEAD" else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
 
         do_HEAD = do_PUT = do_GET
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string((now() + self.ahead).timestamp())
 
         def log_message(self, *words: object) -> None:
             pass
@@ -199,6 +204,11 @@ def test_the_object_storage_refuses(place: Path, refusing: type, tmp_path: Path)
     refusing.reason = "AccessDenied"
     assert "refuses these credentials" in run("mergestore doctor", place)
     assert "nothing here yet" in run("mergestore list", place)
+    refusing.reason = ""
+    assert "ok       objects: s3://models/lab answers" in (told := run("mergestore doctor", place))
+    assert "differ" not in told
+    refusing.ahead = timedelta(hours=1)
+    assert "this machine's clock and that of s3://models/lab differ by" in run("mergestore doctor", place)
 
 
 def test_the_clock_was_wrong(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,18 @@ def lay(store, content=b"nobody needs this"):
     return store.home.blobs.adopt(path).digest
 
 
+def test_what_two_note_at_once_is_noted_once(store):
+    """Two ``gc --apply`` that looked at the same moment; and what was needed since is not noted at all."""
+    digest = lay(store)
+    with reading(store.engine) as session:
+        needed = min(garbage.needed(session))
+    for _ in range(2):
+        with writing(store.engine) as session:
+            garbage.condemn(session, [digest, needed])
+    with reading(store.engine) as session:
+        assert garbage.known(session).keys() == {digest}
+
+
 def states(collected):
     return {each["digest"]: each["state"] for each in collected.objects}
 
