@@ -31,9 +31,10 @@ from typing import Any
 
 from merging.mergekit.alignment import TokenWish
 from merging.mergekit.config import read_wishes
+from merging.recipes.document import load_document
 from merging.setting_text import spelled, spelled_pairs, value_of
 from merging.settings import checked, constant, varies
-from storage.errors import EnvironmentFailure, UsageError
+from storage.errors import UsageError
 
 _KEYS = (
     *("expression", "base", "skills", "method", "parameters", "head", "dtype", "semantics"),
@@ -62,36 +63,6 @@ class RecipeFile:
 def read_file(path: Path) -> RecipeFile:
     """Read a recipe file. Raises UsageError naming the file and what is wrong in it."""
     return read_document(load_document(path), str(path))
-
-
-def load_document(path: Path) -> Any:
-    """The YAML or JSON document in a file; a key that stands twice is refused. Raises UsageError."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="name a YAML or JSON file") from error
-    return parse_document(content, str(path))
-
-
-def parse_document(content: bytes, where: str) -> Any:
-    """The YAML or JSON document of these bytes, as ``load_document``; ``where`` is what it is called."""
-    try:
-        import yaml
-    except ImportError as error:
-        raise EnvironmentFailure(f"reading {where} needs PyYAML", hint="pip install pyyaml") from error
-    try:
-        return yaml.load(content.decode("utf-8"), _loader(yaml))
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise UsageError(_unreadable(where, error)) from error
-
-
-def _unreadable(where: str, error: Exception) -> str:
-    """What is wrong with a file that is neither YAML nor JSON, and where."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-    if isinstance(error, _Twice):
-        return f"{where}{place}: {problem}"
-    return f"{where}{place}: neither YAML nor JSON: {problem or error}"
 
 
 def read_document(document: Any, where: str) -> RecipeFile:
@@ -208,29 +179,3 @@ def _whole(content: Mapping[str, Any], where: str, key: str) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise UsageError(f"{where}: {key} must be a whole number, found {value!r}")
     return value
-
-
-class _Twice(Exception):
-    """A key that stands twice in one table."""
-
-
-def _loader(yaml: Any) -> type:
-    """A safe loader that refuses a key that stands twice in one table."""
-
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        pass
-
-    class Twice(_Twice, yaml.constructor.ConstructorError):  # type: ignore[misc]
-        pass
-
-    def table(loader: Any, node: Any) -> dict[Any, Any]:
-        pairs = loader.construct_pairs(node, deep=True)
-        seen = set()
-        for (key, _), (place, _) in zip(pairs, node.value, strict=True):
-            if key in seen:
-                raise Twice(None, None, f"the key {key!r} stands twice", place.start_mark)
-            seen.add(key)
-        return dict(pairs)
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, table)
-    return Loader

@@ -16,6 +16,7 @@ from storage.files import disk_errors, write_file
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "mergestore-backup", 1
 _LARGEST = 1 << 53
+_MOST = 1 << 28  # bytes of a manifest: over two million objects
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,10 @@ def read(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise NotFound(f"there is no backup in {folder}: it has no {MANIFEST}", hint="name the folder of a backup")
-    with disk_errors(f"cannot read {path}"):
-        raw = path.read_bytes()
+    with disk_errors(f"cannot read {path}"), path.open("rb") as file:
+        raw = file.read(_MOST + 1)
+    if len(raw) > _MOST:
+        raise IntegrityFailure(f"{path} is damaged: it has more than {_MOST:,} bytes", hint="use another backup")
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError) as error:

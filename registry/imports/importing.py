@@ -12,7 +12,7 @@ from merging.mergekit import mergekit_method
 from merging.mergekit.config import Config, ModelName, read_config
 from merging.mergekit.translation import is_stack, stacked, translated
 from merging.methods import Method
-from merging.recipes.recipe_file import load_document
+from merging.recipes.document import load_document
 from merging.recipes.semantics import MERGEKIT, method_of
 from merging.recipes.vocabulary import ChatTemplate
 from registry.imports.models import (

@@ -31,7 +31,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
-from merging.recipes.recipe_file import named, parse_document
+from merging.recipes.document import parse_document, read_bounded
+from merging.recipes.recipe_file import named
 from merging.recipes.semantics import MERGEKIT, PAPER, methods_of
 from registry.licences.spdx import Compound, known_ids, parse
 from registry.policies.policy import Licences, Methods, Policy, Required, Selector, Threshold, Versions
@@ -46,16 +47,14 @@ ORIGINS = ("meta", "card", "trainer", "results")
 """Where a version's metadata is from, beside ``licence`` and ``source``: ``meta.dataset`` was said with --meta."""
 _KEYS = ("policy", "licences", "bases", "skills", "methods", "evaluations")
 _WILD = frozenset("*?[")
+_SHOWN = 100  # errors
 _DIGEST = re.compile(r"(?:blake3|sha256):[0-9a-f]{8,64}")
 _NAME = re.compile(r"[A-Za-z0-9._*?\[\]!/-]+")
 
 
 def read_policy_file(path: Path, name: str) -> Policy:
     """Read a policy file. Raises UsageError with everything that is wrong in it."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the policy {name}: {error.strerror}", hint="name a YAML or JSON file") from error
+    content = read_bounded(path, f"the policy {name}")
     return read_policy(parse_document(content, name), name, sha256_digest(content))
 
 
@@ -79,10 +78,11 @@ def read_policy(document: Any, name: str, digest: str | None = None) -> Policy:
     )
     if reader.errors:
         count = f"{len(reader.errors)} errors" if len(reader.errors) > 1 else "an error"
+        shown = [*reader.errors[:_SHOWN], "…"] if len(reader.errors) > _SHOWN else reader.errors
         raise UsageError(
-            f"{name} has {count}, and is no policy:" + "".join(f"\n  {error}" for error in reader.errors),
+            f"{name} has {count}, and is no policy:" + "".join(f"\n  {error}" for error in shown),
             hint="nothing is let through by a policy that cannot be read; correct it",
-            details={"errors": reader.errors},
+            details={"errors": shown},
         )
     return policy if digest else replace(policy, digest=sha256_digest(canonical_json(document)))
 

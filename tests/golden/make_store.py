@@ -88,7 +88,7 @@ def make(home, database=None):
 
 
 def go_on(home, database=None):
-    """What there is since schema 0002: nested merges, pins, scores, what keeping a store records, bundles, backups."""
+    """What there is since schema 0002: nested merges, pins, scores, garbage; a bundle, a backup."""
     with mergestore.open(home, database=database, actor="ann@lab") as store:
         made = store.materialize("assistant@1", output=home.parent / "assistant", wait=False, threads=1)
         store.register_skill("again", made.path, base="golden/base", licence="MIT")
