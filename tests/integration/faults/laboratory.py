@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,14 +16,18 @@ from typing import Any
 
 from blake3 import blake3
 
+import mergestore
+import migrations
+from migrations import VERSION_TABLE
 from tests.integration.faults.scenarios import Scenario, stock
 from tests.integration.faults.syscalls import Fault, Step
 from tests.integration.shell import Shell, rows
 
 ROOT = Path(__file__).parents[3]
-PASSING = {"lease", "garbage", "outbox", "alias", "store_meta", "alembic_version", "mergestore_schema"}
+BACKUP = "backup"
+PASSING = {"lease", "garbage", "outbox", "alias", "store_meta", "sqlite_sequence", VERSION_TABLE}
 """Tables whose rows may change or go."""
-_REGISTRY = ("registry.db", "registry.db-wal", "registry.db-shm")
+Rows = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,12 @@ class Laboratory:
         """The state that was kept."""
         self._copy(self._kept, self.root)
 
-    def trial(self, scenario: Scenario, fault: Fault | None = None) -> Trial:
-        """Let a process run the scenario's command lines over what is there, and meet a fault."""
+    def trial(self, scenario: Scenario, fault: Fault | None = None, limits: Sequence[tuple[int, int]] = ()) -> Trial:
+        """Let a process run the scenario's command line over what is there, and meet a fault, or the kernel's limits."""
         self._said.unlink(missing_ok=True)
-        ended = self._order(lines=scenario.lines(self.root), fault=asdict(fault) if fault else None)
+        ended = self._order(lines=scenario.lines(self.root), limits=limits, fault=asdict(fault) if fault else None)
         said = json.loads(self._said.read_text()) if self._said.exists() else {"answers": [], "modules": []}
-        if fault is None:
+        if fault is None and not limits:
             self._say({"modules": said["modules"]})  # for all after it: what was imported late
         steps = [Step(*step) for step in ended["steps"]]
         return Trial(ended["status"], ended["met"], steps, said["answers"])
@@ -93,47 +97,87 @@ class Laboratory:
         return self._process.stdout.readline().strip()
 
     def _copy(self, source: Path, target: Path) -> None:
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target)
+        target.mkdir(exist_ok=True)
+        for each in target.iterdir():  # the folder itself may be where a filesystem is mounted
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        shutil.copytree(source, target, dirs_exist_ok=True)
 
 
 # --- what is looked at ------------------------------------------------------------------------------------
 
 
-def files(root: Path) -> dict[str, str]:
-    """Every file below a folder by what is in it; of the registry and of papers with a date in them the name only."""
+def content(root: Path) -> dict[str, str]:
+    """Every file below a folder by what is in it; of papers with a date in them, and of backups, the name only."""
     found = {}
     for path in sorted(root.rglob("*")):
-        if path.is_file() and path.name not in _REGISTRY:
-            dated = path.name in ("mergestore.json", "README.md", "backup.json")
-            found[str(path.relative_to(root))] = "" if dated else blake3(path.read_bytes()).hexdigest()
+        name = str(path.relative_to(root))
+        if not path.is_file() or path.name.startswith("registry.db") or BACKUP in path.parts[len(root.parts)]:
+            continue
+        if path.parent.name == "backups":  # of the registry: its schema and the moment stand in its name
+            found[str(Path(name).with_name(path.name.split("-")[1]))] = ""
+        else:
+            dated = path.name in ("mergestore.json", "README.md") or path.suffix == ".bundle"
+            found[name] = "" if dated else blake3(path.read_bytes()).hexdigest()
     return found
 
 
-def kept_rows(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> Iterator[str]:
+def temporary(root: Path) -> list[str]:
+    """Temporary files and folders, wherever they lie."""
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.name.endswith(".tmp"))
+
+
+def lost_rows(before: Rows, after: Rows) -> list[str]:
     """Rows that were committed and are not there any more."""
+    lost = []
     for table in sorted(before.keys() - PASSING):
-        now = set(after.get(table, ()))
-        columns = len(before[table][0]) if before[table] else 0
-        for row in before[table]:
-            if table == "blob":  # the last column tells when it was read last
-                if not any(each[: columns - 1] == row[: columns - 1] for each in now):
-                    yield f"{table}: {row}"
-            elif row not in now:
-                yield f"{table}: {row}"
+        columns = 2 if table == "blob" else None  # when it was read last, and its SHA-256, come later
+        now = {row[:columns] for row in after.get(table, ())}
+        lost += [f"{table}: {row}" for row in before[table] if row[:columns] not in now]
+    return lost
 
 
-def registry_is_sound(file: Path) -> bool:
-    """Whether SQLite itself finds nothing wrong."""
-    with closing(sqlite3.connect(file)) as connection:
-        return connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+def records(root: Path) -> Rows:
+    """Every row of the store's registry, which SQLite itself finds nothing wrong with."""
+    file = root / "store" / "registry.db"
+    if file.exists():
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    return rows(file)
 
 
-def records(root: Path) -> dict[str, list[Any]]:
-    """Every row of the store's registry."""
-    return rows(root / "store" / "registry.db")
+def schema(found: Rows) -> str | None:
+    """Which schema a registry has; None before it has any."""
+    versions = found.get(VERSION_TABLE)
+    return str(versions[0][0]) if versions else None
 
 
-def shell(root: Path) -> Shell:
-    """The command line on the store, in this process."""
-    return Shell(root / "store")
+def require_sound(root: Path, scenario: Scenario, before: Rows) -> None:
+    """Whatever happened: what was committed is there, and all that is there is whole."""
+    after = records(root)
+    if not scenario.lost and schema(after) == schema(before):
+        assert lost_rows(before, after) == []
+    if schema(after) == migrations.head() and scenario.verb != "repair":
+        with mergestore.open(root / "store", create=False) as store:
+            verified = store.verify()
+        assert verified.problems == []
+
+
+def finish(root: Path, scenario: Scenario) -> dict[str, str]:
+    """Do it again, to its end, and clear up; what there is then. Nothing temporary is left, and no garbage."""
+    shell = Shell(root / "store")
+    for _, _, *words in (
+        scenario.lines(root) if scenario.unless is None or not (root / scenario.unless).exists() else ()
+    ):
+        shell.text(*words)
+    if scenario.verb == "backup":
+        Shell(root / "elsewhere").text("restore", "--check", scenario.lines(root)[0][-1])
+    if scenario.verb == "export":
+        shell.text("import", "--dry-run", root / "new.bundle")
+    if schema(records(root)) != migrations.head():
+        shell.text("init")
+    assert shell.json("check", "--read-data")["problems"] == []
+    shell.text("gc", "--apply", "--grace", "0s")
+    collected = shell.json("gc")
+    assert (collected["objects"], collected["leftovers"], collected["strangers"]) == ([], [], [])
+    assert temporary(root) == []
+    return content(root)

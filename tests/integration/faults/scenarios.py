@@ -133,6 +133,11 @@ class Scenario:
     lost: bool = False
     unless: str | None = None
 
+    @property
+    def verb(self) -> str:
+        """The first word."""
+        return self.words.split(" ")[0]
+
     def lines(self, root: Path) -> list[list[str]]:
         """The command lines."""
         return [["--store", str(root / "store"), *(word.format(root=root) for word in shlex.split(self.words))]]

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import socket
 import sys
 import traceback
@@ -46,7 +47,11 @@ def _child(order: dict[str, Any], channel: socket.socket) -> None:
     descriptor = listen()
     socket.send_fds(channel, [b"."], [descriptor])
     os.close(descriptor)
+    for limit, value in order["limits"]:
+        resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
     answers = run(order["lines"])
+    for limit, _ in order["limits"]:
+        resource.setrlimit(limit, (resource.getrlimit(limit)[1],) * 2)
     Path(order["said"]).write_text(json.dumps({"answers": answers, "modules": sorted(sys.modules)}))
 
 
