@@ -1,4 +1,4 @@
-"""Where faults are tried: a folder that is as it was before every trial, a process to meet them, and what is looked at."""
+"""Where faults are tried: a folder that is the same before every trial, who meets them, and what is looked at then."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Laboratory:
         self._copy(self._kept, self.root)
 
     def trial(self, scenario: Scenario, fault: Fault | None = None, limits: Sequence[tuple[int, int]] = ()) -> Trial:
-        """Let a process run the scenario's command line over what is there, and meet a fault, or the kernel's limits."""
+        """Let a process run the scenario's command line over what is there, with a fault, or limits of the kernel."""
         self._said.unlink(missing_ok=True)
         ended = self._order(lines=scenario.lines(self.root), limits=limits, fault=asdict(fault) if fault else None)
         said = json.loads(self._said.read_text()) if self._said.exists() else {"answers": [], "modules": []}

@@ -1,4 +1,4 @@
-"""What is done while faults happen: every verb that writes, as command lines over a small store with some of everything."""
+"""What is done while faults happen: every verb that writes, as command lines over a small store."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A disk that is full, broken or out of quota, no file to be had, half a write: told in plain words, and undone.
 
-Each fault meets one system call of a verb, or all from there on, as a full disk does. SQLite's own calls are among them.
+Each fault meets one system call of a verb, or all from there on, as a full disk does: SQLite's own are among them.
 """
 
 from __future__ import annotations

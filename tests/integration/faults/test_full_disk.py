@@ -29,14 +29,14 @@ LEVELS = (0, 1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
 def small_disk(place: Path) -> Iterator[None]:
     """A filesystem of a few megabytes in the place of a folder."""
     options = f"size={SIZE}"
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(place)], capture_output=True, text=True)  # noqa: S607
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(place)], capture_output=True, text=True)
     if done.returncode:
         reason = f"no filesystem can be mounted here: {done.stderr.strip()}"
         (pytest.fail if os.environ.get("CI") and os.geteuid() == 0 else pytest.skip)(reason)
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)  # noqa: S607
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def fill(place: Path, pages: int) -> Path:
