@@ -162,8 +162,11 @@ def require_sound(root: Path, scenario: Scenario, before: Rows) -> None:
         assert verified.problems == []
 
 
-def finish(root: Path, scenario: Scenario) -> dict[str, str]:
-    """Do it again, to its end, and clear up; what there is then. Nothing temporary is left, and no garbage."""
+def finish(root: Path, scenario: Scenario, *, thorough: bool = False) -> dict[str, str]:
+    """Do it again, to its end, and clear up; what there is then, byte for byte. Nothing temporary is left.
+
+    ``thorough``: the store itself says that all is well; what is the same as then is so too.
+    """
     shell = Shell(root / "store")
     for _, _, *words in (
         scenario.lines(root) if scenario.unless is None or not (root / scenario.unless).exists() else ()
@@ -175,9 +178,10 @@ def finish(root: Path, scenario: Scenario) -> dict[str, str]:
         shell.text("import", "--dry-run", root / "new.bundle")
     if schema(records(root)) != migrations.head():
         shell.text("init")
-    assert shell.json("check", "--read-data")["problems"] == []
     shell.text("gc", "--apply", "--grace", "0s")
-    collected = shell.json("gc")
-    assert (collected["objects"], collected["leftovers"], collected["strangers"]) == ([], [], [])
+    if thorough:
+        assert shell.json("check", "--read-data")["problems"] == []
+        collected = shell.json("gc")
+        assert (collected["objects"], collected["leftovers"], collected["strangers"]) == ([], [], [])
     assert temporary(root) == []
     return content(root)

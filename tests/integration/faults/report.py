@@ -1,4 +1,4 @@
-"""What was tried, as a table in Markdown: python -m tests.integration.faults.report FILE of MERGESTORE_FAULTS_COUNTS."""
+"""What was tried, as a table in Markdown: python -m tests.integration.faults.report FILE, of what the tests counted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def table(lines: list[str]) -> str:
     families = [*FAMILIES, *sorted({family for verb in found.values() for family in verb} - FAMILIES.keys())]
     rows = [["verb", *(FAMILIES.get(family, family) for family in families)], ["---", *["---:" for _ in families]]]
     for verb, counts in found.items():
-        rows.append([f"`{verb}`", *("{0} of {1}".format(*counts[each]) if each in counts else "" for each in families)])
+        rows.append([f"`{verb}`", *("{} of {}".format(*counts[each]) if each in counts else "" for each in families)])
     sums = [sum(counts.get(each, (0, 0))[0] for counts in found.values()) for each in families]
     rows.append(["**all**", *(f"**{each:,}**" for each in sums)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

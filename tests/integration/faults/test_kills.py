@@ -39,7 +39,7 @@ def whole(laboratory: Laboratory, name: str) -> tuple[list[Any], dict[str, str]]
         laboratory.reset()
         done = laboratory.trial(scenario)
         assert [answer["code"] for answer in done.answers] == [0], done.answers
-    return done.steps, finish(laboratory.root, scenario)
+    return done.steps, finish(laboratory.root, scenario, thorough=True)
 
 
 def kill(laboratory: Laboratory, counts: Counts, name: str, wanted: int) -> None:
