@@ -15,11 +15,12 @@ SIZE ?=
 RUNS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench bench-curves bench-store bench-objects bench-growth bench-gpu bench-page docs clean
+.PHONY: help demo test test-slow lint bench bench-curves bench-store bench-objects bench-growth bench-gpu bench-page docs clean reliability
 
 help:
 	@echo "make demo    real model, real skills: register, merge, materialize, audit (about ten minutes)"
 	@echo "make test    lint, types, floors, and the test suite (make test-slow: the few tests that take minutes each)"
+	@echo "make reliability  every fault at every step of every verb, counted in .faults.md (hours; EACH=40: so many a verb)"
 	@echo "make lint    ruff, mypy and import-linter alone"
 	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -objects, -growth, -gpu, -page"
 	@echo "make docs    write docs/cli.md from the code"
@@ -33,6 +34,13 @@ test: lint $(MERGEKIT)/constraints
 
 test-slow: $(VENV)/.for-test
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+EACH ?= 0
+
+reliability: $(VENV)/.for-test
+	rm -f .faults.jsonl
+	MERGESTORE_FAULTS_COUNTS=.faults.jsonl MERGESTORE_FAULTS_EACH=$(EACH) $(BIN)/python -m pytest tests/integration/faults -n $(WORKERS)
+	$(BIN)/python -m tests.integration.faults.report .faults.jsonl | tee .faults.md
 
 lint: $(VENV)/.for-test
 	$(BIN)/ruff check .
@@ -68,7 +76,7 @@ docs: $(VENV)/.for-test
 	$(BIN)/python docs/generate_cli.py
 
 clean:
-	rm -rf .demo .bench build dist *.egg-info .coverage htmlcov
+	rm -rf .demo .bench .faults.* build dist *.egg-info .coverage htmlcov
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 

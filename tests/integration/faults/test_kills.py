@@ -1,0 +1,70 @@
+"""Killed before any step on the disk: what was committed is there, all of it is whole, and the rest is done again.
+
+Every verb that writes is run over the same state and killed at a chosen one of its system calls: before each write of a
+file or of SQLite's pages and log, each file or folder made, renamed, cut or deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import pytest
+
+from tests.integration.faults.conftest import Counts
+from tests.integration.faults.laboratory import Laboratory, finish, records, require_sound
+from tests.integration.faults.scenarios import SCENARIOS
+from tests.integration.faults.syscalls import CHANGING, Fault
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+KILLS = int(os.environ.get("MERGESTORE_FAULTS_EACH", "40"))
+"""How many of a verb's steps are tried, spread over all of them; 0 means every one."""
+
+
+def spread(total: int, wanted: int) -> list[int]:
+    """So many numbers of 1 to ``total``, a random one of each part of equal size; all of them if 0 are wanted."""
+    if wanted in (0, total) or wanted > total:
+        return list(range(1, total + 1))
+    chance = random.Random(20261128)
+    return [1 + int((part + chance.random()) * total / wanted) for part in range(wanted)]
+
+
+def whole(laboratory: Laboratory, name: str) -> tuple[list[Any], dict[str, str]]:
+    """What a verb does when nothing happens: its steps, and what there is when all is done."""
+    scenario = SCENARIOS[name]
+    laboratory.prepare(scenario)
+    for _ in range(2):  # the first run imports what all others have from the start
+        laboratory.reset()
+        done = laboratory.trial(scenario)
+        assert [answer["code"] for answer in done.answers] == [0], done.answers
+    return done.steps, finish(laboratory.root, scenario, thorough=True)
+
+
+def kill(laboratory: Laboratory, counts: Counts, name: str, wanted: int) -> None:
+    scenario = SCENARIOS[name]
+    steps, expected = whole(laboratory, name)
+    total = sum(step.kind in CHANGING for step in steps)
+    laboratory.reset()
+    before = records(laboratory.root)
+    killed = 0
+    for at in spread(total, wanted):
+        laboratory.reset()
+        trial = laboratory.trial(scenario, Fault("kill", at, CHANGING))
+        killed += trial.status == -9
+        require_sound(laboratory.root, scenario, before)
+        assert finish(laboratory.root, scenario) == expected, (name, at, trial.steps[-1])
+    counts.add("kill", name, points=total, tried=killed)
+    assert killed > 0.8 * len(spread(total, wanted))
+
+
+@pytest.mark.parametrize("name", ["register skill (dare)", "gc --apply"])
+def test_killed_at_some_steps(laboratory: Laboratory, counts: Counts, name: str) -> None:
+    kill(laboratory, counts, name, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_killed_at_any_step(laboratory: Laboratory, counts: Counts, name: str) -> None:
+    kill(laboratory, counts, name, KILLS)
