@@ -214,8 +214,9 @@ def init(
     """Make a store, or bring an older one up to date; ``created`` in the answer says whether it is new.
 
     Before a schema changes, the registry is backed up: ``backup`` in the answer. Triggers and indexes that are not as
-    the schema has them are put back, which the audit log tells: ``guarded`` in the answer. ``downgrade``: take the schema back to
-    this revision instead, for the older mergestore that knows no newer one; what only newer schemas keep is forgotten.
+    the schema has them are put back, which the audit log tells: ``guarded`` in the answer.
+    ``downgrade``: take the schema back to this revision instead, for the older mergestore that knows no newer one; what
+    only newer schemas keep is forgotten.
     ``objects``: the object storage of a new store, as for ``open``. ``quota``: how many bytes of objects may be on
     record from now on; 0 takes it away.
     """
