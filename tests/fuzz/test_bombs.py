@@ -117,7 +117,9 @@ def test_texts_are_refused_at_once(name: str, reader: str, tmp_path: Path) -> No
     assert len(caught.value.message) < 20_000
 
 
-@pytest.mark.parametrize("name", ["laughs in a place", *(pytest.param(each, marks=pytest.mark.slow) for each in TEXTS)])
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=() if each == "laughs" else pytest.mark.slow) for each in TEXTS]
+)
 @pytest.mark.parametrize("option", ["--recipe", pytest.param("--from-mergekit", marks=pytest.mark.slow)])
 def test_texts(name: str, option: str, shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "bomb.yaml"

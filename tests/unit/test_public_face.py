@@ -150,4 +150,14 @@ def test_init_says_whether_it_made_the_store(tmp_path):
     first, second = mergestore.init(tmp_path / "store"), mergestore.init(tmp_path / "store")
     assert (first["created"], second["created"]) == (True, False)
     assert first["home"] == str(tmp_path / "store")
-    assert set(first) == {"home", "database", "objects", "created", "schema", "schema_before", "backup", "quota"}
+    assert set(first) == {
+        "home",
+        "database",
+        "objects",
+        "created",
+        "schema",
+        "schema_before",
+        "backup",
+        "guarded",
+        "quota",
+    }
