@@ -140,7 +140,7 @@ def _verbs(store: Store, runs: int) -> Iterator[tuple[str, list[dict[str, float]
 
 def _whole(store: Store, database: str | None, work: Path) -> Iterator[tuple[str, list[dict[str, float]]]]:
     """One run of each: they take long, and the second gc has nothing to do."""
-    backup = work / "backup"
+    backup = work / f"backup-{store.home.root.parent.name}-{store.engine.dialect.name}"
     shutil.rmtree(backup, ignore_errors=True)
     growth_samples.litter(store, GARBAGE, "gc")
     options = ["--store", str(store.home.root), *(["--database", database] if database else [])]
@@ -154,20 +154,24 @@ def _whole(store: Store, database: str | None, work: Path) -> Iterator[tuple[str
 def block(result: Result) -> list[str]:
     """Where and how it was measured, and both tables: a column for each size."""
     about, sizes = result.about, result.facts["sizes"]
-    setting = f"{about['machine']}. {about['date']}; {about['database']}; median of {about['runs']} runs, wall time."
+    setting = f"{about['machine']}. {about['date']}; {about['database']}; median of {about['runs']} runs."
     setting += f" Load average before and after: {about['load'][0]:.1f}, {about['load'][1]:.1f}."
     columns = " | ".join(f"{size:,} versions" for size in sizes)
     lines = [
         setting,
         "",
-        f"| in a running process, ms | {columns} | statements |",
+        f"| in a running process: CPU ms (wall ms) | {columns} | statements |",
         "|---|" + "---:|" * (len(sizes) + 1),
     ]
     for what in VERBS:
         cells = " | ".join(_milliseconds(result, f"{what} {size}") for size in sizes)
         counts = sorted({turn["statements"] for size in sizes for turn in result.rows.get(f"{what} {size}", [])})
         lines.append(f"| {what} | {cells} | {' to '.join(f'{n:g}' for n in sorted({counts[0], counts[-1]}))} |")
-    lines += ["", f"| a whole process, one run: s (private MiB) | {columns} |", "|---|" + "---:|" * len(sizes)]
+    lines += [
+        "",
+        f"| a whole process, one run: CPU s (wall s), private memory | {columns} |",
+        "|---|" + "---:|" * len(sizes),
+    ]
     for what in WHOLE:
         cells = " | ".join(_seconds(result, f"{what} {size}") for size in sizes)
         lines.append(f"| {what} | {cells} |")
@@ -177,14 +181,18 @@ def block(result: Result) -> list[str]:
 def _milliseconds(result: Result, row: str) -> str:
     if row not in result.rows:
         return "-"
-    value = 1000 * result.figure(row, "wall")
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    return f"{_spelled(1000 * result.figure(row, 'cpu'))} ({_spelled(1000 * result.figure(row, 'wall'))})"
 
 
 def _seconds(result: Result, row: str) -> str:
     if row not in result.rows:
         return "-"
-    return f"{result.figure(row, 'wall'):,.1f} ({result.figure(row, 'private'):,.0f})"
+    cpu, wall, held = (result.figure(row, figure) for figure in ("cpu", "wall", "private"))
+    return f"{_spelled(cpu)} ({_spelled(wall)}), {held:,.0f} MiB"
+
+
+def _spelled(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _arguments() -> argparse.Namespace:

@@ -79,13 +79,13 @@ _GROWN = (
 
 
 def draw_growth(result: Result, path: Path) -> None:
-    """Wall time over the number of versions, both logarithmic."""
+    """CPU time over the number of versions, both logarithmic."""
     figure, axes = pyplot.subplots(1, len(_GROWN), figsize=(9.5, 3.2), layout="constrained")
     for axis, (title, factor, rows) in zip(axes, _GROWN, strict=True):
         for row in rows:
             sizes = [size for size in result.facts["sizes"] if f"{row} {size}" in result.rows]
             axis.loglog(
-                sizes, [factor * result.figure(f"{row} {size}", "wall") for size in sizes], "o-", ms=3, label=row
+                sizes, [factor * result.figure(f"{row} {size}", "cpu") for size in sizes], "o-", ms=3, label=row
             )
         axis.set(title=title, xlabel="versions")
         axis.legend(frameon=False, fontsize=7)

@@ -65,6 +65,10 @@ def copy(source: Engine, target: Engine) -> None:
                 connection.execute(table.insert(), [dict(row) for row in rows])
     if target.dialect.name == "postgresql":  # a server does so by itself, a minute later
         with target.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for table in Model.metadata.sorted_tables:  # numbers that were copied were not drawn
+                if (column := table.autoincrement_column) is not None:
+                    sequence = f"pg_get_serial_sequence('{table.name}', '{column.name}')"
+                    connection.exec_driver_sql(f"SELECT setval({sequence}, max({column.name})) FROM {table.name}")
             connection.exec_driver_sql("ANALYZE")
 
 

@@ -20,9 +20,13 @@ from registry.records.tables import Materialization, Model, ModelVersion, Recipe
 from registry.records.told import Event, Finding, Told, moment
 
 
-def changed_origins(session: Session, names: Mapping[int, str], told: Told) -> Iterator[Finding]:
-    """Authors and moments of models, versions, statistics, recipes and materializations; the store's own identity."""
-    made = told.last("version.create")
+def changed_origins(
+    session: Session, names: Mapping[int, str], told: Told, made: Mapping[str, Event]
+) -> Iterator[Finding]:
+    """Authors and moments of models, versions, statistics, recipes and materializations; the store's own identity.
+
+    ``made``: the events by which versions were made, which are many.
+    """
     yield from _versions(session, names, made)
     yield from _identity(session, made)
     yield from _location(session, told)

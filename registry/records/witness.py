@@ -43,7 +43,8 @@ def contradictions(session: Session) -> Iterator[Finding]:
         names[version.id] = version.reference
         yield from _changed_facts(version, made)
         yield from _changed_state(version, left)
-    yield from changed_origins(session, names, told)
+    yield from changed_origins(session, names, told, made)
+    del made, left  # the largest of what is held
     yield from _changed_parts(session, names, told)
     yield from _changed_edges(session, names, told)
     yield from changed_aliases(session, names, told)
