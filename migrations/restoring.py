@@ -12,7 +12,7 @@ from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
 from registry.backups.reading import check_records, compare, read_through, unpack
 from registry.home import Home
-from registry.records.database import migrating, open_engine, sqlite_url
+from registry.records.database import discard, migrating, open_engine, sqlite_url
 from registry.records.database_errors import shown_url
 from registry.records.events import Head
 from registry.results import Restored
@@ -73,7 +73,7 @@ def restore_registry(snapshot: Path, home: Path, database: str | None, software:
             publish_file(file, target)
             where = shown_url(sqlite_url(target))
     finally:
-        remove_tree(file)
+        discard(file)
     absent = sorted(each.digest for each in stored if place.blobs.size(each.digest) != each.size)
     return Restored(
         source=str(snapshot),
