@@ -23,7 +23,7 @@ from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
-KILLS = int(os.environ.get("MERGESTORE_FAULTS_EACH", "40"))
+KILLS = int(os.environ.get("MERGESTORE_FAULTS_EACH", "6"))
 """How many of a verb's steps are tried, spread over all of them; 0 means every one."""
 
 
