@@ -14,7 +14,7 @@ from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
 from registry.backups.reading import check_records, compare, read_through, unpack
 from registry.home import Home
-from registry.records.database import migrating, open_engine, sqlite_url, writing
+from registry.records.database import discard, migrating, open_engine, sqlite_url, writing
 from registry.records.database_errors import shown_url
 from registry.records.events import Head
 from registry.records.location import LOCATION_KEY, move_objects
@@ -92,7 +92,7 @@ def restore_registry(snapshot: Path, home: Path, database: str | None, software:
             publish_file(file, target)
             where = shown_url(sqlite_url(target))
     finally:
-        remove_tree(file)
+        discard(file)
     present = dict(place.blobs.sizes())
     absent = sorted(each.digest for each in stored if present.get(each.digest) != each.size)
     return Restored(

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from migrations.revisions import VERSION_TABLE, config, revision_of
-from registry.records.database import migrating, open_engine, reading, sqlite_url
+from registry.records.database import discard, migrating, open_engine, reading, sqlite_url
 from registry.records.database_errors import sqlite_failure
 from registry.records.transfer import copy_records
 from storage.errors import IntegrityFailure
@@ -35,7 +35,7 @@ def keep(connection: Connection, folder: Path) -> Path:
         snapshot(connection, temporary)
         publish_file(temporary, final)
     finally:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
     return final
 
 

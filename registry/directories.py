@@ -16,7 +16,8 @@ from storage.checkpoints.safetensors_header import read_header
 from storage.checkpoints.shards import INDEX, index_json, shard_names
 from storage.checkpoints.tensors import quoted
 from storage.digests import json_digest, model_digest, parse_json, sha256_digest
-from storage.errors import IntegrityFailure, MergestoreError, NotFound, UsageError
+from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, NotFound, UsageError
+from storage.files import refused_by_the_system
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -26,16 +27,21 @@ Problem = dict[str, Any]
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a published folder.
 
-    Raises IntegrityFailure where it is damaged, UsageError where there is none, NotFound where there is no folder.
+    Raises IntegrityFailure where it is damaged, UsageError where there is none, NotFound where there is no folder,
+    EnvironmentFailure where it may be sound and cannot be read now.
     """
     _refuse_unpublished(folder)
     path = folder / MANIFEST
     try:
-        document = parse_json(path.read_bytes())
+        with refused_by_the_system(f"cannot read {path}"):
+            content = path.read_bytes()
+        document = parse_json(content)
         json_digest(document["recipe"])
         model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in document["tensors"].items())
         document["output_digest"], document["recipe_digest"], document["digest"]
         [(file["size"], file["sha256"]) for file in document["files"].values()]
+    except EnvironmentFailure:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityFailure(f"{path} is damaged: {error!r:.200}") from error
     known = ADAPTER_FORMAT if "adapter" in document else MODEL_FORMAT
@@ -65,7 +71,7 @@ def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], l
     """
     try:
         document = read_manifest(folder)
-    except (IntegrityFailure, UsageError, NotFound) as error:
+    except (IntegrityFailure, UsageError, NotFound, EnvironmentFailure) as error:
         return {"manifests": 1}, [_problem(error.message, str(folder))]
     problems = manifest_problems(folder, document) + _file_problems(folder, document)
     try:

@@ -32,6 +32,8 @@ _HINTS = {
     errno.EIO: "the disk reported an error: check its health before anything else",
 }
 
+_OF_THE_SYSTEM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+
 
 def disk_failure(error: OSError, doing: str) -> EnvironmentFailure:
     """The EnvironmentFailure that tells a user about an operating-system error met while ``doing``."""
@@ -48,6 +50,17 @@ def disk_errors(doing: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise disk_failure(error, doing) from error
+
+
+@contextlib.contextmanager
+def refused_by_the_system(doing: str) -> Iterator[None]:
+    """The same for what says nothing of the file: no more files or memory to be had, a disk that fails."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_THE_SYSTEM:
+            raise disk_failure(error, doing) from error
+        raise
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
@@ -95,7 +108,7 @@ def is_dead(process: str) -> bool:
 
 def sweep(folder: Path, label: str = "*") -> None:
     """Delete temporary files and folders whose process, on this host, has died: what a kill left behind."""
-    for path in folder.glob(f"{label}.{_host()}.*.*.tmp"):
+    for path in folder.glob(f"{label}.{_host()}.*.*.tmp*"):  # and what SQLite has beside it
         if is_leftover(path):
             remove_tree(path)
 

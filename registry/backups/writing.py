@@ -19,7 +19,7 @@ from registry.home import Home
 from registry.records import events, garbage, objects
 from registry.records.alone import alone, at_place
 from registry.records.columns import batches, now
-from registry.records.database import open_engine, reading, sqlite_url, writing
+from registry.records.database import discard, open_engine, reading, sqlite_url, writing
 from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.integrity import verify_records
@@ -78,7 +78,7 @@ def _backed_up(
             copied, lost = _copy(context.home, place, found.objects, known, progress)
             registry, policy = place.adopt(file), _keep_policy(context.home, place)
         finally:
-            file.unlink(missing_ok=True)
+            discard(file)
     kept = tuple(each for each in found.objects if each.digest not in lost)
     manifest = Manifest(
         now().isoformat(timespec="seconds"),

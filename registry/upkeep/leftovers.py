@@ -38,9 +38,9 @@ def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
     collection is gone on with by whoever asks for it again.
     """
     yesterday = min(before, datetime.now(UTC) - _DAY)
-    for folder in (home.root / "tmp", home.cache, home.collecting):
+    for folder in (home.root / "tmp", home.cache, home.backups, home.collecting):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            temporary = path.name.endswith(".tmp")
+            temporary = path.suffix.startswith(".tmp")  # or .tmp-journal: what SQLite has beside it
             if not temporary and folder != home.collecting:
                 continue
             if not temporary and _is_held(path.with_suffix(".lock")):

@@ -21,7 +21,7 @@ from tests.integration.faults.test_kills import spread, whole
 pytestmark = pytest.mark.usefixtures("surroundings")
 
 ENVIRONMENT = 7
-EACH = int(os.environ.get("MERGESTORE_FAULTS_EACH", "30"))
+EACH = int(os.environ.get("MERGESTORE_FAULTS_EACH", "6"))
 
 
 def faults(steps: list[Step], wanted: int) -> Iterator[Fault]:

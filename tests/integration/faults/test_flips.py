@@ -81,7 +81,8 @@ def test_a_flip_in_the_cache_is_computed_anew(root: Path, counts: Counts) -> Non
     for path, data in files(made).items():
         if path.name == "README.md":  # the card: docs/format.md says that nothing relies on it
             continue
-        for place in regions(data)[:: 1 + len(regions(data)) // 8]:
+        places = regions(data) if path.suffix == ".safetensors" else [0, len(data) // 2, len(data) - 2]
+        for place in places:
             path.write_bytes(flipped(data, place))
             assert Path(shell.json("materialize", "both", "--no-wait")["path"]) == made
             assert content(made) == before, (path.name, place)

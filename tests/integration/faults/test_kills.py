@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from storage.files import process_name
 from tests.integration.faults.conftest import Counts
 from tests.integration.faults.laboratory import Laboratory, finish, records, require_sound
 from tests.integration.faults.scenarios import SCENARIOS
 from tests.integration.faults.syscalls import CHANGING, Fault
+from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
-KILLS = int(os.environ.get("MERGESTORE_FAULTS_EACH", "40"))
+KILLS = int(os.environ.get("MERGESTORE_FAULTS_EACH", "6"))
 """How many of a verb's steps are tried, spread over all of them; 0 means every one."""
 
 
@@ -62,6 +66,22 @@ def kill(laboratory: Laboratory, counts: Counts, name: str, wanted: int) -> None
 @pytest.mark.parametrize("name", ["register skill (dare)", "gc --apply"])
 def test_killed_at_some_steps(laboratory: Laboratory, counts: Counts, name: str) -> None:
     kill(laboratory, counts, name, 4)
+
+
+def test_what_sqlite_has_beside_a_temporary_file_is_collected(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "store")
+    shell.text("init")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = process_name().split(".")[0]
+    left = []
+    for folder in ("tmp", "backups"):
+        (shell.home / folder).mkdir(exist_ok=True)
+        left += [shell.home / folder / f"registry.{host}.{dead.pid}.0.tmp{each}" for each in ("", "-journal", "-wal")]
+    for path in left:
+        path.touch()
+    assert [each["path"] for each in shell.json("gc", "--apply")["leftovers"]] == [str(path) for path in left]
+    assert not any(path.exists() for path in left)
 
 
 @pytest.mark.slow
