@@ -94,7 +94,7 @@ def test_what_is_needed_again_is_spared(store, tmp_path):
 
 def test_what_a_writer_may_rely_on_stays_until_it_is_done(store):
     digest = lay(store)
-    with storing(store.engine):
+    with storing(store.engine, store.home):
         held = store.collect_garbage(grace=NONE, apply=True)
         assert (states(held), held.writers) == ({digest: "found"}, 1)
         assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "waits"}
@@ -106,7 +106,7 @@ def test_what_was_garbage_before_a_writer_began_can_go_and_the_writer_notices(st
     """The object was there when the writer looked, and is gone when it relies on it: so it is stored again."""
     digest = lay(store)
     store.collect_garbage(grace=timedelta(days=1), apply=True)
-    with storing(store.engine):
+    with storing(store.engine, store.home):
         assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "deleted"}
         assert lay(store) == digest
         assert store.home.blobs.has(digest)
