@@ -136,14 +136,13 @@ def test_what_is_set_aside_is_kept_as_it_was(place, tmp_path):
     assert aside.read_bytes() == b"worse"
 
 
-def test_what_is_there_is_spared_before_something_relies_on_it(place, tmp_path):
+def test_what_something_will_rely_on_is_spared_before_it_is_looked_at(place, tmp_path):
     objects, _ = place
-    spared = []
-    objects._spare = spared.append
+    there = []
+    objects._spare = lambda digest: there.append((digest, objects.has(digest)))
     store(objects, b"new")
-    assert spared == []
     store(objects, b"new")
-    assert spared == [digest_of(b"new")]
+    assert there == [(digest_of(b"new"), False), (digest_of(b"new"), True)]
 
 
 def test_what_garbage_collection_took_meanwhile_is_stored_again(place):

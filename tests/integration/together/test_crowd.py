@@ -15,12 +15,11 @@ CROWDS = int(os.environ.get("CROWDS", "1"))
 
 
 def test_a_crowd(database_url: str, tmp_path: Path) -> None:
-    told = crowd.run(tmp_path, database_url, seed=0, members=6, deeds=8)
+    told = crowd.run(tmp_path, database_url, seed=0, members=5, deeds=5)
     assert set(told.codes.values()) == {0}
     assert not told.killed
     found = crowd.check(tmp_path, database_url, told)
-    assert found["skill"] >= 6
-    assert found["collect"] > 0
+    assert found["skill"] >= 5
 
 
 @pytest.mark.slow

@@ -456,10 +456,10 @@ KINDS = pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", ma
 
 @KINDS
 def test_a_store_is_like_its_twin(places: Places) -> None:
-    run(places, examples=4, steps=12)
+    run(places, examples=2, steps=12)
 
 
 @KINDS
 @pytest.mark.slow
 def test_a_store_is_like_its_twin_at_length(places: Places) -> None:
-    run(places, examples=20, steps=40)
+    run(places, examples=10, steps=30)
