@@ -17,7 +17,7 @@ from storage.checkpoints.shards import INDEX, index_json, shard_names
 from storage.checkpoints.tensors import quoted
 from storage.digests import json_digest, model_digest, parse_json, sha256_digest
 from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, NotFound, UsageError
-from storage.files import refused_by_the_system
+from storage.files import is_damage, refused_by_the_system, regular_size
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -67,16 +67,21 @@ def _refuse_unpublished(folder: Path) -> None:
 def check_directory(folder: Path, progress: Progress) -> tuple[dict[str, int], list[Problem]]:
     """(counts of what was checked, problems) of a published folder: the manifest's own digests, then every tensor.
 
-    A problem of one tensor names it: ``tensor``, and the digest that was ``found``, if it is there.
+    A problem of one tensor names it: ``tensor``, and the digest that was ``found``, if it is there. Raises
+    EnvironmentFailure where the folder may be sound and cannot be read now.
     """
     try:
         document = read_manifest(folder)
     except (IntegrityFailure, UsageError, NotFound, EnvironmentFailure) as error:
+        if not is_damage(error):
+            raise
         return {"manifests": 1}, [_problem(error.message, str(folder))]
     problems = manifest_problems(folder, document) + _file_problems(folder, document)
     try:
         checkpoint = open_adapter(folder) if "adapter" in document else open_checkpoint(folder)
     except MergestoreError as error:
+        if not is_damage(error):
+            raise
         return {"manifests": 1}, [*problems, _problem(f"the weights cannot be read: {error.message}", str(folder))]
     try:
         problems += _index_problems(folder, document, checkpoint.source)
@@ -124,7 +129,9 @@ def _file_problems(folder: Path, document: dict[str, Any]) -> list[Problem]:
         path = folder / name
         try:
             sound = is_inside(folder, path) and _as_published(path, recorded)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if not is_damage(error):
+                raise
             sound = False
         if not sound:
             problems.append(_problem(f"file {quoted(name)} is {_state(path)}", str(path)))
@@ -149,7 +156,7 @@ def _index_problems(folder: Path, document: dict[str, Any], source: Any) -> list
 
 def is_inside(folder: Path, path: Path) -> bool:
     """Whether a name in a manifest, which anybody may have written, leads to a plain file of the folder."""
-    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    return regular_size(path) is not None and path.resolve().is_relative_to(folder.resolve())
 
 
 def _as_published(path: Path, recorded: Mapping[str, Any]) -> bool:
@@ -178,6 +185,8 @@ def _tensor_problems(folder: Path, document: dict[str, Any], source: Any, progre
     try:
         found = tensor_digests(source, thread_count(None), progress, "verify", str(folder), both)
     except MergestoreError as error:
+        if not is_damage(error):
+            raise
         return [*problems, _problem(error.message, str(folder))]
     for name in both:
         shape = [recorded[name]["dtype"], list(recorded[name]["shape"]), recorded[name]["digest"]]

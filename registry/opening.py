@@ -16,7 +16,8 @@ from registry.records.tables import ModelVersion
 from storage.checkpoints.checkpoint import SafetensorsSource
 from storage.checkpoints.tensors import TensorEntry
 from storage.deltas.base_model import BaseModel
-from storage.errors import InputRefused, IntegrityFailure
+from storage.errors import EnvironmentFailure, InputRefused, IntegrityFailure
+from storage.files import refused_by_the_system, regular_size
 from storage.objects.contract import Ranges
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def stored_size(home: Home, file: FileRow) -> int | None:
     """Bytes of a file of a version where it lies; None where it is gone."""
     if file.blob_digest is not None:
         return home.blobs.size(file.blob_digest)
-    path = place(home, file)
-    return path.stat().st_size if path.is_file() else None
+    return regular_size(place(home, file))
 
 
 def require_files(session: Session, home: Home, version: ModelVersion) -> None:
@@ -136,7 +136,11 @@ def open_statistics(session: Session, home: Home, digest: str, *, verified: bool
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        with refused_by_the_system(f"cannot read {path}"):
+            content = path.read_bytes()
+        document = json.loads(content)
+    except EnvironmentFailure:
+        raise
     except (OSError, ValueError) as error:
         raise IntegrityFailure(f"stored config.json cannot be read: {path}: {error}") from error
     return document if isinstance(document, dict) else {}

@@ -30,6 +30,7 @@ from registry.unified import check_recipe, keeps_vector, open_unified
 from storage.checkpoints.inputs import tensor_digests
 from storage.digests import model_digest
 from storage.errors import IntegrityFailure, MergestoreError, NotFound
+from storage.files import is_damage
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -51,6 +52,9 @@ class _Findings:
         self.checked[kind] = self.checked.get(kind, 0) + number
 
     def add(self, error: MergestoreError, where: str, hint: str = _RESTORE) -> None:
+        """A problem; what does not mean damage is raised again, for nothing was found out then."""
+        if not is_damage(error):
+            raise error
         self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": error.hint or hint})
 
     def result(self) -> Verification:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -13,8 +14,17 @@ from pathlib import Path
 from blake3 import blake3
 
 from storage.digests import is_digest
-from storage.errors import IntegrityFailure
-from storage.files import disk_errors, fsync_path, publish_file, remove_tree, settle, sweep, temporary_path
+from storage.errors import EnvironmentFailure, IntegrityFailure
+from storage.files import (
+    disk_errors,
+    fsync_path,
+    publish_file,
+    regular_size,
+    remove_tree,
+    settle,
+    sweep,
+    temporary_path,
+)
 
 _READ = 8 << 20
 RESTORE = "restore this file from a backup, or register the same content again, which replaces it"
@@ -139,7 +149,7 @@ class BlobStore:
         path = self.path(digest)
         if path.is_symlink():
             raise IntegrityFailure(f"blob {digest} is replaced by a link: {path}", hint=RESTORE)
-        if not path.is_file():
+        if self.size(digest) is None:
             raise IntegrityFailure(f"blob {digest} is missing: expected {path}", hint=RESTORE)
         public = hashlib.sha256() if sha256 is not None else None
         return compare(digest, path, hash_file(path, public), public, sha256)
@@ -177,11 +187,7 @@ class BlobStore:
 
     def size(self, digest: str) -> int | None:
         """Bytes of a blob's file; None when there is none, or a link or folder in its place."""
-        try:
-            found = os.lstat(self.path(digest))
-        except FileNotFoundError:
-            return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        return regular_size(self.path(digest), follow=False)
 
     def set_aside(self, digest: str, place: Path) -> None:
         """Move whatever lies in a blob's place elsewhere on its filesystem; where nothing does, do nothing."""
@@ -225,8 +231,11 @@ def _belongs(algorithm: str, part: str, name: str) -> bool:
 def open_blob(path: Path) -> int:
     """A read-only file descriptor of a stored file; IntegrityFailure when it is gone, or no file."""
     try:
-        fd = os.open(path, os.O_RDONLY)
-    except FileNotFoundError as error:
+        with disk_errors(f"cannot open {path}"):
+            fd = os.open(path, os.O_RDONLY)
+    except EnvironmentFailure as error:
+        if error.errno != errno.ENOENT:
+            raise
         raise IntegrityFailure(f"stored file is missing: {path}", hint="run `mergestore verify`") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
@@ -32,13 +33,29 @@ _HINTS = {
     errno.EIO: "the disk reported an error: check its health before anything else",
 }
 
-_OF_THE_SYSTEM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+_OF_THE_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def disk_failure(error: OSError, doing: str) -> EnvironmentFailure:
     """The EnvironmentFailure that tells a user about an operating-system error met while ``doing``."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return EnvironmentFailure(f"{doing}: {reason}", hint=_HINTS.get(error.errno or 0))
+    failure = EnvironmentFailure(f"{doing}: {reason}", hint=_HINTS.get(error.errno or 0))
+    failure.errno = error.errno
+    return failure
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether a failure to read means that what was stored is not there as it was: gone, other bytes, a bad sector.
+
+    All else is of the moment and says nothing of it: no right to read, no files or memory to be had, a server away.
+    """
+    return not isinstance(error, OSError) or error.errno in (*_OF_THE_FILE, errno.EIO)
+
+
+def is_shortage(error: Exception) -> bool:
+    """Whether it is that the system had no more files or memory to give."""
+    return isinstance(error, OSError) and error.errno in _SHORT
 
 
 @contextlib.contextmanager
@@ -54,13 +71,25 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def refused_by_the_system(doing: str) -> Iterator[None]:
-    """The same for what says nothing of the file: no more files or memory to be had, a disk that fails."""
+    """The same for what says nothing of the file: no right to read it, no more files or memory, a disk that fails."""
     try:
         yield
     except OSError as error:
-        if error.errno in _OF_THE_SYSTEM:
+        if error.errno not in _OF_THE_FILE:
             raise disk_failure(error, doing) from error
         raise
+
+
+def regular_size(path: Path, *, follow: bool = True) -> int | None:
+    """Bytes of a regular file; None where there is none. EnvironmentFailure where that cannot be told."""
+    try:
+        with refused_by_the_system(f"cannot look at {path}"):
+            found = path.stat(follow_symlinks=follow)
+    except EnvironmentFailure:
+        raise
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from storage.blobs import hash_file
 from storage.errors import MergestoreError, NotFound
+from storage.files import disk_failure, is_shortage
 
 
 class Copies:
@@ -36,7 +37,9 @@ class Copies:
         if path not in self._digests:
             try:
                 self._digests[path] = hash_file(path).digest
-            except MergestoreError:  # what cannot be read is no copy
+            except MergestoreError as error:  # what cannot be read is no copy
+                if is_shortage(error):
+                    raise
                 self._digests[path] = ""
         return self._digests[path]
 
@@ -55,8 +58,13 @@ def _files(folder: Path) -> Iterable[Path]:
     if folder.is_file():
         yield folder
         return
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder, onerror=_end_if_short):
         for name in names:
             path = Path(place, name)
             if path.is_file() and not path.is_symlink():
                 yield path
+
+
+def _end_if_short(error: OSError) -> None:
+    if is_shortage(error):
+        raise disk_failure(error, f"cannot read {error.filename}")

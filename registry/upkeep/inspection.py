@@ -26,6 +26,7 @@ from registry.records.tables import Model, ModelVersion, VersionFile
 from registry.results import Inspection
 from registry.wish import Context
 from storage.errors import IntegrityFailure, MergestoreError, UsageError
+from storage.files import is_damage, regular_size
 from storage.progress import Progress
 
 Problem = dict[str, Any]
@@ -141,7 +142,7 @@ def _absent_references(session: Session) -> Iterator[Problem]:
     query = select(VersionFile).where(VersionFile.referenced_path.is_not(None))
     for file in session.scalars(query):
         path = Path(str(file.referenced_path))
-        size = path.stat().st_size if path.is_file() else None
+        size = regular_size(path)
         if size != file.size:
             what = "is missing" if size is None else f"has {size:,} bytes instead of {file.size:,}"
             version = session.get_one(ModelVersion, file.version_id)
@@ -163,6 +164,8 @@ def _read(
                 context.home.blobs.verify(each.digest, each.sha256)
                 sound.append(each.digest)
             except MergestoreError as error:
+                if not is_damage(error):
+                    raise
                 damaged.append(each.digest)
                 read.problems.append(_problem(error.message, each.digest, uses, error))
             read.objects += 1

@@ -19,7 +19,7 @@ from registry.wish import Context
 from storage.blobs import hash_file
 from storage.checkpoints.adapter import is_adapter
 from storage.errors import MergestoreError
-from storage.files import remove_tree
+from storage.files import is_damage, remove_tree
 from storage.progress import Progress
 
 
@@ -38,8 +38,10 @@ def remade(context: Context, use: tuple[str, str], stored: Stored, scratch: Path
             return None
         if how is not None and hash_file(scratch).digest == stored.digest:
             return how
-    except MergestoreError:  # what it is made of is not there, or not sound, itself
-        pass
+    except MergestoreError as error:
+        if not is_damage(error):
+            raise
+        # What it is made of is not there, or not sound, itself.
     remove_tree(scratch)
     return None
 

@@ -29,7 +29,7 @@ from registry.upkeep.writers import storing
 from registry.wish import Context
 from storage.blobs import Blob
 from storage.errors import MergestoreError
-from storage.files import copy_file, remove_tree
+from storage.files import copy_file, is_damage, remove_tree
 from storage.progress import Progress
 
 REPAIR = "objects.repair"
@@ -102,7 +102,9 @@ def _damaged(
             try:
                 blobs.verify(each.digest)
                 sound.append(each.digest)
-            except MergestoreError:
+            except MergestoreError as error:
+                if not is_damage(error):
+                    raise
                 damaged.append(each.digest)
                 was = "missing" if blobs.size(each.digest) is None else "damaged"
                 yield _Broken(each, was, tuple(uses.get(each.digest, ())))

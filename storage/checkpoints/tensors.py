@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from storage.errors import InputRefused
-from storage.files import disk_errors
+from storage.errors import EnvironmentFailure, InputRefused
+from storage.files import disk_errors, refused_by_the_system
 
 _LONGEST_SHOWN = 120
 
@@ -66,11 +66,14 @@ def listed(names: Iterable[str], limit: int = 5) -> str:
 def open_regular(path: Path) -> tuple[int, int]:
     """Open a regular file for reading: its descriptor and size. Pipes, devices and folders are refused unopened."""
     try:
-        status = path.stat()
+        with refused_by_the_system(f"cannot open {path}"):
+            status = path.stat()
     except FileNotFoundError:
         raise InputRefused(f"{path}: no such file", hint="check the path") from None
     except NotADirectoryError:
         raise InputRefused(f"{path}: no such file: a part of the path is not a folder") from None
+    except EnvironmentFailure:
+        raise
     except OSError as error:
         raise InputRefused(f"{path}: cannot be opened: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):

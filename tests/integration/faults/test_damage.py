@@ -1,0 +1,83 @@
+"""What cannot be read for want of files, memory or rights is not damaged: the command ends, and changes nothing."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from tests.integration.faults.conftest import Counts
+from tests.integration.faults.laboratory import Laboratory, Rows, content, records
+from tests.integration.faults.scenarios import Scenario, damaged
+from tests.integration.faults.syscalls import Fault
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+INTEGRITY, ENVIRONMENT = 6, 7
+PASSING = (errno.EMFILE, errno.ENOMEM, errno.EACCES)
+"""What says nothing of a file."""
+READERS = {
+    "check --read-data": Scenario("check --read-data"),
+    "verify": Scenario("verify"),
+    "repair --apply": Scenario("repair --apply --from {root}/backup"),
+    "repair --apply of damage": Scenario("repair --apply --from {root}/backup", damaged),
+}
+
+
+def committed(rows: Rows) -> Rows:
+    """Every row, but for when an object was read last."""
+    return {**rows, "blob": [row[:2] for row in rows["blob"]]}
+
+
+def openings(laboratory: Laboratory, scenario: Scenario, *folders: str) -> dict[int, str]:
+    """Which openings of a verb are of files below these folders, before it changes anything there."""
+    laboratory.reset()
+    steps = [step for step in laboratory.trial(scenario).steps if step.kind in ("open", "rename")]
+    changing = [step.kind == "rename" and step.path.startswith("/store/objects") for step in steps]
+    reading = steps[: changing.index(True)] if True in changing else steps
+    opened = enumerate((step.path for step in reading if step.kind == "open"), 1)
+    return {at: path for at, path in opened if path.startswith(folders) and (laboratory.root / path[1:]).is_file()}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_cannot_be_opened_now_is_not_damaged(laboratory: Laboratory, counts: Counts, name: str) -> None:
+    scenario = READERS[name]
+    laboratory.prepare(scenario)
+    places = openings(laboratory, scenario, "/store/objects", "/store/cache", "/backup")
+    laboratory.reset()
+    before, rows = content(laboratory.root), records(laboratory.root)
+    for number, (at, path) in enumerate(places.items()):
+        laboratory.reset()
+        errors = PASSING[:2] if path.startswith("/backup") else PASSING  # what nobody may read is no copy
+        what = errors[number % len(errors)]
+        trial = laboratory.trial(scenario, Fault(what, at, ("open",)))
+        answer = trial.answers[-1]
+        assert (trial.met, answer["code"]) == (1, ENVIRONMENT), (what, path, answer)
+        assert "Traceback" not in answer["err"]
+        assert content(laboratory.root) == before
+        assert committed(records(laboratory.root)) == committed(rows)
+    counts.add("no damage", scenario.verb, points=len(places), tried=len(places))
+    assert places
+
+
+@pytest.mark.parametrize("name", ["check --read-data", "verify"])
+def test_what_the_disk_cannot_read_is_damaged(laboratory: Laboratory, name: str) -> None:
+    scenario = READERS[name]
+    laboratory.prepare(scenario)
+    place = min(openings(laboratory, scenario, "/store/objects"))
+    laboratory.reset()
+    answer = laboratory.trial(scenario, Fault(errno.EIO, place, ("open",))).answers[-1]
+    assert answer["code"] == INTEGRITY, answer
+    assert "Input/output error" in answer["out"] + answer["err"]
+
+
+def test_what_the_disk_cannot_read_is_mended(laboratory: Laboratory) -> None:
+    scenario = READERS["repair --apply"]
+    laboratory.prepare(scenario)
+    place = min(openings(laboratory, scenario, "/store/objects"))
+    laboratory.reset()
+    before = content(laboratory.root / "store" / "objects")
+    answer = laboratory.trial(scenario, Fault(errno.EIO, place, ("open",))).answers[-1]
+    assert answer["code"] == 0, answer
+    assert content(laboratory.root / "store" / "objects") == before
+    assert len(list((laboratory.root / "store" / "quarantine").iterdir())) == 1
