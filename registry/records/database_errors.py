@@ -24,6 +24,9 @@ _READ_ONLY = (
     "its filesystem is read-only: find out why (the system's log tells), and mount it again so that it can be written"
 )
 _SQLITE_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_GONE = ("no such column", "no such table")
+_GONE_IN_POSTGRES = ("42703", "42P01")
+# Which schema it is was compared before: what that has and the database lacks was taken from it, or its text damaged.
 
 _POSTGRES = {
     "08": "check that the server runs and that host and port are right",
@@ -55,7 +58,7 @@ def sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
         # Not from SQLite but from Python's own part: a column's text is not UTF-8.
         return _damaged(url, error)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of an extended code is its family
-    if code in _SQLITE_DAMAGE:
+    if code in _SQLITE_DAMAGE or (code == sqlite3.SQLITE_ERROR and str(error).startswith(_GONE)):
         return _damaged(url, error)
     if code in _SQLITE:
         hint = _READ_ONLY if _is_read_only(Path(url.database or "")) else _SQLITE[code]
@@ -71,15 +74,17 @@ def _is_read_only(file: Path) -> bool:
         return False
 
 
-def _damaged(url: URL, error: sqlite3.Error) -> IntegrityFailure:
+def _damaged(url: URL, error: object) -> IntegrityFailure:
     return IntegrityFailure(
-        f"the registry database {url.database} is damaged: {error}",
+        f"the registry database {shown_url(url) if url.host else url.database} is damaged: {error}",
         hint="restore it from a backup (`mergestore restore`), or choose another store",
     )
 
 
 def _postgres_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
     state = getattr(error.orig, "sqlstate", None) or ""
+    if state in _GONE_IN_POSTGRES:
+        return _damaged(url, _reason(url, error))
     ours = not isinstance(error, DatabaseError) or isinstance(error, IntegrityError)
     if ours or not (isinstance(error, OperationalError) or state == _INSUFFICIENT_PRIVILEGE):
         return None
