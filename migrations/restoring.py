@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrations import current, migrate
+from migrations.recognizing import require_own_schema
 from migrations.revisions import revision_of
 from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
@@ -76,6 +77,7 @@ def restore_registry(snapshot: Path, home: Path, database: str | None, software:
     """
     if not snapshot.is_file():
         raise NotFound(f"there is neither a backup nor the snapshot of a registry: {snapshot}", hint="check the path")
+    require_own_schema(snapshot)
     place, target = Home(home, storage=_storage(snapshot)), home / REGISTRY
     if not home.is_dir() or (place.storage is None and not (home / "objects").is_dir()):
         raise NotFound(f"there are no objects in {home}", hint="name the folder of the store with --store DIR")
@@ -131,6 +133,7 @@ def _relocate(file: Path, wish: Wish) -> None:
 
 def _bring_up(file: Path, software: str, manifest: Manifest | None) -> tuple[Head, list[Blob]]:
     """Bring a registry's file to the schema of today, and check it; what it ends with, and which objects it names."""
+    require_own_schema(file)
     engine = open_engine(sqlite_url(file))
     try:
         if current(engine) is None:

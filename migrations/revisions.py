@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
+from storage.errors import IntegrityFailure
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -15,11 +17,17 @@ VERSION_TABLE = "mergestore_version"
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision a database is at; None when it holds no registry. Imports no Alembic."""
+    """The revision a database is at; None when it holds no registry. Imports no Alembic.
+
+    Raises IntegrityFailure where it says that it is at several.
+    """
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
-    return found
+    found: list[str] = list(connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")))
+    if len(found) > 1:
+        told = f"the registry is damaged: {VERSION_TABLE} has {len(found)} rows, where one says which schema it has"
+        raise IntegrityFailure(told, hint="restore it from a backup (`mergestore restore`), or choose another store")
+    return found[0] if found else None
 
 
 def config(connection: Connection) -> Config:

@@ -119,7 +119,7 @@ def read_config(document: Any, where: str) -> Config:
     for text, wish in tokenizer.tokens.items() if tokenizer else ():
         if wish.model is not None and wish.model not in merged:
             raise UsageError(
-                f"{where}: tokenizer.tokens.{text}: {wish.model} is none of the models that are merged",
+                f"{where}: tokenizer.tokens.{text!r:.60}: {wish.model!r:.60} is none of the models that are merged",
                 hint=f"name one of {', '.join(sorted(merged))}",
             )
     levels = [level for each in slices for level in (*each.parameters, *(one.parameters for one in each.sources))]
@@ -303,7 +303,7 @@ def _conditions(setting: Any) -> list[dict[str, Any]]:
     if isinstance(setting, Mapping):
         return [dict(setting)]
     if isinstance(setting, list) and any(isinstance(each, Mapping) for each in setting):
-        return [dict(each) for each in setting]
+        return [dict(each) if isinstance(each, Mapping) else {} for each in setting]  # {}: a choice that is none
     return [{"value": setting}]
 
 
@@ -315,7 +315,7 @@ def _parameters(content: Mapping[str, Any], where: str) -> Parameters:
             if "value" not in condition or set(condition) - {"value", "filter"}:
                 raise UsageError(
                     f"{where}: parameters.{name} must be a value, a gradient, or choices with filter and value, "
-                    f"found {value!r}"
+                    f"found {value!r:.200}"
                 )
     return found
 

@@ -1,7 +1,8 @@
 """YAML and JSON that people write, read as if an enemy had: recipes, configurations of mergekit, policies.
 
-Bounded are the bytes of a file (``LARGEST``), the values that it means once its aliases are followed (``VALUES``), and
-the digits of a number: a few hundred bytes of YAML can mean more texts than there is memory for.
+Bounded are the bytes of a file (``LARGEST``), the values that it means once its aliases are followed (``VALUES``), how
+deep they nest (``DEPTH``) and the digits of a number: a few hundred bytes of YAML can mean more texts than there is
+memory for.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ LARGEST = 4 << 20
 """Bytes of a document."""
 VALUES = 500_000
 """Values of a document, each counted as often as it stands where aliases lead."""
+DEPTH = 100
+"""Levels of lists and tables in each other: reading takes the square of them."""
 _DIGITS = 100
 _BITS = 64
 
@@ -80,10 +83,20 @@ class _Twice(Exception):
 
 
 def _loader(yaml: Any) -> type:
-    """A safe loader that refuses a key that stands twice in one table, and a number without end."""
+    """A safe loader that refuses a key that stands twice in one table, nesting and a number without end."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        pass
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.depth > DEPTH:
+                mark = self.peek_event().start_mark
+                raise yaml.composer.ComposerError(None, None, f"it nests deeper than {DEPTH} levels", mark)
+            self.depth += 1
+            try:
+                return super().compose_node(parent, index)
+            finally:
+                self.depth -= 1
 
     class Twice(_Twice, yaml.constructor.ConstructorError):  # type: ignore[misc]
         pass

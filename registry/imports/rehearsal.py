@@ -52,7 +52,7 @@ def check_rules(config: Config, folders: Mapping[ModelName, Path], where: str) -
         found, asked = _tokenizer(by_name[wish.model]), wish.token if wish.token is not None else text
         if found is not None and found.known is not None and asked not in found.known:
             raise UsageError(
-                f"{where}: tokenizer.tokens.{text}: {wish.model} has no token {asked!r}",
+                f"{where}: tokenizer.tokens.{text!r:.60}: {wish.model!r:.60} has no token {asked!r}",
                 hint=f"its tokens are such as {listed(list(found.known)[-3:])}",
             )
 

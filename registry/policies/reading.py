@@ -47,6 +47,7 @@ ORIGINS = ("meta", "card", "trainer", "results")
 """Where a version's metadata is from, beside ``licence`` and ``source``: ``meta.dataset`` was said with --meta."""
 _KEYS = ("policy", "licences", "bases", "skills", "methods", "evaluations")
 _WILD = frozenset("*?[")
+_KEY = 60  # characters of a key in a message
 _SHOWN = 100  # errors
 _DIGEST = re.compile(r"(?:blake3|sha256):[0-9a-f]{8,64}")
 _NAME = re.compile(r"[A-Za-z0-9._*?\[\]!/-]+")
@@ -87,6 +88,11 @@ def read_policy(document: Any, name: str, digest: str | None = None) -> Policy:
     return policy if digest else replace(policy, digest=sha256_digest(canonical_json(document)))
 
 
+def _shown(key: object) -> str:
+    """A key as a message may have it: whatever the file holds, on one line and not without end."""
+    return str(key) if str(key).isprintable() and len(str(key)) <= _KEY else f"{key!r:.{_KEY}}"
+
+
 class _Reader:
     """Checks each part, and goes on where something is wrong, to tell of all of it."""
 
@@ -104,7 +110,9 @@ class _Reader:
             if key not in keys:
                 near = difflib.get_close_matches(str(key), keys, n=1)
                 meant = f"did you mean {near[0]}? " if near else ""
-                self.wrong(f"{where}.{key}" if where else str(key), f"unknown; {meant}known are {', '.join(keys)}")
+                self.wrong(
+                    f"{where}.{_shown(key)}" if where else _shown(key), f"unknown; {meant}known are {', '.join(keys)}"
+                )
         return value
 
     def each(self, value: Any, where: str, read: Callable[[Any, str], Item | None]) -> tuple[Item, ...]:
@@ -178,9 +186,9 @@ class _Reader:
             origin, _, rest = str(key).partition(".")
             if key not in ("licence", "source") and not (origin in ORIGINS and rest):
                 origins = ", ".join(f"{each}.KEY" for each in ORIGINS)
-                self.wrong(f"{where}.{key}", f"unknown; keys are licence, source, {origins}")
+                self.wrong(f"{where}.{_shown(key)}", f"unknown; keys are licence, source, {origins}")
             if not isinstance(pattern, str) or not pattern:
-                self.wrong(f"{where}.{key}", f"must be a pattern, as '*' for any; found {pattern!r}: quote it")
+                self.wrong(f"{where}.{_shown(key)}", f"must be a pattern, as '*' for any; found {pattern!r}: quote it")
         return {str(key): str(pattern) for key, pattern in value.items()}
 
     def required(self, value: Any, where: str) -> Required | None:

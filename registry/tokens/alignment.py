@@ -155,7 +155,7 @@ def _rules(
         digest = None if wish.model is None else desk.digest(wish.model, f"tokens: {text}")
         if digest is not None and digest not in rows:
             raise UsageError(
-                f"tokens: {text}: {wish.model} is none of the models that are merged",
+                f"tokens: {text!r:.60}: {wish.model!r:.60} is none of the models that are merged",
                 hint=f"name one of {', '.join(desk.version(each).reference for each in rows)}",
             )
         row = 0 if digest is None else _row(desk, desk.version(digest), text, wish, rows[digest][known[text]])

@@ -68,7 +68,7 @@ def _read_fast(document: Mapping[str, Any], where: str) -> Tokenizer:
         merges = [
             tuple(each.split(" ")) if isinstance(each, str) else tuple(each) for each in model.get("merges") or ()
         ]
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputRefused(f"{where}: {FAST} is not one of the tokenizers library: {error!r:.100}") from error
     own = (model.get("type"), dict(known), merges)
     return Tokenizer(own, known | {token.text: token.id for token in added}, {token.text: token for token in added})

@@ -20,7 +20,7 @@ import zstandard
 
 from mergestore import UsageError
 from merging.mergekit.config import read_config
-from merging.recipes.document import load_document
+from merging.recipes.document import DEPTH, load_document
 from merging.recipes.recipe_file import read_file
 from registry.policies.reading import read_policy_file
 from tests.integration.golden_stores import GOLDEN
@@ -58,7 +58,7 @@ def limit() -> None:
 
 
 def run(home: Path, *words: object) -> tuple[int, str]:
-    """Exit code and stderr of the command line in a process of its own."""
+    """Exit code of the command line in a process of its own, and what it said: `check` tells problems on stdout."""
     command = [sys.executable, "-m", "cli", "--store", str(home), *map(str, words)]
     surroundings = os.environ | {"OPENBLAS_NUM_THREADS": "1", "COLUMNS": "200"}
     done = subprocess.run(
@@ -71,7 +71,7 @@ def run(home: Path, *words: object) -> tuple[int, str]:
         preexec_fn=limit,
         check=False,
     )
-    return done.returncode, done.stderr
+    return done.returncode, done.stderr + done.stdout
 
 
 def refused(shell: Shell, path: Path, *words: object) -> None:
@@ -115,6 +115,16 @@ def test_texts_are_refused_at_once(name: str, reader: str, tmp_path: Path) -> No
     finally:
         signal.alarm(0)
     assert len(caught.value.message) < 20_000
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_nesting_has_an_end_that_is_told(reader: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.yaml"
+    path.write_text("[" * (DEPTH + 2) + "]" * (DEPTH + 2))
+    with pytest.raises(UsageError, match=rf"bomb\.yaml, line 1, column \d+: .*deeper than {DEPTH} levels"):
+        READERS[reader](path)
+    path.write_text("[" * DEPTH + "]" * DEPTH)
+    assert load_document(path)
 
 
 @pytest.mark.parametrize(

@@ -143,3 +143,19 @@ def test_what_is_wrong_or_has_no_equivalent_is_named(text, says):
     with pytest.raises(UsageError, match=says) as caught:
         read(text)
     assert "config.yml" in caught.value.message
+
+
+def test_a_name_that_is_no_text_is_told_on_one_line():
+    wish = {"source": "union", "tokens": {"<\n>": {"source": "\x1b[2J"}}}
+    with pytest.raises(UsageError, match=r"tokens\.'<\\n>': '\\x1b\[2J' is none of the models"):
+        read(
+            yaml.dump(
+                {"merge_method": "linear", "models": [{"model": "a", "parameters": {"weight": 1}}], "tokenizer": wish}
+            )
+        )
+
+
+@pytest.mark.parametrize("weight", [[{}, 0.9], [0.9, {"value": 1}], [{"value": 1}, None]])
+def test_a_gradient_with_choices_in_it_is_refused(weight):
+    with pytest.raises(UsageError, match=r"parameters\.weight must be a value, a gradient, or choices"):
+        read(yaml.dump({"merge_method": "linear", "models": [{"model": "a", "parameters": {"weight": weight}}]}))

@@ -73,6 +73,8 @@ WRONG: list[tuple[Any, str]] = [
     ({"policy": 2}, "policy: must be 1"),
     ({"policy": True}, "policy: must be 1"),
     ({"policy": 1, "licenses": {}}, "licenses: unknown; did you mean licences?"),
+    ({"policy": 1, "a\x1b\nb": {}}, "'a\\x1b\\nb': unknown; known are"),
+    ({"policy": 1, "x" * 100: {}}, f"'{'x' * 59}: unknown; known are"),
     ({"policy": 1, "licences": None}, "licences: must be a table"),
     ({"policy": 1, "licences": {"allowed": None}}, "licences.allowed: must be a list"),
     ({"policy": 1, "licences": {"allowed": "MIT"}}, "licences.allowed: must be a list"),

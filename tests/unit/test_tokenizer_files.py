@@ -82,6 +82,11 @@ def test_tokens_beside_a_sentencepiece_model():
         own(slow(), slow((8, "<x>"), pieces=b"pieces with <x> in them"))
 
 
+def test_a_vocabulary_that_is_a_text():
+    with pytest.raises(InputRefused, match="is not one of the tokenizers library"):
+        read(fast(vocab="abc"))
+
+
 def test_one_fast_and_one_slow():
     with pytest.raises(InputRefused, match=r"one of the base's tokenizer and its own has a tokenizer\.json"):
         own(slow(), fast((3, "<x>")))

@@ -101,7 +101,7 @@ SLERP = {"merge_method": "slerp", "base_model": "base", "models": [{"model": "ma
         ({**TIES, "models": [TIES["models"][0]] * 2}, "math stands twice"),
         ({**TIES, "merge_method": "tis"}, "config.yml: mergekit 0.1.5 has no method 'tis'"),
         ({**TIES, "merge_method": "della", "parameters": {"density": 0.9, "epsilon": 0.2}}, "config.yml:"),
-        ({**TIES, "tokenizer": {"source": "base", "tokens": {"x": {"source": "math"}}}}, "math has no token 'x'"),
+        ({**TIES, "tokenizer": {"source": "base", "tokens": {"x": {"source": "math"}}}}, "'math' has no token 'x'"),
         ({**TIES, "models": [{"model": "math", "parameters": {"weight": "much"}}]}, "weight of math: 'much'"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_fine_tune_that_was_stored_in_part_is_not_taken_for_it(filled, write):
         ({"merge_method": "regmean"}, "has no method 'regmean'"),
         ({"parameters": {"densty": 0.5}}, "parameter 'densty' has no meaning for merge_method ties"),
         ({"chat_template": "llama3"}, "chat_template 'llama3' is neither auto, chatml, nor a Jinja template"),
-        ({"tokenizer": {"source": "base", "tokens": {"<s>": {"source": "maths"}}}}, "maths is none of the models"),
+        ({"tokenizer": {"source": "base", "tokens": {"<s>": {"source": "maths"}}}}, "'maths' is none of the models"),
         ({"tokenizer": {"source": "base", "tokens": {"<s>": {"sauce": "math"}}}}, "'sauce' is no key"),
         ({"models": [{"model": "math", "parameters": {"normalize": False}}]}, "normalize stands beside one model"),
         ({"models": [{"model": "math", "parameters": {"weight": [{"filter": "q", "value": 1}]}}]}, "no filter fits"),
