@@ -33,20 +33,29 @@ def openings(laboratory: Laboratory, scenario: Scenario, *folders: str) -> dict[
     """Which openings of a verb are of files below these folders, before it changes anything there."""
     laboratory.reset()
     steps = [step for step in laboratory.trial(scenario).steps if step.kind in ("open", "rename")]
-    changing = [step.kind == "rename" and step.path.startswith("/store/objects") for step in steps]
+    changing = [step.kind == "rename" and step.path.startswith("/store/") for step in steps]
     reading = steps[: changing.index(True)] if True in changing else steps
     opened = enumerate((step.path for step in reading if step.kind == "open"), 1)
     return {at: path for at, path in opened if path.startswith(folders) and (laboratory.root / path[1:]).is_file()}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in READERS])
+def test_an_object_that_cannot_be_opened_now_is_not_damaged(laboratory: Laboratory, counts: Counts) -> None:
+    short(laboratory, counts, "repair --apply", 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
 def test_what_cannot_be_opened_now_is_not_damaged(laboratory: Laboratory, counts: Counts, name: str) -> None:
+    short(laboratory, counts, name)
+
+
+def short(laboratory: Laboratory, counts: Counts, name: str, wanted: int | None = None) -> None:
     scenario = READERS[name]
     laboratory.prepare(scenario)
     places = openings(laboratory, scenario, "/store/objects", "/store/cache", "/backup")
     laboratory.reset()
     before, rows = content(laboratory.root), records(laboratory.root)
-    for number, (at, path) in enumerate(places.items()):
+    for number, (at, path) in enumerate(list(places.items())[:wanted]):
         laboratory.reset()
         errors = PASSING[:2] if path.startswith("/backup") else PASSING  # what nobody may read is no copy
         what = errors[number % len(errors)]
@@ -54,11 +63,9 @@ def test_what_cannot_be_opened_now_is_not_damaged(laboratory: Laboratory, counts
         answer = trial.answers[-1]
         assert (trial.met, answer["code"]) == (1, ENVIRONMENT), (what, path, answer)
         assert "Traceback" not in answer["err"]
-        assert before.items() <= content(laboratory.root).items()  # what was mended until then stays so
-        if scenario.state is not damaged:
-            assert content(laboratory.root) == before
-            assert committed(records(laboratory.root)) == committed(rows)
-    counts.add("no damage", scenario.verb, points=len(places), tried=len(places))
+        assert content(laboratory.root) == before
+        assert committed(records(laboratory.root)) == committed(rows)
+    counts.add("no damage", scenario.verb, points=len(places), tried=len(list(places)[:wanted]))
     assert places
 
 

@@ -347,7 +347,8 @@ class Machine(RuleBasedStateMachine):
         listed = {each["name"]: each for each in (*listing.bases, *listing.skills, *listing.merges)}
         assert listed.keys() == self.twin.versions.keys()
         for name, versions in self.twin.versions.items():
-            assert listed[name]["version"] == len(versions)
+            meant = next((each for each in reversed(versions) if not each.yanked), versions[-1])
+            assert listed[name]["version"] == meant.number
             shown = self.store.show(f"{name}@{len(versions)}")
             found = [(each["version"], each["digest"], each["state"], each["reason"]) for each in shown["versions"]]
             states = [
