@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import mergestore
-from mergestore import IntegrityFailure
+from mergestore import EnvironmentFailure, IntegrityFailure
 from storage.blobs import hash_file
 from tests.integration.golden_stores import copy_backup
 from tests.integration.shell import Shell, listing
@@ -132,6 +132,18 @@ def test_what_is_not_ours_is_named(name: str, tmp_path: Path) -> None:
     named = "audit_event_keeps_rows" if "guard" in name else "evil"
     with pytest.raises(IntegrityFailure, match=rf"'{named}' that is not mergestore's"):
         mergestore.restore(tmp_path / "backup", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_of_a_newer_mergestore_is_told_as_such(tmp_path: Path) -> None:
+    def grow(path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as opened:
+            opened.execute("CREATE TRIGGER newer BEFORE DELETE ON pin BEGIN SELECT raise(ABORT, 'kept'); END")
+            opened.execute("ALTER TABLE pin ADD COLUMN newer TEXT")
+            opened.execute("UPDATE mergestore_version SET version_num = '0999'")
+
+    with pytest.raises(EnvironmentFailure, match="0999"):
+        mergestore.restore(forge(tmp_path / "backup", grow), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
