@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -101,28 +100,18 @@ def test_the_page_of_the_command_line_is_up_to_date():
 
 
 @pytest.mark.parametrize("words", [["--help"], ["materialize", "--help"], ["--version"]])
-def test_help_is_quick_and_loads_nothing_heavy(words):
-    modules, seconds = _modules_and_seconds(words)
-    assert not {"torch", "mlflow", "numba", "alembic", "transformers", "sqlalchemy", "rich"} & modules
-    assert seconds < 0.25
+def test_help_loads_nothing_heavy(words):
+    assert not {"torch", "mlflow", "numba", "alembic", "transformers", "sqlalchemy", "rich"} & _modules(words)
 
 
-def _modules_and_seconds(words):
-    """What one run imports, and the CPU seconds it takes."""
+def _modules(words):
+    """What one run imports."""
     listed = "import sys, cli; code = cli.main(sys.argv[1:]); print(*sys.modules, file=sys.stderr); sys.exit(code)"
     done = subprocess.run(
         [sys.executable, "-c", listed, *words], cwd=ROOT, env=_plain(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    seconds = min(_cpu_seconds(words) for _ in range(3))
-    return {name.partition(".")[0] for name in done.stderr.split()}, seconds
-
-
-def _cpu_seconds(words):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run(*words)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {name.partition(".")[0] for name in done.stderr.split()}
 
 
 # Usage errors: exit code 2, a hint, and JSON where asked for
