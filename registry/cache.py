@@ -19,7 +19,7 @@ from registry.records.tables import Materialization
 from registry.resolved import ResolvedMerge
 from registry.wish import Context, Wish
 from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
-from storage.files import copy_file, disk_errors, publish_directory, staged_directory
+from storage.files import copy_file, disk_errors, publish_directory, regular_size, staged_directory
 from storage.progress import Progress
 
 
@@ -49,7 +49,8 @@ def _is_sharded_as_asked(cached: Path, outputs: tuple[OutputTensor, ...], wish: 
     if len(shards) == 1:
         return (cached / SINGLE).is_file()
     index = cached / INDEX
-    return index.is_file() and index.read_bytes() == index_json(shards)
+    expected = index_json(shards)
+    return regular_size(index) == len(expected) and index.read_bytes() == expected
 
 
 def _is_sound(cached: Path, notes: list[str], progress: Progress) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from registry.publishing import ADAPTER_FORMAT, MANIFEST, MODEL_FORMAT, WEIGHTS_METADATA, manifest_digest, strange_files
+from storage.blobs import hash_file
+from storage.bounded import JSON, read_whole
 from storage.checkpoints.adapter import open_adapter
 from storage.checkpoints.checkpoint import open_checkpoint
 from storage.checkpoints.companions import is_read_by_loaders
@@ -15,9 +18,9 @@ from storage.checkpoints.inputs import tensor_digests
 from storage.checkpoints.safetensors_header import read_header
 from storage.checkpoints.shards import INDEX, index_json, shard_names
 from storage.checkpoints.tensors import quoted
-from storage.digests import json_digest, model_digest, parse_json, sha256_digest
-from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, NotFound, UsageError
-from storage.files import is_damage, refused_by_the_system, regular_size
+from storage.digests import json_digest, model_digest, parse_json
+from storage.errors import EnvironmentFailure, InputRefused, IntegrityFailure, MergestoreError, NotFound, UsageError
+from storage.files import is_damage, regular_size
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -33,16 +36,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     _refuse_unpublished(folder)
     path = folder / MANIFEST
     try:
-        with refused_by_the_system(f"cannot read {path}"):
-            content = path.read_bytes()
-        document = parse_json(content)
+        document = parse_json(read_whole(path, JSON))
         json_digest(document["recipe"])
         model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in document["tensors"].items())
         document["output_digest"], document["recipe_digest"], document["digest"]
         [(file["size"], file["sha256"]) for file in document["files"].values()]
     except EnvironmentFailure:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except InputRefused as error:
+        raise IntegrityFailure(f"{path} is damaged: {error.message}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityFailure(f"{path} is damaged: {error!r:.200}") from error
     known = ADAPTER_FORMAT if "adapter" in document else MODEL_FORMAT
     if document.get("format") != known:
@@ -149,7 +152,7 @@ def _index_problems(folder: Path, document: dict[str, Any], source: Any) -> list
     specs = [(entry.file, (entry.name, entry.dtype, entry.shape)) for entry in source.entries.values()]
     expected = index_json([[spec for file, spec in specs if file == name] for name in names])
     path = folder / INDEX
-    if path.is_file() and path.read_bytes() == expected:
+    if regular_size(path) == len(expected) and path.read_bytes() == expected:
         return []
     return [_problem(f"file {quoted(INDEX)} is not what the weight files tell", str(path))]
 
@@ -164,7 +167,9 @@ def _as_published(path: Path, recorded: Mapping[str, Any]) -> bool:
         return False
     if path.suffix == ".safetensors":
         return read_header(path)[1] == WEIGHTS_METADATA
-    return bool(sha256_digest(path.read_bytes()) == recorded["sha256"])
+    public = hashlib.sha256()
+    hash_file(path, public)
+    return bool(f"sha256:{public.hexdigest()}" == recorded["sha256"])
 
 
 def _state(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,11 @@ from registry.records.contents import FileRow, load_delta, load_files, load_tens
 from registry.records.statistics import find_statistics
 from registry.records.tables import ModelVersion
 from storage.checkpoints.checkpoint import SafetensorsSource
+from storage.checkpoints.json_files import read_json_object
 from storage.checkpoints.tensors import TensorEntry
 from storage.deltas.base_model import BaseModel
-from storage.errors import EnvironmentFailure, InputRefused, IntegrityFailure
-from storage.files import refused_by_the_system, regular_size
+from storage.errors import InputRefused, IntegrityFailure
+from storage.files import regular_size
 from storage.objects.contract import Ranges
 
 if TYPE_CHECKING:
@@ -136,11 +136,6 @@ def open_statistics(session: Session, home: Home, digest: str, *, verified: bool
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        with refused_by_the_system(f"cannot read {path}"):
-            content = path.read_bytes()
-        document = json.loads(content)
-    except EnvironmentFailure:
-        raise
-    except (OSError, ValueError) as error:
-        raise IntegrityFailure(f"stored config.json cannot be read: {path}: {error}") from error
-    return document if isinstance(document, dict) else {}
+        return read_json_object(path, unique=False)
+    except InputRefused as error:
+        raise IntegrityFailure(f"stored config.json cannot be read: {error.message}") from error

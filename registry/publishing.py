@@ -24,9 +24,10 @@ from registry.resolved import ResolvedMerge
 from registry.tokens.token_sources import language_part
 from registry.tokens.tokenizers import adapt_tokenizer
 from storage.blobs import hash_file
+from storage.checkpoints.json_files import read_json_object
 from storage.checkpoints.shards import INDEX
 from storage.digests import canonical_json, json_digest, model_digest, sha256_digest
-from storage.errors import IntegrityFailure
+from storage.errors import InputRefused, IntegrityFailure
 from storage.files import copy_file, disk_errors
 
 if TYPE_CHECKING:
@@ -114,9 +115,9 @@ def _adapt_config(path: Path, sources: Sources, rows: int | None, dtype: str | N
     if head is None and dtype is None and recipe.vocabulary is None and not recipe.slices:
         return
     try:
-        own = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise IntegrityFailure(f"the base's config.json is damaged: {error}") from error
+        own = read_json_object(path, unique=False)
+    except InputRefused as error:
+        raise IntegrityFailure(f"the base's config.json is damaged: {error.message}") from error
     config = copy.deepcopy(dict(head) if head is not None else own)
     if head is not None or dtype is not None:
         _set_dtype(config, own, dtype)

@@ -18,6 +18,7 @@ from storage.errors import EnvironmentFailure, IntegrityFailure
 from storage.files import (
     disk_errors,
     fsync_path,
+    open_to_read,
     publish_file,
     regular_size,
     remove_tree,
@@ -27,6 +28,10 @@ from storage.files import (
 )
 
 _READ = 8 << 20
+_NO_FILE = {
+    errno.ENOENT: "stored file is missing",
+    **dict.fromkeys((errno.EISDIR, errno.ENXIO), "there is no file in the place of a stored file"),
+}
 RESTORE = "restore this file from a backup, or register the same content again, which replaces it"
 """What to do about an object that is gone or damaged."""
 
@@ -44,7 +49,7 @@ def hash_file(path: Path, public: hashlib._Hash | None = None) -> Blob:
     hasher = blake3(max_threads=blake3.AUTO)
     buffer = bytearray(_READ)
     size = 0
-    with disk_errors(f"cannot read {path}"), path.open("rb", buffering=0) as file:
+    with disk_errors(f"cannot read {path}"), os.fdopen(open_to_read(path), "rb", buffering=0) as file:
         while count := file.readinto(buffer):
             hasher.update(memoryview(buffer)[:count])
             if public is not None:
@@ -232,14 +237,8 @@ def open_blob(path: Path) -> int:
     """A read-only file descriptor of a stored file; IntegrityFailure when it is gone, or no file."""
     try:
         with disk_errors(f"cannot open {path}"):
-            fd = os.open(path, os.O_RDONLY)
+            return open_to_read(path)
     except EnvironmentFailure as error:
-        if error.errno != errno.ENOENT:
+        if error.errno not in _NO_FILE:
             raise
-        raise IntegrityFailure(f"stored file is missing: {path}", hint="run `mergestore verify`") from error
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise IntegrityFailure(
-            f"there is no file in the place of a stored file: {path}", hint="run `mergestore verify`"
-        )
-    return fd
+        raise IntegrityFailure(f"{_NO_FILE[error.errno]}: {path}", hint="run `mergestore verify`") from error

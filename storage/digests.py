@@ -11,6 +11,7 @@ from typing import Any
 import rfc8785
 from blake3 import blake3
 
+from storage.bounded import refuse_marks
 from storage.errors import InputRefused
 
 _LARGEST_INTEGER = 1 << 53
@@ -34,8 +35,9 @@ def parse_json(text: str | bytes) -> Any:
     """A document from its canonical JSON, such that ``canonical_json`` gives the same text again.
 
     Canonical JSON writes a large float (1e16) with integer digits; integers beyond 2^53 can only be such floats.
-    Raises ValueError for what is not JSON.
+    Raises ValueError for what is not JSON, or means more values than are taken.
     """
+    refuse_marks(text)
     return json.loads(text, parse_int=_number)
 
 

@@ -33,7 +33,7 @@ _HINTS = {
     errno.EIO: "the disk reported an error: check its health before anything else",
 }
 
-_OF_THE_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_OF_THE_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG)
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -90,6 +90,16 @@ def regular_size(path: Path, *, follow: bool = True) -> int | None:
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def open_to_read(path: Path) -> int:
+    """A descriptor of a regular file. OSError for what is none, as of a socket (ENXIO): nobody waits at a pipe."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO, "Not a regular file", str(path))
+    return fd
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
@@ -217,7 +227,11 @@ def write_file(final: Path, data: bytes) -> None:
 
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file's content: shared blocks where the filesystem can, bytes where it cannot."""
-    with disk_errors(f"cannot copy {source} to {target}"), source.open("rb") as reader, target.open("xb") as writer:
+    with (
+        disk_errors(f"cannot copy {source} to {target}"),
+        os.fdopen(open_to_read(source), "rb") as reader,
+        target.open("xb") as writer,
+    ):
         if not share_blocks(reader.fileno(), writer.fileno()):
             shutil.copyfileobj(reader, writer, 8 << 20)
 

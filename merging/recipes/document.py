@@ -14,7 +14,7 @@ from typing import Any
 
 from storage.errors import EnvironmentFailure, UsageError
 
-LARGEST = 4 << 20
+LARGEST = 1 << 20
 """Bytes of a document."""
 VALUES = 500_000
 """Values of a document, each counted as often as it stands where aliases lead."""

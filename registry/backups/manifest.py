@@ -9,14 +9,16 @@ from typing import Any
 
 from registry.records.events import Head
 from storage.blobs import Blob, BlobStore
+from storage.bounded import read_whole, refuse_marks
 from storage.deltas.fields import Fields
-from storage.errors import IntegrityFailure, NotFound
-from storage.files import disk_errors, write_file
+from storage.errors import InputRefused, IntegrityFailure, NotFound
+from storage.files import write_file
 
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "mergestore-backup", 1
-_LARGEST = 1 << 53
-_MOST = 1 << 28  # bytes of a manifest: over two million objects
+_HIGHEST = 1 << 53
+LARGEST, MARKS = 1 << 28, 12_000_000
+"""Bytes and marks of a manifest: over two million objects."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,12 @@ def read(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise NotFound(f"there is no backup in {folder}: it has no {MANIFEST}", hint="name the folder of a backup")
-    with disk_errors(f"cannot read {path}"), path.open("rb") as file:
-        raw = file.read(_MOST + 1)
-    if len(raw) > _MOST:
-        raise IntegrityFailure(f"{path} is damaged: it has more than {_MOST:,} bytes", hint="use another backup")
     try:
+        raw = read_whole(path, LARGEST)
+        refuse_marks(raw, MARKS)
         document = json.loads(raw)
+    except InputRefused as error:
+        raise IntegrityFailure(f"the backup is damaged: {error.message}", hint="use another backup") from error
     except (ValueError, RecursionError) as error:
         raise IntegrityFailure(f"{path} is damaged: {error}", hint="use another backup") from error
     fields = Fields(document, str(path))
@@ -86,7 +88,7 @@ def read(folder: Path) -> Manifest:
         software=fields.text("software"),
         store_id=fields.text("store_id"),
         schema=fields.text("schema"),
-        head=Head(head.integer("sequence", 0, _LARGEST), head.text("hash")),
+        head=Head(head.integer("sequence", 0, _HIGHEST), head.text("hash")),
         registry=_blob(fields.mapping("registry"), f"{path}: registry"),
         policy=_blob(document["policy"], f"{path}: policy") if document.get("policy") is not None else None,
         objects=tuple(_blob(each, f"{path}: objects") for each in _listed(fields, "objects")),
@@ -100,7 +102,7 @@ def _spelled(blob: Blob) -> dict[str, Any]:
 
 def _blob(document: Any, where: str) -> Blob:
     fields = Fields(document, where)
-    return Blob(fields.digest("digest"), fields.integer("size", 0, _LARGEST))
+    return Blob(fields.digest("digest"), fields.integer("size", 0, _HIGHEST))
 
 
 def _listed(fields: Fields, key: str) -> list[Any]:

@@ -26,6 +26,7 @@ from registry.bundles.manifest import (
 from registry.records.names import parse_reference, validate_name
 from registry.records.tables import FILE_KINDS, KINDS, LINEAGE_ROLES
 from registry.registering.training import check_meta
+from storage.bounded import FEW_MARKS, refuse_marks
 from storage.deltas.fields import Fields
 from storage.digests import canonical_json, is_digest, parse_json, sha256_digest
 from storage.errors import InputRefused, IntegrityFailure, UsageError
@@ -71,6 +72,7 @@ def read_origin(data: bytes, manifest: bytes, where: str) -> Origin:
 
 def _document(data: bytes, where: str) -> Any:
     try:
+        refuse_marks(data, FEW_MARKS)
         document = parse_json(data.decode())
         sound = canonical_json(document) == data and all(map(_is_text, _all_texts(document)))
     except (ValueError, RecursionError, OverflowError) as error:  # InputRefused, too

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from storage.blobs import hash_file
 from storage.checkpoints.tensors import listed
 from storage.errors import EnvironmentFailure, InputRefused, MergestoreError
 
@@ -229,5 +230,7 @@ def _companions(folder: Path) -> str:
     """SHA-256 over names and SHA-256 of the files that decide what a text becomes, and what is done with it."""
     hasher = hashlib.sha256()
     for path in sorted({path for pattern in _COMPANIONS for path in folder.glob(pattern) if path.is_file()}):
-        hasher.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.name}\n".encode())
+        own = hashlib.sha256()
+        hash_file(path, own)
+        hasher.update(f"{own.hexdigest()} {path.name}\n".encode())
     return f"sha256:{hasher.hexdigest()}"

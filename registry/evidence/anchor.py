@@ -21,6 +21,7 @@ from registry.records.database import reading
 from registry.records.identity import store_id
 from registry.records.tables import AuditEvent
 from registry.results import Anchored
+from storage.bounded import FEW_MARKS, refuse_marks
 from storage.digests import canonical_json
 from storage.errors import InputRefused, IntegrityFailure, NotFound, UsageError
 
@@ -110,7 +111,9 @@ def contradictions(session: Session, anchor: Mapping[str, Any]) -> list[dict[str
 def _document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            document = json.loads(file.read(LARGEST))
+            data = file.read(LARGEST)
+        refuse_marks(data, FEW_MARKS)
+        document = json.loads(data)
     except OSError as error:
         raise UsageError(f"cannot read the anchor {path}: {error.strerror}", hint="name its file") from error
     except (ValueError, RecursionError) as error:

@@ -30,7 +30,8 @@ from registry.records.recipes import materializations
 from registry.results import Audit
 from registry.software import package_version
 from registry.targets import folder_instead
-from storage.errors import NotFound, UsageError
+from storage.checkpoints.json_files import read_json_object
+from storage.errors import EnvironmentFailure, InputRefused, NotFound, UsageError
 
 SPECIFICATION = "1.6"
 _CONFIG = "config.json"
@@ -79,10 +80,9 @@ def _base_config(session: Session, home: Home, found: Audit) -> Path | None:
 def _config(path: Path | None) -> dict[str, Any] | None:
     """What a configuration says, if it can be read: what is wrong with it, ``verify`` tells."""
     try:
-        document = json.loads(path.read_bytes()) if path is not None else None
-    except (OSError, ValueError, RecursionError):
+        return read_json_object(path, unique=False) if path is not None else None
+    except (InputRefused, EnvironmentFailure):
         return None
-    return document if isinstance(document, dict) else None
 
 
 def bill(found: Audit, document: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -> dict[str, Any]:

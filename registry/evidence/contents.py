@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from registry.directories import is_inside
-from storage.files import disk_errors
+from storage.files import disk_errors, open_to_read
 from storage.pipeline import run_all, thread_count
 from storage.progress import Progress
 
@@ -39,7 +40,7 @@ def _is_there(folder: Path, path: Path) -> bool:
 
 def _hashed(path: Path, progress: Progress) -> str:
     hasher, buffer = hashlib.sha256(), bytearray(_READ)
-    with disk_errors(f"cannot read {path}"), path.open("rb", buffering=0) as file:
+    with disk_errors(f"cannot read {path}"), os.fdopen(open_to_read(path), "rb", buffering=0) as file:
         while count := file.readinto(buffer):
             hasher.update(memoryview(buffer)[:count])
             progress.advance(count)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.evidence.keys import Signer, Verifier
+from storage.bounded import FEW_MARKS, refuse_marks
 from storage.digests import canonical_json
 from storage.errors import InputRefused, UsageError
 
@@ -93,6 +94,10 @@ def _documents(path: Path, data: bytes) -> list[Any]:
     if len(data) > LARGEST:
         raise InputRefused(f"{path} is no envelope: it is larger than {LARGEST:,} bytes")
     try:
+        refuse_marks(data, FEW_MARKS)
+    except ValueError as error:
+        raise InputRefused(f"{path} is no envelope: {error}") from error
+    try:
         return [json.loads(data)]
     except (ValueError, RecursionError):
         return [_line(path, number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
@@ -113,6 +118,7 @@ def parse_envelope(document: Any, where: str) -> Envelope:
 def parse_payload(envelope: Envelope, where: str) -> dict[str, Any]:
     """The JSON object that is signed. Raises InputRefused; to be called once a signature fits."""
     try:
+        refuse_marks(envelope.payload, FEW_MARKS)
         document = json.loads(envelope.payload)
     except (ValueError, RecursionError) as error:
         raise InputRefused(f"what is signed in {where} is no JSON: {error!r:.120}") from error

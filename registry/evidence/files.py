@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from registry.evidence.envelope import LARGEST
 from registry.publishing import MANIFEST
 from storage.errors import Conflict, UsageError
-from storage.files import disk_errors, write_file
+from storage.files import disk_errors, open_to_read, write_file
 
 
 def refuse_place(path: Path) -> None:
@@ -32,7 +33,7 @@ def held(path: Path) -> bytes | None:
     """What a file holds already, as far as evidence can be as long; None where there is none."""
     if not path.exists():
         return None
-    with disk_errors(f"cannot read {path}"), path.open("rb") as file:
+    with disk_errors(f"cannot read {path}"), os.fdopen(open_to_read(path), "rb") as file:
         return file.read(LARGEST + 1)
 
 

@@ -30,7 +30,8 @@ from registry.imports.stacking import Stack, layer_count
 from registry.records.tables import ModelVersion
 from registry.resolved import Choices
 from registry.tokens.alignment import NOBODY
-from registry.tokens.vocabulary import Asked
+from registry.tokens.vocabulary import LARGEST_TEMPLATE, Asked
+from storage.bounded import read_whole
 from storage.checkpoints.adapter import is_adapter
 from storage.checkpoints.companions import read_config as read_config_file
 from storage.checkpoints.json_files import read_json_object
@@ -262,7 +263,7 @@ def _template(
 def _own_template(folder: Path) -> str | None:
     separate = folder / "chat_template.jinja"
     if separate.is_file():
-        return separate.read_text(encoding="utf-8").strip()
+        return read_whole(separate, LARGEST_TEMPLATE).decode().replace("\r\n", "\n").strip()
     config = folder / "tokenizer_config.json"
     text = read_json_object(config, unique=False).get("chat_template") if config.is_file() else None
     return text.strip() if isinstance(text, str) else None

@@ -11,6 +11,7 @@ from merging.methods import Method
 from merging.recipes.expression import parse_expression
 from merging.recipes.recipe import Chosen, make_recipe
 from merging.recipes.semantics import MERGEKIT
+from storage.bounded import JSON, read_whole
 from storage.checkpoints.adapter import is_adapter
 from storage.checkpoints.companions import is_tokenizer
 from storage.checkpoints.tensors import listed
@@ -61,4 +62,4 @@ def _tokenizer(folder: Path) -> Tokenizer | None:
     if not folder.is_dir() or is_adapter(folder):
         return None
     files = {path.name: path for path in folder.iterdir() if path.is_file() and is_tokenizer(path.name)}
-    return read_tokenizer({name: path.read_bytes() for name, path in files.items()}, str(folder))
+    return read_tokenizer({name: read_whole(path, JSON) for name, path in files.items()}, str(folder))

@@ -24,19 +24,25 @@ from registry.records.tables import ModelVersion
 from registry.resolved import ResolvedMerge
 from registry.results import Merged
 from registry.wish import Given
-from storage.errors import Conflict, MergestoreError
+from storage.errors import Conflict, MergestoreError, UsageError
 
 GIVEN = "the given policy"
 
 
 def policies_of(home: Home, given: Given | None = None) -> tuple[Policy, ...]:
     """The policies that hold. Raises UsageError for one that cannot be read: it would let through what it forbids."""
-    found = [read_policy_file(home.policy, home.policy.name)] if os.path.lexists(home.policy) else []
+    found = [_own_policy(home.policy)] if os.path.lexists(home.policy) else []
     if isinstance(given, Mapping):
         found.append(read_policy(given, GIVEN))
     elif given is not None:
         found.append(read_policy_file(Path(given), Path(given).name))
     return tuple(found)
+
+
+def _own_policy(path: Path) -> Policy:
+    if path.exists() and not path.is_file():  # nobody waits at a pipe that lies there
+        raise UsageError(f"the policy {path} is no file", hint="put the policy there, or delete it")
+    return read_policy_file(path, path.name)
 
 
 def without_thresholds(policies: Sequence[Policy]) -> tuple[Policy, ...]:

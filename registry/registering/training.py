@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from storage.errors import UsageError
+from merging.recipes.document import parse_document
+from storage.bounded import FEW_MARKS, read_whole, refuse_marks
+from storage.errors import MergestoreError, UsageError
 
 Facts = dict[str, Any]
 
@@ -70,11 +72,11 @@ def read_training(folder: Path, meta: Mapping[str, str]) -> tuple[Facts, list[st
     facts: Facts = {
         "meta": dict(meta),
         "card": _read(folder / "README.md", _front_matter, _CARD, notes),
-        "trainer": _read(folder / "trainer_state.json", json.loads, _TRAINER, notes),
+        "trainer": _read(folder / "trainer_state.json", _json, _TRAINER, notes),
         "results": {},
     }
     for name in _RESULTS:
-        facts["results"] |= _read(folder / name, json.loads, None, notes)
+        facts["results"] |= _read(folder / name, _json, None, notes)
     return {origin: found for origin, found in facts.items() if found}, notes
 
 
@@ -83,11 +85,10 @@ def _read(path: Path, parse: Callable[[str], Any], keys: tuple[str, ...] | None,
     if not path.is_file():
         return {}
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"it is larger than {LARGEST_FILE} bytes")
-        document = parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        notes.append(f"{path.name} was not read for what it says of the training: {str(error).splitlines()[0]:.120}")
+        document = parse(read_whole(path, LARGEST_FILE).decode().replace("\r\n", "\n"))
+    except (MergestoreError, ValueError, RecursionError) as error:
+        said = str(error).replace(f"{path}: ", "").splitlines()[0]
+        notes.append(f"{path.name} was not read for what it says of the training: {said:.120}")
         return {}
     if not isinstance(document, Mapping):
         return {}
@@ -96,15 +97,13 @@ def _read(path: Path, parse: Callable[[str], Any], keys: tuple[str, ...] | None,
 
 
 def _front_matter(text: str) -> Any:
-    import yaml
-
     found = _MATTER.match(text)
-    if found is None:
-        return {}
-    try:
-        return yaml.safe_load(found[1])
-    except yaml.YAMLError as error:
-        raise ValueError(f"its front matter is no YAML: {getattr(error, 'problem', error)}") from error
+    return parse_document(found[1].encode(), "its front matter") if found is not None else {}
+
+
+def _json(text: str) -> Any:
+    refuse_marks(text, FEW_MARKS)
+    return json.loads(text)
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from registry.home import Home
 from registry.opening import place
 from registry.records.contents import BlobRow, FileRow
 from storage.blobs import hash_file
+from storage.bounded import JSON, read_whole
 from storage.checkpoints.companions import GENERATION, is_tokenizer
 from storage.digests import json_digest
 from storage.errors import IntegrityFailure
@@ -52,7 +53,9 @@ def chosen_files(base: Sequence[FileRow], tokenizer: Sequence[FileRow], generati
 
 
 def read_companion(home: Home, file: FileRow) -> bytes:
-    """A stored companion file's bytes. Raises IntegrityFailure where they are not what they were."""
+    """A stored companion file's bytes. Raises IntegrityFailure where they are not what they were, InputRefused
+    where they are more than a tokenizer can be.
+    """
     path = place(home, file)
     found = hash_file(path).digest if path.is_file() else "missing"
     if found != file.digest:
@@ -60,4 +63,4 @@ def read_companion(home: Home, file: FileRow) -> bytes:
             f"the stored file {file.path!r} is damaged: it hashes to {found}, recorded is {file.digest}",
             hint="run `mergestore verify`; register its model again from a good copy",
         )
-    return path.read_bytes()
+    return read_whole(path, JSON)

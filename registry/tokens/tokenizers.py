@@ -10,6 +10,7 @@ from merging.recipes.recipe import Recipe
 from merging.recipes.vocabulary import UNION, Vocabulary
 from registry.records.tables import ModelVersion
 from registry.tokens.vocabulary import left_out
+from storage.bounded import JSON, read_whole
 from storage.checkpoints.companions import is_tokenizer
 from storage.checkpoints.tokenizer import AddedToken, with_templates, with_tokens
 from storage.files import disk_errors
@@ -34,7 +35,7 @@ def adapt_tokenizer(folder: Path, names: Iterable[str], recipe: Recipe) -> list[
 
 
 def _read(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in names if is_tokenizer(name)}
+    return {name: read_whole(folder / name, JSON) for name in names if is_tokenizer(name)}
 
 
 def _write(folder: Path, changed: dict[str, bytes]) -> set[str]:

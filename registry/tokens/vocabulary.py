@@ -24,7 +24,8 @@ from storage.checkpoints.tokenizer import own_tokens, read_tokenizer
 from storage.errors import InputRefused, UsageError
 
 _TEMPLATE_FILES = (".jinja", ".jinja2", ".j2")
-_LARGEST_TEMPLATE = 1 << 20
+LARGEST_TEMPLATE = 1 << 20
+"""Bytes of a chat template."""
 
 
 @dataclass(frozen=True)
@@ -210,9 +211,11 @@ def _is_file(text: str) -> bool:
 def _read_template(path: Path) -> str:
     path = path.expanduser()
     try:
-        if path.stat().st_size > _LARGEST_TEMPLATE:
-            raise UsageError(f"--chat-template {path}: larger than {_LARGEST_TEMPLATE} bytes: not a chat template")
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:  # it may be a pipe
+            text = file.read(LARGEST_TEMPLATE + 1)
+        if len(text) > LARGEST_TEMPLATE:
+            raise UsageError(f"--chat-template {path}: larger than {LARGEST_TEMPLATE} bytes: not a chat template")
+        return text
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--chat-template {path}: cannot be read: {error}", hint="give a Jinja template") from error
 

@@ -13,7 +13,7 @@ from blake3 import blake3
 from storage.blobs import Blob
 from storage.checkpoints.inputs import PIECE, digest_of, refuse_not_finite, tensor_hasher
 from storage.checkpoints.tensors import TensorEntry, pread_into
-from storage.files import disk_errors, share_blocks, write_at
+from storage.files import disk_errors, open_to_read, share_blocks, write_at
 from storage.memory import Buffers
 from storage.pipeline import in_order
 from storage.writeback import Writeback, reserve
@@ -57,7 +57,7 @@ def copy_hashed(
     tensors = sorted(entries, key=lambda entry: (entry.offset, entry.nbytes))
     with (
         disk_errors(f"cannot copy {source} to {target}"),
-        source.open("rb", buffering=0) as reader,
+        os.fdopen(open_to_read(source), "rb", buffering=0) as reader,
         target.open("x+b", buffering=0) as writer,
     ):
         shared = share_blocks(reader.fileno(), writer.fileno())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from storage.checkpoints.tensors import open_regular, pread_into, quoted
+from storage.bounded import JSON, read_whole, refuse_marks
+from storage.checkpoints.tensors import quoted
 from storage.errors import InputRefused
 
-MAX_JSON = 100_000_000
 _KINDS = {list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number"}
 
 
@@ -19,20 +18,13 @@ def read_json_object(path: Path, *, unique: bool = True) -> dict[str, Any]:
 
     A key given twice is refused unless ``unique`` is off; then the last one counts, as other readers have it.
     """
-    descriptor, size = open_regular(path)
-    try:
-        if size > MAX_JSON:
-            raise InputRefused(f"{path}: {size} bytes of JSON, expected at most {MAX_JSON}")
-        data = bytearray(size)
-        pread_into(descriptor, path, 0, memoryview(data))
-    finally:
-        os.close(descriptor)
-    return parse_json_object(data, str(path), unique=unique)
+    return parse_json_object(read_whole(path, JSON), str(path), unique=unique)
 
 
 def parse_json_object(data: bytes | bytearray, where: str, *, unique: bool = True) -> dict[str, Any]:
     """The JSON object that UTF-8 ``data`` spells; nesting without end is refused, not followed."""
     try:
+        refuse_marks(data)
         document = json.loads(data.decode(), object_pairs_hook=_unique if unique else None)
     except InputRefused as error:
         raise InputRefused(f"{where}: {error.message}") from None

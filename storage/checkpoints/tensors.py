@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.errors import EnvironmentFailure, InputRefused
-from storage.files import disk_errors, refused_by_the_system
+from storage.files import disk_errors, open_to_read, refused_by_the_system
 
 _LONGEST_SHOWN = 120
 
@@ -79,7 +79,7 @@ def open_regular(path: Path) -> tuple[int, int]:
     if not stat.S_ISREG(status.st_mode):
         raise InputRefused(f"{path}: not a regular file", hint="give a file, or the folder that holds the model")
     with disk_errors(f"cannot open {path}"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_to_read(path)
     return descriptor, os.fstat(descriptor).st_size
 
 

@@ -36,6 +36,7 @@ from storage.errors import InputRefused, IntegrityFailure
 
 MANIFEST_KEY = "mergestore.unified"
 _LARGEST_MANIFEST = 100_000_000
+_MANIFESTS = 400_000_000  # bytes of the manifests of all skills
 _PIECE = 8 << 20
 _HINT = "restore the file from a backup, or merge again under another name"
 
@@ -103,7 +104,7 @@ class UnifiedFile:
         self.manifest = UnifiedManifest.from_dict(_document(metadata, path), str(path))
         if canonical_json(self.manifest.to_dict()).decode() != metadata[MANIFEST_KEY]:
             raise IntegrityFailure(f"{path}: its manifest is not canonical JSON", hint=_HINT)
-        self.manifests = tuple(self._read_manifest(place) for place in range(len(self.manifest.skills)))
+        self.manifests = tuple(self._read_manifests())
         self._check_payloads()
 
     @classmethod
@@ -179,17 +180,28 @@ class UnifiedFile:
         entry = self._entries[payload]
         return read_table(self._fd, entry.offset, entry.nbytes, tensor.elements, largest, where)
 
-    def _read_manifest(self, place: int) -> Manifest:
-        """The manifest of a skill's own delta, which proves its digest."""
+    def _read_manifests(self) -> Iterator[Manifest]:
+        """Those of the skills' own deltas, which prove their digests."""
+        room = _MANIFESTS
+        for place in range(len(self.manifest.skills)):
+            text, where = self._manifest_text(place, min(room, _LARGEST_MANIFEST)), f"{self.path}: skill {place}"
+            room -= len(text)
+            try:
+                document = parse_json(text.decode())
+            except (ValueError, RecursionError) as error:
+                raise IntegrityFailure(f"{where}: its manifest is not JSON: {error}", hint=_HINT) from error
+            yield Manifest.from_dict(document, where)
+
+    def _manifest_text(self, place: int, most: int) -> bytes:
         where, payload = f"{self.path}: skill {place}", f"skill/{place}"
         if payload not in self._entries:
             raise IntegrityFailure(f"{self.path}: the payload {payload!r} is missing", hint=_HINT)
         entry = self._entries[payload]
-        frames = read_table(self._fd, entry.offset, entry.nbytes, 1, _LARGEST_MANIFEST, where)
+        frames = read_table(self._fd, entry.offset, entry.nbytes, 1, most, where)
         text = read_frame(self._fd, frames.frames[0], where)
         if blake3_digest(text) != self.manifest.skills[place]:
             raise IntegrityFailure(f"{where}: its manifest is not that of {self.manifest.skills[place]}", hint=_HINT)
-        return Manifest.from_dict(parse_json(text.decode()), where)
+        return text
 
     def _check_payloads(self) -> None:
         """Every payload that the manifests speak of is there, and no other; and they speak of the same base."""

@@ -26,6 +26,7 @@ CHUNK = 1 << 20
 LEVEL = 1
 """Of zstd. Higher ones take longer and save nothing: what is random stays, and the rest is found at this level."""
 _FINISH, _NEW_BLOCK = zstandard.COMPRESSOBJ_FLUSH_FINISH, zstandard.COMPRESSOBJ_FLUSH_BLOCK
+_BYTE, _FRAME = 4, 1024  # bytes that take most: a zstd block for each, and what is around them
 _ENTRY = struct.Struct("<II")
 _OWN = threading.local()
 
@@ -88,6 +89,8 @@ def read_table(fd: int, offset: int, nbytes: int, elements: int, largest: int, w
     for stored, decoded in _ENTRY.iter_unpack(raw):
         if decoded > largest or (stored == 0) != (decoded == 0):
             raise IntegrityFailure(f"{where}: a chunk claims {decoded} bytes, at most {largest} are possible")
+        if stored > _BYTE * decoded + _FRAME:
+            raise IntegrityFailure(f"{where}: a chunk of {decoded} bytes claims to be stored in {stored}")
         frames.append((position, stored, decoded))
         position += stored
     if position != offset + nbytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import signal
 import struct
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from merging.mergekit.config import read_config
 from merging.recipes.document import DEPTH, load_document
 from merging.recipes.recipe_file import read_file
 from registry.policies.reading import read_policy_file
+from tests.fuzz.patience import patience
 from tests.integration.golden_stores import GOLDEN
 from tests.integration.shell import Shell
 
@@ -103,17 +103,8 @@ READERS: dict[str, Callable[[Path], object]] = {
 def test_texts_are_refused_at_once(name: str, reader: str, tmp_path: Path) -> None:
     path = tmp_path / "bomb.yaml"
     path.write_text(TEXTS[name], encoding="latin-1")
-
-    def give_up(*_: object) -> None:
-        raise TimeoutError("reading does not end")
-
-    signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(PATIENCE)
-    try:
-        with pytest.raises(UsageError, match=r"bomb\.yaml") as caught:
-            READERS[reader](path)
-    finally:
-        signal.alarm(0)
+    with patience(PATIENCE), pytest.raises(UsageError, match=r"bomb\.yaml") as caught:
+        READERS[reader](path)
     assert len(caught.value.message) < 20_000
 
 

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from storage.dtypes import DTYPES
 from storage.encodings.chunks import dense
 from storage.statistics.statistics_file import StatisticsFile
 from tests.fuzz.mutations import changed_bytes, changed_safetensors, changed_text
+from tests.fuzz.patience import patience
 from tests.integration.golden_stores import GOLDEN
 from tests.integration.shell import Shell, listing
 
@@ -167,16 +167,8 @@ def watched(folder: Path) -> Iterator[Path]:
     shutil.rmtree(inner, ignore_errors=True)
     inner.mkdir()
     before = listing(folder)
-
-    def give_up(*_: object) -> None:
-        raise TimeoutError("reading does not end")
-
-    signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(PATIENCE)
-    try:
+    with patience(PATIENCE):
         yield inner
-    finally:
-        signal.alarm(0)
     shutil.rmtree(inner)
     inner.mkdir()
     assert listing(folder) == before

@@ -1,9 +1,11 @@
 """What trainers and people say of a model's training, read from files that may hold anything."""
 
 import json
+import os
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from registry.registering.training import LARGEST_FILE, check_meta, read_training
@@ -55,7 +57,7 @@ def test_what_is_known_is_kept_by_where_it_comes_from(tmp_path):
     [
         ("trainer_state.json", b"{", "trainer_state.json was not read"),
         ("trainer_state.json", b"\xff\xfe", "trainer_state.json was not read"),
-        ("README.md", b"---\na: [\n---\n", "its front matter is no YAML"),
+        ("README.md", b"---\na: [\n---\n", "its front matter, line"),
         ("eval_results.json", b"[" * 100_000, "eval_results.json was not read"),
     ],
 )
@@ -67,12 +69,26 @@ def test_what_cannot_be_read_is_noted(tmp_path, name, content, trouble):
     assert trouble in notes[0]
 
 
+def test_a_card_that_would_grow_without_end_is_noted(tmp_path):
+    laughs = "".join(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghij"))
+    (tmp_path / "README.md").write_text(f"---\na: &a [x, x]\n{laughs}tags: *j\n---\n")
+    facts, notes = read_training(tmp_path, {})
+    assert facts == {}
+    assert "means more than 500,000 values" in notes[0]
+
+
+def test_what_is_no_file_is_passed_over(tmp_path):
+    os.mkfifo(tmp_path / "README.md")
+    assert read_training(tmp_path, {}) == ({}, [])
+
+
 def test_a_huge_file_is_left_alone(tmp_path):
     with (tmp_path / "trainer_state.json").open("wb") as file:
         file.truncate(LARGEST_FILE + 1)
-    assert "larger than" in read_training(tmp_path, {})[1][0]
+    assert "expected at most 16,777,216" in read_training(tmp_path, {})[1][0]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner)))
 def test_anything_in_a_trainers_file_is_left_out_or_can_be_recorded(tmp_path_factory, value):
     folder = tmp_path_factory.mktemp("x")
