@@ -300,12 +300,12 @@ def restore(
     place, folder = _place(home, database), Path(source).absolute()
     if check:
         return check_backup(folder, place.home, progress or Silent())
-    if folder.is_dir():
-        wish = Wish(place.home, place.database, _answering(objects), _actor(), _software())
-        return restore_store(folder, wish, progress or Silent())
-    if objects is not None:
+    if objects is not None and not folder.is_dir():
         raise UsageError("the snapshot of a registry says itself where its objects are", hint="leave --objects out")
-    return restore_registry(folder, place.home, place.database, _software())
+    wish = Wish(place.home, place.database, _answering(objects), _actor(), _software())
+    if folder.is_dir():
+        return restore_store(folder, wish, progress or Silent())
+    return restore_registry(folder, wish)
 
 
 class _Place(NamedTuple):

@@ -20,6 +20,7 @@ from migrations.revisions import VERSION_TABLE, config
 from registry.records.database import sqlite_url
 from registry.records.database_errors import sqlite_failure
 from storage.errors import EnvironmentFailure, IntegrityFailure
+from storage.files import disk_errors
 
 _COMPUTED = re.compile(r"\bGENERATED\b|\bAS\s*\(", re.IGNORECASE)
 _PLAIN = re.compile(r"CREATE TABLE |CREATE (UNIQUE )?INDEX ")  # as SQLite itself begins what it keeps
@@ -35,6 +36,7 @@ def require_own_schema(file: Path) -> None:
     What is missing in it is not looked for. Raises EnvironmentFailure for one that a newer mergestore wrote, whose code
     nobody here knows: nothing else of it is read.
     """
+    _refuse_unwritable(file)
     parts = _parts(file)
     if (revision := _unknown_revision(file, parts)) is not None:
         raise EnvironmentFailure(
@@ -50,6 +52,15 @@ def require_own_schema(file: Path) -> None:
                 f"the registry in {file} has a {kind} {name!r} that is not mergestore's",
                 hint="use another backup: this one was changed",
             )
+
+
+def _refuse_unwritable(file: Path) -> None:
+    """Refuse a file of a version that SQLite reads and cannot write: https://www.sqlite.org/fileformat.html, 1.3.3."""
+    with disk_errors(f"cannot read {file}"), file.open("rb") as opened:
+        versions = opened.read(20)[18:]
+    if not set(versions) <= {1, 2}:
+        told = f"the registry in {file} is damaged: its header is not SQLite's"
+        raise IntegrityFailure(told, hint="use another backup")
 
 
 def _is_harmless(part: _Part, tables: Collection[str]) -> bool:
@@ -79,7 +90,9 @@ def _parts(file: Path) -> list[_Part]:
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with contextlib.closing(sqlite3.connect(file)) as opened:
+        # Immutable: what lies beside it is no part of it, and nothing is written there.
+        uri = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as opened:
             opened.execute("PRAGMA trusted_schema = OFF")
             yield opened
     except sqlite3.Error as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrations import current, migrate
+from migrations.guarding import put_back
 from migrations.recognizing import require_own_schema
 from migrations.revisions import revision_of
 from migrations.snapshots import fill
@@ -22,7 +23,15 @@ from registry.records.location import LOCATION_KEY, move_objects
 from registry.results import Restored
 from storage.blobs import Blob
 from storage.errors import Conflict, IntegrityFailure, NotFound
-from storage.files import copy_file, disk_errors, publish_directory, publish_file, remove_tree, staged_directory
+from storage.files import (
+    copy_file,
+    disk_errors,
+    publish_directory,
+    publish_file,
+    regular_size,
+    remove_tree,
+    staged_directory,
+)
 from storage.progress import Progress
 
 REGISTRY = "registry.db"
@@ -60,7 +69,7 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
     with staged_directory(home) as staging:
         file = staging / REGISTRY
         unpack(folder, found, Home(staging, storage=wish.objects), file, progress)
-        _bring_up(file, wish.software, found)
+        _bring_up(file, wish, found)
         _relocate(file, wish)
         if wish.database is None:
             where = shown_url(sqlite_url(home / REGISTRY))
@@ -70,14 +79,16 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
     return _answer(folder, home, where, found)
 
 
-def restore_registry(snapshot: Path, home: Path, database: str | None, software: str) -> Restored:
+def restore_registry(snapshot: Path, wish: Wish) -> Restored:
     """Put a snapshot of a registry back, where there is none now; objects stay as they are, and where they are.
 
     Raises as ``restore_store``. ``lost`` in the answer names the objects that its records need and that are not there.
     """
     if not snapshot.is_file():
         raise NotFound(f"there is neither a backup nor the snapshot of a registry: {snapshot}", hint="check the path")
+    _require_at_rest(snapshot)
     require_own_schema(snapshot)
+    home, database = wish.home, wish.database
     place, target = Home(home, storage=_storage(snapshot)), home / REGISTRY
     if not home.is_dir() or (place.storage is None and not (home / "objects").is_dir()):
         raise NotFound(f"there are no objects in {home}", hint="name the folder of the store with --store DIR")
@@ -86,7 +97,7 @@ def restore_registry(snapshot: Path, home: Path, database: str | None, software:
     file = place.blobs.scratch("registry")
     try:
         copy_file(snapshot, file)
-        head, stored = _bring_up(file, software, None)
+        head, stored = _bring_up(file, wish, None)
         if database is not None:
             with _filled(database, file) as where:
                 pass
@@ -111,11 +122,22 @@ def restore_registry(snapshot: Path, home: Path, database: str | None, software:
     )
 
 
+def _require_at_rest(snapshot: Path) -> None:
+    """Refuse a registry's file beside which SQLite has kept what is not in it yet."""
+    for ending in ("-wal", "-journal"):
+        if regular_size(beside := snapshot.with_name(snapshot.name + ending)):
+            raise Conflict(
+                f"{snapshot} is not all of a registry: SQLite has kept a part of it in {beside}",
+                hint="name the snapshot that `init` made in backups/, or the folder of a backup",
+            )
+
+
 def _storage(snapshot: Path) -> str | None:
     """Where a snapshot says that its objects are; what is no snapshot is refused later."""
     query = "SELECT value FROM store_meta WHERE key = ?"
+    uri = f"{snapshot.absolute().as_uri()}?mode=ro&immutable=1"
     try:
-        with contextlib.closing(sqlite3.connect(f"{snapshot.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as opened:
             found = opened.execute(query, [LOCATION_KEY]).fetchone()
     except (sqlite3.Error, ValueError):  # ValueError: text that is none
         return None
@@ -131,17 +153,22 @@ def _relocate(file: Path, wish: Wish) -> None:
         engine.dispose()
 
 
-def _bring_up(file: Path, software: str, manifest: Manifest | None) -> tuple[Head, list[Blob]]:
-    """Bring a registry's file to the schema of today, and check it; what it ends with, and which objects it names."""
+def _bring_up(file: Path, wish: Wish, manifest: Manifest | None) -> tuple[Head, list[Blob]]:
+    """Bring a registry's file to the schema of today, and check it; what it ends with, and which objects it names.
+
+    Triggers and indexes that it lacks are put back, as ``init`` does.
+    """
     require_own_schema(file)
     engine = open_engine(sqlite_url(file))
     try:
         if current(engine) is None:
             raise IntegrityFailure("what should be the snapshot of a registry holds none", hint="use another backup")
-        migrate(engine, software=software)
+        migrate(engine, software=wish.software)
         if manifest is not None:
             compare(engine, manifest)
-        return check_records(engine)
+        found = check_records(engine)
+        put_back(engine, wish.actor)
+        return found
     finally:
         engine.dispose()
 
