@@ -14,7 +14,7 @@ from migrations.recognizing import require_own_schema
 from migrations.revisions import revision_of
 from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
-from registry.backups.reading import check_records, compare, read_through, unpack
+from registry.backups.reading import check_records, compare, read_through, unpack, unpack_registry
 from registry.home import Home
 from registry.records.database import discard, migrating, open_engine, sqlite_url, writing
 from registry.records.database_errors import shown_url
@@ -67,9 +67,13 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
     found, home = read(folder), wish.home
     _require_empty(home)
     with staged_directory(home) as staging:
-        file = staging / REGISTRY
-        unpack(folder, found, Home(staging, storage=wish.objects), file, progress)
+        file, place = staging / REGISTRY, Home(staging, storage=wish.objects)
+        place.prepare()
+        unpack_registry(folder, found, file)
         _bring_up(file, wish, found)
+        if wish.objects is not None:
+            read_through(folder, found, progress)  # before anything is elsewhere, where nobody would clear it up
+        unpack(folder, found, place, progress)
         _relocate(file, wish)
         if wish.database is None:
             where = shown_url(sqlite_url(home / REGISTRY))

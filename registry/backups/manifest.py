@@ -11,7 +11,7 @@ from registry.records.events import Head
 from storage.blobs import Blob, BlobStore
 from storage.bounded import read_whole, refuse_marks
 from storage.deltas.fields import Fields
-from storage.errors import InputRefused, IntegrityFailure, NotFound
+from storage.errors import InputRefused, IntegrityFailure, NotFound, UsageError
 from storage.files import write_file
 
 MANIFEST = "manifest.json"
@@ -49,7 +49,7 @@ def contents(folder: Path) -> BlobStore:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Put a manifest in the place of the one before, in one step."""
+    """Put a manifest in the place of the one before, in one step. Raises UsageError for one that nobody would read."""
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -63,7 +63,13 @@ def write(folder: Path, manifest: Manifest) -> None:
         "objects": [_spelled(each) for each in manifest.objects],
         "lost": list(manifest.lost),
     }
-    write_file(folder / MANIFEST, json.dumps(document, indent=1).encode() + b"\n")
+    data = json.dumps(document, indent=1).encode() + b"\n"
+    if len(data) > LARGEST:
+        raise UsageError(
+            f"a backup of {len(manifest.objects):,} objects would have a manifest of more than {LARGEST:,} bytes",
+            hint="keep what is not needed in a store of its own (`export`, `import`), and back up both",
+        )
+    write_file(folder / MANIFEST, data)
 
 
 def read(folder: Path) -> Manifest:

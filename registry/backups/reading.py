@@ -21,27 +21,30 @@ from storage.progress import Progress
 _HINT = "use another backup, or copy what is damaged into this one from elsewhere"
 
 
-def unpack(folder: Path, manifest: Manifest, home: Home, registry: Path, progress: Progress) -> None:
-    """Copy a backup's objects and policy to where a new store has them, and its registry to a file; each is checked.
+def unpack_registry(folder: Path, manifest: Manifest, target: Path) -> None:
+    """Copy a backup's registry to a file. Raises IntegrityFailure where it is missing or damaged."""
+    if not _copied(contents(folder), manifest.registry, target):
+        _refuse(folder, manifest, [manifest.registry.digest])
+
+
+def unpack(folder: Path, manifest: Manifest, home: Home, progress: Progress) -> None:
+    """Copy a backup's objects and policy to where a new store has them; each is checked.
 
     Raises IntegrityFailure that names everything that is missing or damaged.
     """
     source = contents(folder)
-    home.prepare()
+    wanted = [each for each in manifest.blobs() if each != manifest.registry]
     damaged = []
-    progress.start("restore", sum(each.size for each in manifest.blobs()))
+    progress.start("restore", sum(each.size for each in wanted))
     try:
-        for each in manifest.blobs():
+        for each in wanted:
             scratch = home.blobs.scratch("object")
-            if _copied(source, each, scratch):
-                if each == manifest.registry:
-                    scratch.rename(registry)
-                elif each == manifest.policy:
-                    scratch.rename(home.policy)
-                else:
-                    home.blobs.adopt(scratch, each)
-            else:
+            if not _copied(source, each, scratch):
                 damaged.append(each.digest)
+            elif each == manifest.policy:
+                scratch.rename(home.policy)
+            else:
+                home.blobs.adopt(scratch, each)
             progress.advance(each.size)
     finally:
         progress.finish()

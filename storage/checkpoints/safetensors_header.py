@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from storage.bounded import refuse_marks
 from storage.checkpoints.json_files import parse_json_object
 from storage.checkpoints.tensors import TensorEntry, open_regular, pread_into, quoted
 from storage.dtypes import DTYPES
@@ -166,6 +167,10 @@ def encode_header(ordered: Iterable[Spec], metadata: Mapping[str, str]) -> tuple
     text += b" " * (-len(text) % _PREFIX)
     if len(text) > MAX_HEADER:
         raise InputRefused(f"a header of {len(text)} bytes is more than readers accept ({MAX_HEADER})")
+    try:
+        refuse_marks(text)
+    except ValueError as error:
+        raise InputRefused(f"a header is more than readers accept: {error}") from error
     return len(text).to_bytes(_PREFIX, "little") + text, cursor
 
 

@@ -36,7 +36,7 @@ from storage.errors import InputRefused, IntegrityFailure
 
 MANIFEST_KEY = "mergestore.unified"
 _LARGEST_MANIFEST = 100_000_000
-_MANIFESTS = 400_000_000  # bytes of the manifests of all skills
+MANIFESTS = 400_000_000  # bytes of the manifests of all skills
 _PIECE = 8 << 20
 _HINT = "restore the file from a backup, or merge again under another name"
 
@@ -182,7 +182,7 @@ class UnifiedFile:
 
     def _read_manifests(self) -> Iterator[Manifest]:
         """Those of the skills' own deltas, which prove their digests."""
-        room = _MANIFESTS
+        room = MANIFESTS
         for place in range(len(self.manifest.skills)):
             text, where = self._manifest_text(place, min(room, _LARGEST_MANIFEST)), f"{self.path}: skill {place}"
             room -= len(text)
