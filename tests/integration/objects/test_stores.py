@@ -15,6 +15,8 @@ from sqlalchemy import text
 
 import mergestore
 from mergestore import Conflict, EnvironmentFailure, IntegrityFailure, UsageError
+from registry.backups.manifest import read as read_backup
+from registry.home import Home
 from registry.records.database import reading, writing
 from storage.objects import bucket as buckets
 from storage.objects.bucket import Bucket
@@ -328,6 +330,24 @@ def test_a_backup_is_restored_into_a_folder_or_another_bucket(store, bucket, loc
     assert restored_is_whole(tmp_path / "folder", None, local, tmp_path) is None
     shutil.rmtree(tmp_path / "restored")
     assert restored_is_whole(tmp_path / "moved", None, local, tmp_path) == elsewhere
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nothing_of_a_damaged_backup_is_put_into_a_bucket(store, bucket, database_url, tmp_path):
+    """No registry would know it there, and no ``gc`` collect it."""
+    backup = tmp_path / "backup"
+    mergestore.backup(backup, store.home.root, database=database_url)
+    last = max(path for path in (backup / "objects").rglob("*") if path.is_file() and path.name != registry_of(backup))
+    last.write_bytes(bytes(last.stat().st_size))
+    elsewhere = f"{bucket}/damaged"
+    error = Shell(tmp_path / "moved").refused(6, "restore", backup, "--objects", elsewhere)
+    assert last.name in error["message"]
+    assert list(Home(tmp_path / "none", storage=elsewhere).blobs.digests()) == []
+    assert not (tmp_path / "moved").exists()
+
+
+def registry_of(backup):
+    return read_backup(backup).registry.digest.partition(":")[2]
 
 
 def test_a_lost_registry_is_put_back_and_finds_its_objects(store, local, database_url, tmp_path):
