@@ -9,6 +9,7 @@ from registry import publishing
 from registry.directories import read_manifest
 from registry.home import Home
 from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure, UsageError
+from storage.files import resolved
 
 
 def refuse_output(home: Home, output: Path, *, force: bool) -> None:
@@ -24,7 +25,7 @@ def refuse_output(home: Home, output: Path, *, force: bool) -> None:
 
 def _refuse_kept(home: Home, output: Path) -> None:
     """Nothing may take the place of the store or a part of it, of the working folder, of one's home or of a disk."""
-    root, place = home.root.resolve(), output.resolve()
+    root, place = resolved(home.root), resolved(output)
     if place == root or root in place.parents or place in root.parents:
         raise UsageError(f"{output} lies in the store {root}, or holds it", hint="choose a folder outside of the store")
     for kept, what in ((Path.cwd(), "the working folder"), (Path.home().resolve(), "the home folder")):

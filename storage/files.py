@@ -92,6 +92,11 @@ def regular_size(path: Path, *, follow: bool = True) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
+def resolved(path: Path) -> Path:
+    """Where a path leads once links are followed; ``Path.resolve`` raises RuntimeError where they go in a circle."""
+    return Path(os.path.realpath(path))
+
+
 def open_to_read(path: Path) -> int:
     """A descriptor of a regular file. OSError for what is none, as of a socket (ENXIO): nobody waits at a pipe."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

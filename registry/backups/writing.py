@@ -30,7 +30,7 @@ from registry.upkeep.writers import storing
 from registry.wish import Context
 from storage.blobs import Blob, BlobStore, hash_file
 from storage.errors import Conflict, IntegrityFailure, UsageError
-from storage.files import copy_file, disk_errors, flush
+from storage.files import copy_file, disk_errors, flush, resolved
 from storage.objects.contract import Objects
 from storage.progress import Progress
 
@@ -111,7 +111,7 @@ def _backed_up(
 
 def _prepared(home: Home, folder: Path) -> Manifest | None:
     """The backup before, if there is one, in a folder that may hold backups."""
-    inside, store = folder.resolve(), home.root.resolve()
+    inside, store = resolved(folder), resolved(home.root)
     if inside == store or store in inside.parents or inside in store.parents:
         raise UsageError(
             f"{folder} and the store are in one another", hint="choose a folder elsewhere, on another disk"

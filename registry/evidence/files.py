@@ -8,7 +8,7 @@ from pathlib import Path
 from registry.evidence.envelope import LARGEST
 from registry.publishing import MANIFEST
 from storage.errors import Conflict, UsageError
-from storage.files import disk_errors, open_to_read, write_file
+from storage.files import disk_errors, open_to_read, resolved, write_file
 
 
 def refuse_place(path: Path) -> None:
@@ -20,7 +20,7 @@ def refuse_place(path: Path) -> None:
 
 def refuse_other_folder(path: Path, folder: Path, target: object) -> None:
     """Raise UsageError where evidence about one published folder, which ``target`` means, would go into another."""
-    holders = (parent for parent in path.resolve().parents if (parent / MANIFEST).is_file())
+    holders = (parent for parent in resolved(path).parents if (parent / MANIFEST).is_file())
     other = next(holders, None)
     if other is not None and other != folder.resolve():
         raise UsageError(

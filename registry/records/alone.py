@@ -19,7 +19,7 @@ from registry.records import leases
 from registry.records.database import writing
 from storage.digests import sha256_digest
 from storage.errors import MergestoreError
-from storage.files import process_name
+from storage.files import process_name, resolved
 from storage.journal import note
 
 SECONDS = 60.0
@@ -31,7 +31,7 @@ _kept: dict[str, str] = {}  # leases of this process that could not be given bac
 
 def at_place(what: str, path: Path) -> str:
     """The name of a lease on a file or folder, by whichever way it is named."""
-    return f"{what}:{sha256_digest(os.fsencode(path.resolve()))}"
+    return f"{what}:{sha256_digest(os.fsencode(resolved(path)))}"
 
 
 @contextmanager

@@ -179,6 +179,7 @@ def test_where_files_are_named(kind: str, tmp_path: Path) -> None:
     for words in (
         *(("import", path), ("restore", path), ("repair", "--from", path), ("register", "base", "x", path)),
         *(("verify", path), ("audit", path), ("diff", path, "small"), ("backup", path)),
+        ("materialize", "base + small", "--output", path),
         ("export", "small", "--output", path, "--lineage"),
         ("stats", "collect", "small", "--kind", "fisher", "--data", path),
     ):
