@@ -26,7 +26,7 @@ from tests.integration.bundles.test_hostile import at, places, sound
 from tests.integration.shell import listing, rows
 
 __all__ = ["sound"]
-FEW, MANY = int(os.environ.get("MERGESTORE_FUZZ", "12")), int(os.environ.get("MERGESTORE_FUZZ", "250"))
+FEW, MANY = int(os.environ.get("MERGESTORE_FUZZ", "6")), int(os.environ.get("MERGESTORE_FUZZ", "250"))
 PATIENCE = 120  # seconds
 LONG = "x" * (1 << 20)
 TEXTS = (

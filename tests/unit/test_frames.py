@@ -120,7 +120,7 @@ def test_a_table_and_a_frame_that_disagree(tmp_path, claim):
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path):
     bomb = compress(bytes(1 << 28))
     assert len(bomb) < 1 << 15
-    data = payload([bytes(100)], [bomb])
+    data = payload([bytes(10_000)], [bomb])
     assert "bytes its table says" in refused(tmp_path, data, elements=1)
 
 
@@ -205,3 +205,8 @@ def test_parts_of_different_kinds_are_smaller_apart():
     rng = np.random.default_rng(0)
     data = rng.integers(0, 20, 40_000, np.uint8).tobytes() + rng.integers(100, 250, 20_000, np.uint8).tobytes()
     assert len(compress(data, (40_000,))) < 0.98 * len(compress(data))
+
+
+def test_a_frame_stored_in_more_than_any_writer_needs_is_not_read(tmp_path):
+    data = payload([bytes(100)], [bytes(1500)])
+    assert "a chunk of 100 bytes claims to be stored in 1500" in refused(tmp_path, data, elements=1)
