@@ -27,6 +27,7 @@ from merging.plans.plan import Plan
 from merging.streaming.materializer import materialize
 from merging.streaming.sinks import MemorySink
 from registry.answers import show
+from registry.audits.folder import check_told
 from registry.directories import read_manifest
 from registry.materializing import opened
 from registry.merges import resolve_expression, stored_merge
@@ -158,6 +159,7 @@ def _folder(stack: ExitStack, folder: Path) -> _Side:
     base = None
     if (folder / MANIFEST).is_file():
         document = read_manifest(folder)
+        check_told(folder, document)
         known = [*document["skills"], document["base"], *filter(None, [document.get("head")])]
         base = (document["base"]["digest"], None)
         made_of = _recipe(document["recipe"], {each["digest"]: f"{each['name']}@{each['version']}" for each in known})

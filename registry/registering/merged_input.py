@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from registry.audits.folder import check_told
 from registry.directories import read_manifest
 from registry.publishing import MANIFEST
 from registry.records.lineage import add_lineage
@@ -26,6 +27,7 @@ def link_merge(session: Session, version: ModelVersion, folder: Path, content: s
         return
     try:
         document = read_manifest(folder)
+        check_told(folder, document)
     except IntegrityFailure:
         return
     if document["output_digest"] != content:

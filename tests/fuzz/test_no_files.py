@@ -5,17 +5,21 @@ Nobody waits for it: every verb that may meet one ends, without a traceback, and
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mergestore
 from mergestore import MergestoreError
 from registry.backups.manifest import contents, read
+from registry.publishing import manifest_digest
+from storage.digests import json_digest
 from storage.files import remove_tree
 from tests.fuzz.patience import patience
 from tests.integration.golden_stores import GOLDEN, copy_backup
@@ -192,3 +196,17 @@ def test_a_registry_that_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "store" / "registry.db")
     with patience(PATIENCE), pytest.raises(MergestoreError):
         mergestore.open(tmp_path / "store")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [{}, {"terms": 7}, {"base": []}, {"head": 7}], ids=str)
+def test_a_recipe_that_is_none_in_a_published_folder(recipe: dict[str, Any], restored: Path, tmp_path: Path) -> None:
+    """Its manifest has the digests that it must have."""
+    folder, shell = Path(shutil.copytree(restored / "model", tmp_path / "model")), Shell(restored / "store")
+    document = json.loads((folder / "mergestore.json").read_text())
+    document["recipe"] = {**document["recipe"], **recipe} if recipe else {}
+    document["recipe_digest"] = json_digest(document["recipe"])
+    document["digest"] = manifest_digest(document)
+    (folder / "mergestore.json").write_text(json.dumps(document))
+    for words in (("audit", folder), ("audit", folder, "--rebuild"), ("diff", folder, "assistant@1")):
+        assert told(shell, *words) == 6, words
