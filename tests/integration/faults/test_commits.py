@@ -1,0 +1,73 @@
+"""A connection that breaks at a COMMIT, after the server has done it: the verb asks what became of it, and says so.
+
+Where the server stays away, nobody knows: that is said in plain words, nothing is taken back, and it is done again.
+"""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from tests.integration.faults.conftest import Counts, scenarios
+from tests.integration.faults.laboratory import PASSING, Laboratory, Rows, finish, records, require_sound
+from tests.integration.faults.scenarios import SCENARIOS
+from tests.integration.faults.syscalls import CONNECTION, Fault, Step
+from tests.integration.faults.test_kills import whole
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+ENVIRONMENT = 7
+VERBS = ("register base", "merge (emr)", "alias", "materialize to a folder", "init (upgrade)", "import", "restore")
+
+
+def answered(steps: list[Step]) -> list[int]:
+    """Which steps on the connection are the answers to COMMITs."""
+    kinds = [step.kind for step in steps if step.kind in CONNECTION]
+    return [at for at, kind in enumerate(kinds, 1) if kind == "committed"]
+
+
+def lasting(rows: Rows) -> Rows:
+    return {table: sorted(map(repr, found)) for table, found in rows.items() if table not in PASSING - {"alias"}}
+
+
+def broken(laboratory: Laboratory, counts: Counts, name: str, *, away: bool, last: int | None = None) -> None:
+    """``away``: the server stays away from there on; ``last``: only so many of the commits, the last ones."""
+    scenario = SCENARIOS[name]
+    steps, expected = whole(laboratory, name)
+    laboratory.reset()
+    before, undecided = records(laboratory.root), 0
+    places = answered(steps)[-last if last else None :]
+    for at in places:
+        laboratory.reset()
+        trial = laboratory.trial(scenario, Fault(errno.ECONNRESET, at, CONNECTION, lasting=away))
+        assert trial.status == 0, (name, at)
+        answer = trial.answers[-1]
+        assert answer["code"] in (0, ENVIRONMENT), (name, at, answer)
+        if lasting(records(laboratory.root)) != lasting(before):
+            # It is on record: that is said, or that it may be, and not that there was nothing.
+            assert answer["code"] == 0 or (away and "is on record, or is not" in answer["err"]), (name, at, answer)
+        undecided += "is on record, or is not" in answer["err"]
+        require_sound(laboratory.root, scenario, before)
+        assert finish(laboratory.root, scenario) == expected, (name, at, answer)
+    assert bool(undecided) == away
+    counts.add(
+        "server away at a commit" if away else "commit", laboratory.called(name), points=len(places), tried=len(places)
+    )
+
+
+@scenarios([], ["alias"])
+def test_an_answer_that_is_lost_is_asked_for(laboratory: Laboratory, counts: Counts, name: str) -> None:
+    broken(laboratory, counts, name, away=False, last=2)
+
+
+@pytest.mark.slow
+@scenarios([], VERBS)
+def test_every_answer_that_is_lost_is_asked_for(laboratory: Laboratory, counts: Counts, name: str) -> None:
+    broken(laboratory, counts, name, away=False)
+
+
+@pytest.mark.slow
+@scenarios([], ["materialize to a folder", "restore"])
+def test_a_server_that_stays_away_leaves_it_open(laboratory: Laboratory, counts: Counts, name: str) -> None:
+    broken(laboratory, counts, name, away=True)
