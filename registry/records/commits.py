@@ -29,7 +29,7 @@ def remember(connection: Connection, number: str) -> None:
 
 @contextlib.contextmanager
 def committing(connection: Connection) -> Iterator[None]:
-    """A block that commits. Where the connection breaks in it, what was committed is committed, and the block ends well.
+    """A block that commits. Where the connection breaks in it, and the server has committed, the block ends well.
 
     Raises Undecided where the server cannot be asked, and the driver's error where nothing was committed.
     """

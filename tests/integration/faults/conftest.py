@@ -38,7 +38,7 @@ def scenarios(sqlite: Iterable[str], postgresql: Iterable[str]) -> pytest.MarkDe
     cases += [
         pytest.param("postgresql", name, id=f"{name}, PostgreSQL", marks=pytest.mark.server) for name in postgresql
     ]
-    return pytest.mark.parametrize(("laboratory", "name"), cases, indirect=["laboratory"])
+    return pytest.mark.parametrize(("laboratory", "name"), cases, indirect=["laboratory"], scope="module")
 
 
 EACH = os.environ.get("MERGESTORE_FAULTS_EACH")

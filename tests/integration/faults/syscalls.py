@@ -107,14 +107,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Fault:
-    """What the ``at``-th step of these kinds meets: ``kill``, ``short`` or the number of an error; ``lasting``: and
-    every one of them after it.
+    """What the ``at``-th step of these kinds meets: ``kill``, ``short`` or the number of an error; and after that every
+    step of the kinds ``then``.
     """
 
     what: str | int
     at: int
     kinds: tuple[str, ...]
-    lasting: bool = False
+    then: tuple[str, ...] = ()
 
 
 def available() -> bool:
@@ -263,10 +263,12 @@ class Supervisor:
         return f"{Path(f'/proc/{self.process}/{place}').readlink()}/{path}"
 
     def _is_met(self, step: Step) -> bool:
-        if self.fault is None or step.kind not in self.fault.kinds:
+        if self.fault is None:
             return False
-        self._seen += 1
-        return self._seen == self.fault.at or (self.fault.lasting and self._seen > self.fault.at)
+        if self.met:
+            return step.kind in self.fault.then
+        self._seen += step.kind in self.fault.kinds
+        return step.kind in self.fault.kinds and self._seen == self.fault.at
 
     def _shortened(self, name: str, arguments: list[int]) -> int:
         """Write the first half of what a call was to write, in its place; 0 where there is nothing to halve."""

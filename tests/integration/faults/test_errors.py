@@ -38,8 +38,8 @@ def faults(steps: list[Step], wanted: int) -> Iterator[Fault]:
         if kind not in COMMIT:
             found += [Fault(what, at, (kind,)) for at, what in itertools.product(places(kind), errors)]
     found += [Fault("short", at, ("write",)) for at in places("write")]
-    found += [Fault(errno.ENOSPC, at, FULL, lasting=True) for at in places(*FULL)]
-    found += [Fault(errno.ECONNRESET, at, CONNECTION, lasting=True) for at in places(*CONNECTION)]
+    found += [Fault(errno.ENOSPC, at, FULL, then=FULL) for at in places(*FULL)]
+    found += [Fault(errno.ECONNRESET, at, CONNECTION, then=CONNECTION) for at in places(*CONNECTION)]
     commits = [Fault(errno.ECONNRESET, at, COMMIT) for at in places(*COMMIT)]
     for each in (found, commits):
         yield from (each[at - 1] for at in spread(len(each), wanted))
@@ -75,7 +75,7 @@ def fail(laboratory: Laboratory, counts: Counts, name: str, wanted: int) -> None
         require_sound(laboratory.root, scenario, before)
         assert finish(laboratory.root, scenario) == expected, told
         what = errno.errorcode[fault.what] if isinstance(fault.what, int) else str(fault.what)
-        label = f"{what} from there on" if fault.lasting else what
+        label = f"{what} from there on" if fault.then else what
         tried[label] = tried.get(label, 0) + 1
     counts.add("error", laboratory.called(name), points=len(list(faults(steps, 0))), tried=sum(tried.values()), **tried)
     assert sum(tried.values()) > 0.8 * wanted
