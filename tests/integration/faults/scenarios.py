@@ -205,8 +205,8 @@ SCENARIOS = {
 }
 """Every verb that writes, and every way in which it writes differently."""
 ON_SERVER = (
-    *("init", "register base", "register skill (dare)", "register skill (lora)", "merge", "merge (emr)", "alias"),
+    *("init", "register base", "register skill (dare)", "merge", "merge (emr)", "alias"),
     *("materialize to the cache", "materialize to a folder", "gc --apply", "repair --apply", "init (upgrade)"),
-    *("export", "import", "backup (first)", "backup (again)", "restore"),
+    *("export", "import", "backup (again)", "restore"),
 )
 """Those that are tried with the registry in PostgreSQL too."""

@@ -94,9 +94,9 @@ def fail(laboratory: Laboratory, counts: Counts, name: str, wanted: int) -> None
     assert sum(tried.values()) > 0.8 * wanted
 
 
-@scenarios(["materialize to a folder"], ["alias"])
+@scenarios(["materialize to a folder"], [])
 def test_some_steps_fail(laboratory: Laboratory, counts: Counts, name: str) -> None:
-    fail(laboratory, counts, name, 6 if laboratory.server is None else 2)
+    fail(laboratory, counts, name, 6)
 
 
 @pytest.mark.slow

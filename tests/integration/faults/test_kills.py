@@ -24,7 +24,7 @@ from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
-KILLS, KILLS_ON_SERVER = 38, 6
+KILLS, KILLS_ON_SERVER = 38, 4
 """How many of a verb's steps are tried, spread over all of them: over a thousand together."""
 SEED = int(os.environ.get("FAULTS_SEED", "20261128"))
 """Another one tries others of the steps."""
@@ -75,9 +75,9 @@ def kill(laboratory: Laboratory, counts: Counts, name: str, wanted: int) -> None
     assert killed > 0.8 * len(deaths(steps, wanted))
 
 
-@scenarios(["register skill (dare)", "gc --apply"], ["merge"])
+@scenarios(["register skill (dare)", "gc --apply"], [])
 def test_killed_at_some_steps(laboratory: Laboratory, counts: Counts, name: str) -> None:
-    kill(laboratory, counts, name, 4 if laboratory.server is None else 2)
+    kill(laboratory, counts, name, 4)
 
 
 def test_what_sqlite_has_beside_a_temporary_file_is_collected(tmp_path: Path) -> None:
