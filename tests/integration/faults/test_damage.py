@@ -57,7 +57,7 @@ def mended_on_record(laboratory: Laboratory) -> set[str]:
         return {digest for event in Told(session).all(REPAIR) for digest in event.details["objects"]}
 
 
-@pytest.mark.parametrize("kind", ["create", "rename"])
+@pytest.mark.parametrize("kind", [pytest.param("create", marks=pytest.mark.slow), "rename"])
 def test_what_was_mended_before_the_disk_failed_is_on_record(laboratory: Laboratory, kind: str) -> None:
     scenario = READERS["repair --apply of damage"]
     laboratory.prepare(scenario)
