@@ -50,7 +50,10 @@ def broken(laboratory: Laboratory, counts: Counts, name: str, last: int, *, away
         assert finish(laboratory.root, scenario) == expected, (name, at, answer)
     assert bool(undecided) == away
     counts.add(
-        "server away at a commit" if away else "commit", laboratory.called(name), points=len(places), tried=len(places)
+        "server away at a commit" if away else "answer lost at a commit",
+        laboratory.called(name),
+        points=commits,
+        tried=len(places),
     )
 
 
