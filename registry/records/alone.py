@@ -103,4 +103,3 @@ def _give_back(engine: Engine, name: str, holder: str) -> None:
             leases.release(session, name, holder)
     except MergestoreError:
         _kept[name] = holder
-
