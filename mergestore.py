@@ -81,7 +81,7 @@ from storage.errors import (  # noqa: E402
     NotFound,
     UsageError,
 )
-from storage.paths import as_path  # noqa: E402
+from storage.paths import as_path as _as_path  # noqa: E402
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -300,7 +300,7 @@ def backup(
 
     with open(home, database=database, create=False) as store:
         context = Context(store.engine, store.home, store.tracking_uri, store.actor)
-        return backup(context, as_path(folder), head(), _software(), snapshot, progress or Silent())
+        return backup(context, _as_path(folder), head(), _software(), snapshot, progress or Silent())
 
 
 def restore(
@@ -323,7 +323,7 @@ def restore(
     from migrations.restoring import Wish, check_backup, restore_registry, restore_store
     from storage.progress import Silent
 
-    place, folder = _place(home, database), as_path(source).absolute()
+    place, folder = _place(home, database), _as_path(source).absolute()
     if check:
         return check_backup(folder, place.home, progress or Silent())
     if folder.is_dir():
@@ -348,7 +348,7 @@ def _place(home: str | Path | None, database: str | None) -> _Place:
 
         chosen = user_data_path("mergestore", appauthor=False)
     url = database or os.environ.get("MERGESTORE_DATABASE") or None
-    return _Place(as_path(chosen).expanduser().absolute(), url)
+    return _Place(_as_path(chosen).expanduser().absolute(), url)
 
 
 def _quota_of(engine: Engine, asked: int | None) -> int | None:

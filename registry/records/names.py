@@ -84,7 +84,7 @@ def is_storable(text: str) -> bool:
 
 def check_line(what: str, text: str) -> None:
     """Raise UsageError for a text that is not one line, or holds what cannot be printed: it will stand among others."""
-    if not text.strip() or len(text) > LONGEST_LINE or not text.isprintable():
+    if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_LINE or not text.isprintable():
         raise UsageError(f"the {what} must be a line of 1 to {LONGEST_LINE} characters that can be printed")
 
 
