@@ -16,7 +16,7 @@ from registry.directories import read_manifest
 from registry.records.catalog import resolve
 from registry.records.database import reading, writing
 from registry.records.evaluations import add_evaluation, all_evaluations, evaluations
-from registry.records.names import parse_reference
+from registry.records.names import check_line, parse_reference
 from registry.records.tables import ModelVersion
 from registry.registering.training import check_meta
 from registry.scores import evaluation_facts, told

@@ -44,8 +44,8 @@ def sqlite_url(path: Path) -> URL:
 def open_engine(url: str | URL) -> Engine:
     """Connect to the registry database at ``url``: ``sqlite:///FILE`` or ``postgresql://…``.
 
-    A SQLite file that does not exist is created, empty; one that cannot be written is read. Raises UsageError for a malformed or unsupported
-    URL and EnvironmentFailure when the driver, the file or the server cannot be had.
+    A SQLite file that does not exist is created, empty; one that cannot be written is read. Raises UsageError for a
+    malformed or unsupported URL and EnvironmentFailure when the driver, the file or the server cannot be had.
     """
     parsed = parse_url(url)
     engine = _sqlite_engine(parsed) if parsed.drivername == "sqlite" else _postgres_engine(parsed)
