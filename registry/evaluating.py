@@ -23,7 +23,6 @@ from registry.scores import evaluation_facts, told
 from registry.targets import folder_instead
 from storage.errors import NotFound, UsageError
 
-
 Subject = tuple[ModelVersion | None, str | None]
 """The version that a score is of, and its recipe: what was not merged has no recipe, a result that no merge names no
 version."""

@@ -11,7 +11,7 @@ import pytest
 
 import mergestore
 from mergestore import UsageError
-from migrations import REVISIONS, downgrade, head
+from migrations import REVISIONS, VERSION_TABLE, downgrade, head
 from registry.records.database import open_engine, sqlite_url
 from tests.integration.shell import Shell, listing
 
@@ -45,7 +45,7 @@ def cut_short(registry: Path) -> None:
 
 def newer(registry: Path) -> None:
     with sqlite3.connect(registry) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0099'")
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0099'")
     connection.close()
 
 
