@@ -81,9 +81,11 @@ from storage.errors import (  # noqa: E402
     NotFound,
     UsageError,
 )
+from storage.paths import as_path as _as_path  # noqa: E402
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.engine import URL
 
     from merging.methods import Coefficients, Computed, Fused, Inputs, Method, Parameter, Part, Products, Spanned
     from migrations import Migrated
@@ -147,6 +149,7 @@ __all__ = [
     "VersionRef",
     "__version__",
     "backup",
+    "doctor",
     "init",
     "methods",
     "open",
@@ -177,16 +180,17 @@ def open(
     ``actor``         who acts, for the audit trail; else $MERGESTORE_ACTOR, else user@host
 
     Raises EnvironmentFailure when there is no store and ``create`` is False, or the database or the object storage is
-    out of reach; Conflict when ``objects`` names another storage than the store's.
+    out of reach; Conflict when ``objects`` names another storage than the store's; UsageError for an actor that is no
+    line of text. A store on SQLite that cannot be written is opened all the same: what only looks works on it.
     """
     place, quota = _place(home, database), _given_quota()
     held = objects_cache if objects_cache is not None else _cache_size()
-    engine = _engine(place, create, objects, actor or _actor())[0]
+    acting = _actor(actor)
+    engine = _engine(place, create, objects, acting)[0]
     from registry.store import Store
 
-    tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _own_tracking(place.home)
     try:
-        return Store(place.home, engine, tracking, actor or _actor(), held, quota)
+        return Store(place.home, engine, _tracking(place, tracking_uri), acting, held, quota)
     except BaseException:
         engine.dispose()
         raise
@@ -201,6 +205,28 @@ def methods(name: str | None = None, *, semantics: str = "paper") -> list[dict[s
 
     found = methods_of(semantics).values() if name is None else [method_of(semantics, name)]
     return [method.to_dict() for method in found]
+
+
+def doctor(
+    home: str | Path | None = None, *, database: str | None = None, tracking_uri: str | None = None
+) -> dict[str, Any]:
+    """Look at everything around a store that could give trouble, also where it cannot be opened. Changes nothing.
+
+    The arguments are those of ``open``. In the answer: ``ok``, and ``checks`` of {name, level, ok, detail, hint}.
+    """
+    try:
+        with open(home, database=database, tracking_uri=tracking_uri, create=False) as store:
+            return store.doctor()
+    except UsageError:
+        raise
+    except MergestoreError as failure:
+        from registry.doctor import examine
+        from registry.finding import Patient
+        from registry.home import Home
+        from registry.records.database import parse_url
+
+        place = _place(home, database)
+        return examine(Patient(failure, parse_url(_url(place)), Home(place.home), _tracking(place, tracking_uri)))
 
 
 def init(
@@ -274,7 +300,7 @@ def backup(
 
     with open(home, database=database, create=False) as store:
         context = Context(store.engine, store.home, store.tracking_uri, store.actor)
-        return backup(context, Path(folder), head(), _software(), snapshot, progress or Silent())
+        return backup(context, _as_path(folder), head(), _software(), snapshot, progress or Silent())
 
 
 def restore(
@@ -297,7 +323,7 @@ def restore(
     from migrations.restoring import Wish, check_backup, restore_registry, restore_store
     from storage.progress import Silent
 
-    place, folder = _place(home, database), Path(source).absolute()
+    place, folder = _place(home, database), _as_path(source).absolute()
     if check:
         return check_backup(folder, place.home, progress or Silent())
     if objects is not None and not folder.is_dir():
@@ -322,7 +348,7 @@ def _place(home: str | Path | None, database: str | None) -> _Place:
 
         chosen = user_data_path("mergestore", appauthor=False)
     url = database or os.environ.get("MERGESTORE_DATABASE") or None
-    return _Place(Path(chosen).expanduser().absolute(), url)
+    return _Place(_as_path(chosen).expanduser().absolute(), url)
 
 
 def _quota_of(engine: Engine, asked: int | None) -> int | None:
@@ -343,11 +369,17 @@ def _given_quota() -> int | None:
     return parse_quota(os.environ.get("MERGESTORE_QUOTA") or None) or None
 
 
-def _own_tracking(home: Path) -> str:
-    """The MLflow database of a store; its path is escaped as URLs want it."""
+def _tracking(place: _Place, given: str | None) -> str:
+    """Where provenance goes: else to the store's own MLflow database, whose path is escaped as URLs want it."""
     from registry.records.database import sqlite_url
 
-    return sqlite_url(home / "mlflow.db").render_as_string()
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_url(place.home / "mlflow.db").render_as_string()
+
+
+def _url(place: _Place) -> str | URL:
+    from registry.records.database import sqlite_url
+
+    return place.database or sqlite_url(place.home / "registry.db")
 
 
 def _taken_back(place: _Place, schema: str) -> tuple[Engine, Migrated]:
@@ -367,8 +399,11 @@ def _taken_back(place: _Place, schema: str) -> tuple[Engine, Migrated]:
 
 def _engine(place: _Place, create: bool, objects: str | None, actor: str) -> tuple[Engine, Migrated]:
     """The registry's database, with its schema and the objects' place brought about, and what was done to it."""
-    filled = _has_objects(place.home)  # before the database is looked for, which is made before any object
-    there = _exists(place)
+    from storage.files import disk_errors
+
+    with disk_errors(f"cannot open the store {place.home}"):
+        filled = _has_objects(place.home)  # before the database is looked for, which is made before any object
+        there = _exists(place)
     if filled and not there:
         raise _lost_registry(place.home)
     if not create and not there:
@@ -456,17 +491,21 @@ def _lost_registry(home: Path) -> IntegrityFailure:
 
 
 def _connect(place: _Place) -> Engine:
-    from registry.records.database import open_engine, sqlite_url
+    from registry.records.database import open_engine
     from storage.files import disk_errors
 
     with disk_errors(f"cannot make the store {place.home}"):
         place.home.mkdir(parents=True, exist_ok=True)
-    return open_engine(place.database or sqlite_url(place.home / "registry.db"))
+    return open_engine(_url(place))
 
 
-def _actor() -> str:
-    named = os.environ.get("MERGESTORE_ACTOR")
+def _actor(named: str | None = None) -> str:
+    """Who acts: as it is said, or as the system has it."""
+    named = named or os.environ.get("MERGESTORE_ACTOR")
     if named:
+        from registry.records.names import check_line
+
+        check_line("name of who acts ($MERGESTORE_ACTOR)", named)
         return named
     import getpass
     import socket

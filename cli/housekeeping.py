@@ -45,8 +45,7 @@ def doctor(invocation: Invocation) -> None:
 
     That is: disk, database, libraries, devices and MLflow.
     """
-    with invocation.open() as store:
-        findings = store.doctor()
+    findings = invocation.doctor()
     invocation.answer(findings, report.findings)
     if not findings["ok"]:
         raise typer.Exit(EnvironmentFailure.exit_code)

@@ -71,6 +71,10 @@ class Invocation:
             logs.about(store_id=store.id)
         return store
 
+    def doctor(self) -> dict[str, Any]:
+        """Look at the store that was named and all around it, also where it cannot be opened."""
+        return mergestore.doctor(self.store, database=self.database)
+
     def backup(self, folder: Path) -> BackedUp:
         """Copy the store that was named to a folder."""
         return mergestore.backup(folder, self.store, database=self.database, progress=self.progress())

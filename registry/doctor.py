@@ -8,41 +8,46 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from registry import surroundings
-from registry.finding import Check, check
-from registry.home import Home
+from registry.finding import Check, Patient, check
 from registry.provenance.mlflow import reachable
 from registry.quota import limit
 from registry.records import outbox, quota
 from registry.records.database import reading
 from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
 from storage.errors import MergestoreError
+from storage.files import disk_errors
 
 _PATIENCE = 3.0  # seconds for an object storage to answer
 _SKEW = timedelta(minutes=5)  # S3 refuses what was signed by a clock that is 15 minutes off
 
 
-def examine(engine: Engine, home: Home, tracking_uri: str) -> dict[str, Any]:
-    """``ok`` and one entry a check: name, level (ok, warning, error), detail, hint. Changes nothing."""
+def examine(of: Patient) -> dict[str, Any]:
+    """``ok`` and one entry a check: name, level (ok, warning, error), detail, hint. Changes nothing.
+
+    Why the registry cannot be opened is told once, and what else would be looked at in it is left out.
+    """
     checks: list[Check] = []
     for look in _LOOKS:
         try:
-            checks += look(engine, home, tracking_uri)
+            with disk_errors(f"cannot look at {of.home.root}"):
+                checks += look(of)
         except MergestoreError as error:
-            checks.append(check(look.__name__.strip("_"), "error", error.message, error.hint))
+            if error is not of.opened or look is _database:
+                checks.append(check(look.__name__.strip("_"), "error", error.message, error.hint))
     return {"ok": all(each["level"] != "error" for each in checks), "checks": checks}
 
 
-def _database(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
-    with reading(engine) as session:
+def _database(of: Patient) -> Iterator[Check]:
+    with reading(of.registry) as session:
         session.execute(text("select 1"))
-    yield check("database", "ok", f"{engine.dialect.name} answers")
+    yield check("database", "ok", f"{of.registry.dialect.name} answers")
 
 
-def _triggers(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
-    with reading(engine) as session:
+def _triggers(of: Patient) -> Iterator[Check]:
+    with reading(of.registry) as session:
         broken, count = list(broken_guards(session)), count_guards(session)
     for what, _ in broken:
         yield check("triggers", "error", what, GUARDS_HINT)
@@ -50,40 +55,40 @@ def _triggers(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
         yield check("triggers", "ok", f"{count} triggers guard the records")
 
 
-def _home(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
-    writable = os.access(home.root, os.W_OK)
+def _home(of: Patient) -> Iterator[Check]:
+    writable = os.access(of.home.root, os.W_OK)
     level = "ok" if writable else "error"
-    detail = f"{home.root} {'can' if writable else 'cannot'} be written"
+    detail = f"{of.home.root} {'can' if writable else 'cannot'} be written"
     yield check("home", level, detail, None if writable else "check the folder's permissions")
 
 
-def _objects(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
-    if home.storage is None:
+def _objects(of: Patient) -> Iterator[Check]:
+    if of.home.storage is None:
         return
     from storage.objects.bucket import Bucket
 
-    bucket = Bucket(home.storage, patience=_PATIENCE)
+    bucket = Bucket(of.home.storage, patience=_PATIENCE)
     bucket.answer()
-    yield check("objects", "ok", f"{home.storage} answers")
+    yield check("objects", "ok", f"{of.home.storage} answers")
     there = bucket.clock(_PATIENCE)
     if there is not None and abs(there - datetime.now(UTC)) > _SKEW:
-        told = f"this machine's clock and that of {home.storage} differ by {abs(there - datetime.now(UTC))}"
+        told = f"this machine's clock and that of {of.home.storage} differ by {abs(there - datetime.now(UTC))}"
         yield check("objects", "warning", told, "set the clock, by NTP best: S3 refuses requests 15 minutes off")
 
 
-def _policy(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+def _policy(of: Patient) -> Iterator[Check]:
     from registry.policies.enforcing import policies_of  # methods stand behind it, whose names policies may hold
 
-    held = policies_of(home)
+    held = policies_of(of.home)
     yield check("policy", "ok", f"policy.yaml, {held[0].digest}" if held else "there is none")
     for name in ("policy.yml", "policy.json"):
-        if (home.root / name).exists():
+        if (of.home.root / name).exists():
             yield check("policy", "warning", f"{name} is not read", "name it policy.yaml, which may hold JSON too")
 
 
-def _quota(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
-    with reading(engine) as session:
-        used, most = quota.used(session), limit(session, home)
+def _quota(of: Patient) -> Iterator[Check]:
+    with reading(of.registry) as session:
+        used, most = quota.used(session), limit(session, of.home)
     if most is None:
         yield check("quota", "ok", f"none; {used:,} bytes of objects on record")
     else:
@@ -92,7 +97,7 @@ def _quota(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
         yield check("quota", "warning" if little else "ok", f"{used:,} of {most:,} bytes are used", hint)
 
 
-def _torch(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+def _torch(of: Patient) -> Iterator[Check]:
     if importlib.util.find_spec("torch") is None:
         hint = "pip install 'mergestore[torch]' for GPUs, pickled checkpoints and models in memory"
         yield check("torch", "warning", "torch is not installed", hint)
@@ -102,25 +107,25 @@ def _torch(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
     yield check("torch", "ok", f"devices: {', '.join(available_devices())}")
 
 
-def _mlflow(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+def _mlflow(of: Patient) -> Iterator[Check]:
     if importlib.util.find_spec("mlflow") is None:
         hint = "pip install 'mergestore[mlflow]'; until then provenance waits in the outbox"
         yield check("mlflow", "warning", "MLflow is not installed", hint)
-    elif not reachable(tracking_uri):
+    elif not reachable(of.tracking_uri):
         hint = "provenance waits in the outbox; deliver it later with `mergestore sync`"
         yield check("mlflow", "warning", "the tracking server does not answer", hint)
     else:
         yield check("mlflow", "ok", "the tracking store can be reached")
 
 
-def _outbox(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
-    with reading(engine) as session:
+def _outbox(of: Patient) -> Iterator[Check]:
+    with reading(of.registry) as session:
         waiting = outbox.count_pending(session)
     hint = "run `mergestore sync`" if waiting else None
     yield check("outbox", "warning" if waiting else "ok", f"{waiting} records wait for delivery", hint)
 
 
-_LOOKS: tuple[Callable[[Engine, Home, str], Iterable[Check]], ...] = (
+_LOOKS: tuple[Callable[[Patient], Iterable[Check]], ...] = (
     *(_database, surroundings.sqlite, _triggers, _home, _objects, _policy),
     *(surroundings.filesystem, surroundings.space, surroundings.limits, surroundings.clock),
     *(_quota, _torch, _mlflow, _outbox),

@@ -16,14 +16,12 @@ from registry.directories import read_manifest
 from registry.records.catalog import resolve
 from registry.records.database import reading, writing
 from registry.records.evaluations import add_evaluation, all_evaluations, evaluations
-from registry.records.names import parse_reference
+from registry.records.names import check_line, parse_reference
 from registry.records.tables import ModelVersion
 from registry.registering.training import check_meta
 from registry.scores import evaluation_facts, told
 from registry.targets import folder_instead
 from storage.errors import NotFound, UsageError
-
-_LONGEST = 1000
 
 Subject = tuple[ModelVersion | None, str | None]
 """The version that a score is of, and its recipe: what was not merged has no recipe, a result that no merge names no
@@ -44,8 +42,8 @@ def evaluate(
 
     Raises UsageError for what is no score, NotFound for what the store does not know.
     """
-    _check_line("metric", metric)
-    _check_line("dataset", dataset)
+    check_line("metric", metric)
+    check_line("dataset", dataset)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UsageError(f"the value of {metric} must be a finite number, found {value!r}")
     kept = check_meta(details, "detail")
@@ -104,8 +102,3 @@ def _of_result(session: Session, recipe: str, merge: int | None) -> Subject:
     """A task of a merge has a recipe of its own: what is measured of it says nothing of the others."""
     version = session.get_one(ModelVersion, merge) if merge is not None else None
     return (version if version is not None and version.digest == recipe else None), recipe
-
-
-def _check_line(what: str, text: str) -> None:
-    if not isinstance(text, str) or not text.strip() or len(text) > _LONGEST or not text.isprintable():
-        raise UsageError(f"the {what} must be a line of 1 to {_LONGEST} characters")

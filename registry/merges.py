@@ -38,6 +38,7 @@ from registry.terms import Resolved, resolve_terms
 from registry.tokens.vocabulary import Asked, as_asked, left_out, settle
 from storage.checkpoints.tensors import listed
 from storage.errors import IntegrityFailure, NotFound, UsageError
+from storage.paths import as_path
 
 _RECIPE = re.compile(r"sha256:[0-9a-f]{64}")
 Target = str | os.PathLike[str] | Mapping[str, Any]
@@ -48,7 +49,7 @@ def asked_for(target: Target, choices: Choices) -> tuple[str, Choices]:
     """A target as text, and the choices: what a recipe file or document says, under what is chosen beside it."""
     if isinstance(target, str):
         return target, choices
-    said = read_document(target, "the recipe") if isinstance(target, Mapping) else read_file(Path(target))
+    said = read_document(target, "the recipe") if isinstance(target, Mapping) else read_file(as_path(target))
     folder = Path() if isinstance(target, Mapping) else Path(target).parent
     beside = Asked(said.vocabulary, said.pad_vocabulary, said.chat_template, said.generation_config, said.tokens)
     beside = beside.beside(folder)

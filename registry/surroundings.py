@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
-from registry.finding import Check, check
-from registry.home import Home
+from registry.finding import Check, Patient, check
 from registry.publishing import free_space
 from registry.records import leases
 from registry.records.database import reading
@@ -35,9 +34,9 @@ _NETWORK = frozenset(
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
-def sqlite(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+def sqlite(of: Patient) -> Iterator[Check]:
     """The faults that are known of the SQLite at hand: https://sqlite.org/wal.html, "The WAL-Reset Bug"."""
-    if engine.dialect.name != "sqlite":
+    if not of.on_sqlite:
         return
     version = sqlite3.sqlite_version
     if has_wal_reset_bug(sqlite3.sqlite_version_info):
@@ -54,9 +53,9 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
     return (3, 7) <= version < _WAL_RESET_FIXED and not mended
 
 
-def filesystem(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+def filesystem(of: Patient) -> Iterator[Check]:
     """What kind of filesystem the store and its SQLite file are on, where the system tells (Linux)."""
-    for what, place in _places(engine, home):
+    for what, place in _places(of):
         kind = filesystem_of(place)
         if kind is None:
             continue
@@ -70,10 +69,10 @@ def filesystem(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]
             yield check("filesystem", "ok", f"{what} on {kind}")
 
 
-def _places(engine: Engine, home: Home) -> Iterator[tuple[str, Path]]:
-    yield "store", home.root
-    if engine.dialect.name == "sqlite":
-        yield "registry", Path(engine.url.database or "").absolute()
+def _places(of: Patient) -> Iterator[tuple[str, Path]]:
+    yield "store", of.home.root
+    if of.on_sqlite:
+        yield "registry", Path(of.url.database or "").absolute()
 
 
 def filesystem_of(place: Path, mounts: str | None = None) -> str | None:
@@ -93,18 +92,18 @@ def filesystem_of(place: Path, mounts: str | None = None) -> str | None:
     return kind
 
 
-def space(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+def space(of: Patient) -> Iterator[Check]:
     """How much may still be written, and how many files."""
-    free = free_space(home.root)
+    free = free_space(of.home.root)
     hint = "`mergestore gc --cache-limit 0` tells what the cache and garbage take"
     little = free < _LITTLE_SPACE
     yield check("disk space", "warning" if little else "ok", f"{free / 1e9:.1f} GB free", hint if little else None)
-    found = os.statvfs(home.root)
+    found = os.statvfs(of.home.root)
     if found.f_files and found.f_favail < _FEW_FILES:  # some filesystems count no files
         yield check("disk space", "warning", f"room for {found.f_favail} files only (inodes)", hint)
 
 
-def limits(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+def limits(of: Patient) -> Iterator[Check]:
     """What the system lets this process have: open files, and how large one may be."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors != resource.RLIM_INFINITY and descriptors < _FEW_DESCRIPTORS:
@@ -118,9 +117,9 @@ def limits(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
         yield check("limits", "ok", "open files and sizes of files are not limited too much")
 
 
-def clock(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
+def clock(of: Patient) -> Iterator[Check]:
     """The clock of this machine beside the database server's, and beside what is on record already."""
-    with reading(engine) as session:
+    with reading(of.registry) as session:
         server = leases.clock(session)
         newest = session.scalar(select(AuditEvent.at).order_by(AuditEvent.sequence.desc()).limit(1))
     here = datetime.now(UTC)
@@ -132,9 +131,7 @@ def clock(engine: Engine, home: Home, tracking_uri: str) -> Iterator[Check]:
     for told in findings:
         yield check("clock", "warning", told, "set the clock, by NTP best: moments on record are those of the clock")
     if not findings:
-        yield check(
-            "clock", "ok", "agrees with the records" + (", and the server's" if engine.dialect.name != "sqlite" else "")
-        )
+        yield check("clock", "ok", "agrees with the records" + (", and the server's" if not of.on_sqlite else ""))
 
 
 def _told(difference: timedelta) -> str:

@@ -16,7 +16,6 @@ from registry.quota import record_within, require_room
 from registry.records.catalog import find_version_by_digest, refuse_other_kind
 from registry.records.contents import BlobRow, FileRow, add_files, load_deltas, load_files
 from registry.records.database import reading, writing
-from registry.records.names import validate_name
 from registry.records.readiness import refuse_unready
 from registry.records.tables import ModelVersion
 from registry.resolved import Choices, ResolvedMerge
@@ -50,7 +49,6 @@ def merge_unified(
 
     The same recipe under the same name again is recognised; where its vector is damaged, it is made anew.
     """
-    validate_name(name)
     with reading(engine) as session:
         refuse_other_kind(session, name, "merge")
         resolved = _resolve(session, home, expression, choices)

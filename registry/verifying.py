@@ -22,6 +22,7 @@ from registry.records.integrity import verify_records
 from registry.records.lineage import ancestors
 from registry.records.names import parse_reference
 from registry.records.objects import remember_verified
+from registry.records.read_only import is_read_only
 from registry.records.recipes import load_recipe, materializations, merge_recipes
 from registry.records.statistics import load_statistics
 from registry.records.tables import Materialization, Model, ModelVersion, Statistics
@@ -106,7 +107,7 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
 
 
 def _remember(engine: Engine, findings: _Findings) -> None:
-    if findings.sound or findings.damaged:
+    if (findings.sound or findings.damaged) and not is_read_only(engine.url):
         with writing(engine) as session:
             remember_verified(session, findings.sound, findings.damaged)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from registry.records.names import is_storable
 from registry.records.tables import ENCODINGS, STATES
 from storage.errors import UsageError
 
@@ -64,6 +65,8 @@ def check(kind: str, filters: Filters, limit: int, page: int) -> None:
     for name, value in given.items():
         if isinstance(value, str) and not value.strip():
             raise UsageError(f"--{name} is empty", hint="say what it should be, or leave it out")
+        if not all(map(is_storable, _texts(value))):
+            raise UsageError(f"--{name} holds what no record can: NUL, or bytes that are not UTF-8")
         if name in _WORDS and value not in _WORDS[name]:
             raise UsageError(f"--{name} {value!r} is none", hint=f"choose {' or '.join(_WORDS[name])}")
     if filters.seed is not None and not 0 <= filters.seed <= _LARGEST:
@@ -72,3 +75,9 @@ def check(kind: str, filters: Filters, limit: int, page: int) -> None:
         raise UsageError(f"a page of {limit} rows is none", hint=f"--limit is 1 to {LARGEST_PAGE}")
     if not 1 <= page <= _LARGEST // LARGEST_PAGE:
         raise UsageError(f"there is no page {page}", hint="pages are counted from 1, which has the newest")
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, Mapping):
+        return [str(part) for pair in value.items() for part in pair]
+    return [value] if isinstance(value, str) else []

@@ -13,6 +13,7 @@ from typing import Any
 
 from storage.digests import sha256_digest
 from storage.errors import EnvironmentFailure, UsageError
+from storage.paths import as_path
 
 Password = Callable[[], str]
 """Asked for only where a key is encrypted."""
@@ -46,7 +47,7 @@ class Verifier:
 
 def signer(key: str | Path | None, password: Password | None) -> Signer | None:
     """The private key in a file, if one is named."""
-    return read_signer(Path(key), password) if key is not None else None
+    return read_signer(as_path(key), password) if key is not None else None
 
 
 def read_signer(path: Path, password: Password | None = None) -> Signer:

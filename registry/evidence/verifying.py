@@ -22,6 +22,7 @@ from registry.results import Verification
 from registry.targets import folder_instead
 from registry.verifying import verify_directory, verify_store
 from storage.errors import IntegrityFailure, NotFound, UsageError
+from storage.paths import as_path
 from storage.progress import Progress, Silent
 
 
@@ -45,7 +46,7 @@ def verify_attested(
     A folder need not be of this store: then what is signed of it is in the folder, or named.
     """
     verifier = read_verifier(key)
-    given = Path(attestation) if attestation is not None else None
+    given = as_path(attestation) if attestation is not None else None
     with reading(engine) as session:
         try:
             found = find_output(session, target)
@@ -69,7 +70,7 @@ def verify_anchored(
     engine: Engine, home: Home, anchor: Path, key: str | Path | None, progress: Progress
 ) -> Verification:
     """Check the whole store, and that its audit chain still passes through the event of an anchor."""
-    document = read_anchor(anchor, read_verifier(Path(key)) if key is not None else None)
+    document = read_anchor(anchor, read_verifier(as_path(key)) if key is not None else None)
     with reading(engine) as session:
         problems = contradictions(session, document)
     found = verify_store(engine, home, progress)

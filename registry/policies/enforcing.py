@@ -25,6 +25,7 @@ from registry.resolved import ResolvedMerge
 from registry.results import Merged
 from registry.wish import Given
 from storage.errors import Conflict, MergestoreError, UsageError
+from storage.paths import as_path
 
 GIVEN = "the given policy"
 
@@ -35,7 +36,8 @@ def policies_of(home: Home, given: Given | None = None) -> tuple[Policy, ...]:
     if isinstance(given, Mapping):
         found.append(read_policy(given, GIVEN))
     elif given is not None:
-        found.append(read_policy_file(Path(given), Path(given).name))
+        path = as_path(given)
+        found.append(read_policy_file(path, path.name))
     return tuple(found)
 
 

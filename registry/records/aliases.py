@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from registry.records import events
 from registry.records.catalog import find_model
 from registry.records.columns import now
-from registry.records.names import validate_alias
+from registry.records.names import validate_alias, validate_name
 from registry.records.readiness import refuse_unready
 from registry.records.tables import Alias, AliasEvent, ModelVersion
 from registry.records.told import moment
@@ -41,6 +41,8 @@ def set_alias(session: Session, version: ModelVersion, alias: str, *, actor: str
 
 def remove_alias(session: Session, name: str, alias: str, *, actor: str) -> None:
     """Take an alias away; NotFound when there is no such alias."""
+    validate_name(name)
+    validate_alias(alias)
     model = find_model(session, name)
     record = session.get(Alias, (model.id, alias)) if model else None
     if model is None or record is None:

@@ -9,8 +9,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -69,15 +69,30 @@ def _take(engine: Engine, name: str, holder: str) -> bool:
 
 
 @contextmanager
-def _held(engine: Engine, name: str, holder: str) -> Iterator[None]:
+def repeating(label: str, seconds: float, step: Callable[[], object]) -> Iterator[None]:
+    """A block beside which a thread takes ``step`` every so many seconds: the next time, where the database is away."""
     done = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(engine, name, holder, done), name=f"keeps {name}", daemon=True)
-    keeper.start()
+
+    def repeat() -> None:
+        while not done.wait(seconds):
+            with suppress(MergestoreError):
+                step()
+
+    thread = threading.Thread(target=repeat, name=label, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         done.set()
-        keeper.join()
+        thread.join()
+
+
+@contextmanager
+def _held(engine: Engine, name: str, holder: str) -> Iterator[None]:
+    try:
+        with repeating(f"keeps {name}", _PROLONG, lambda: _take(engine, name, holder)):
+            yield
+    finally:
         _give_back(engine, name, holder)
 
 
@@ -88,11 +103,3 @@ def _give_back(engine: Engine, name: str, holder: str) -> None:
             leases.release(session, name, holder)
     except MergestoreError:
         _kept[name] = holder
-
-
-def _keep(engine: Engine, name: str, holder: str, done: threading.Event) -> None:
-    while not done.wait(_PROLONG):
-        try:
-            _take(engine, name, holder)
-        except MergestoreError:  # a database that is away for a moment: the next time will do
-            continue

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.commits import committing, remember
 from registry.records.database_errors import database_failure, shown_url
+from registry.records.read_only import connect, is_read_only, refusal
 from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 from storage.journal import note
 
@@ -45,10 +46,10 @@ def sqlite_url(path: Path) -> URL:
 def open_engine(url: str | URL) -> Engine:
     """Connect to the registry database at ``url``: ``sqlite:///FILE`` or ``postgresql://…``.
 
-    A SQLite file that does not exist is created, empty. Raises UsageError for a malformed or unsupported
-    URL and EnvironmentFailure when the driver, the file or the server cannot be had.
+    A SQLite file that does not exist is created, empty; one that cannot be written is read. Raises UsageError for a
+    malformed or unsupported URL and EnvironmentFailure when the driver, the file or the server cannot be had.
     """
-    parsed = _parse(url)
+    parsed = parse_url(url)
     engine = _sqlite_engine(parsed) if parsed.drivername == "sqlite" else _postgres_engine(parsed)
     try:
         with _failures(engine), engine.connect():
@@ -131,7 +132,8 @@ def _failures(engine: Engine) -> Iterator[None]:
         raise failure from error
 
 
-def _parse(url: str | URL) -> URL:
+def parse_url(url: str | URL) -> URL:
+    """The URL of a registry. Raises UsageError for one that is malformed or of no supported kind."""
     hint = _URLS
     try:
         parsed = make_url(url)
@@ -151,10 +153,31 @@ def _parse(url: str | URL) -> URL:
 
 
 def _sqlite_engine(url: URL) -> Engine:
+    if is_read_only(url):
+        return _read_only_engine(url)
     engine = create_engine(url, connect_args={"timeout": WAIT_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _read_only_engine(url: URL) -> Engine:
+    file = Path(url.database or "")
+    engine = create_engine(url, creator=lambda: connect(file, WAIT_SECONDS))
+    event.listen(engine, "connect", _prepare_reading)
+    event.listen(engine, "begin", _begin_reading)
+    return engine
+
+
+def _prepare_reading(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _begin_reading(connection: Connection) -> None:
+    if connection.get_execution_options().get(_MODE, "read") != "read":
+        raise refusal(connection.engine.url)
+    connection.exec_driver_sql("BEGIN")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 
+from registry.records.read_only import on_read_only_filesystem
 from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError
 
 _SQLITE = {
@@ -61,17 +61,9 @@ def sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
     if code in _SQLITE_DAMAGE or (code == sqlite3.SQLITE_ERROR and str(error).startswith(_GONE)):
         return _damaged(url, error)
     if code in _SQLITE:
-        hint = _READ_ONLY if _is_read_only(Path(url.database or "")) else _SQLITE[code]
+        hint = _READ_ONLY if on_read_only_filesystem(Path(url.database or "")) else _SQLITE[code]
         return EnvironmentFailure(f"cannot use the database {url.database}: {error}", hint=hint)
     return None
-
-
-def _is_read_only(file: Path) -> bool:
-    """Whether the filesystem is: SQLite says of that only that it cannot open the file."""
-    try:
-        return bool(os.statvfs(file.absolute().parent).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False
 
 
 def _damaged(url: URL, error: object) -> IntegrityFailure:

@@ -29,6 +29,13 @@ def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
     return True
 
 
+def prolong(session: Session, name: str, holder: str, seconds: float) -> None:
+    """Let a lease last so long from now on, and be as old as it is; one that is not held any more stays so."""
+    lease = session.get(Lease, name)
+    if lease is not None and lease.holder == holder:
+        lease.expires_at = clock(session) + timedelta(seconds=seconds)
+
+
 def release(session: Session, name: str, holder: str) -> None:
     """Give a lease back; one that has gone to another holder stays there."""
     lease = session.get(Lease, name)

@@ -20,6 +20,7 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FIRST = re.compile(r"[A-Za-z0-9]")
 _NEXT = re.compile(r"[A-Za-z0-9._-]")
 _DIGITS = re.compile(r"[0-9]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ALPHABET = "names are ASCII letters, digits, '.', '_' and '-', and begin with a letter or digit"
 _SLASH = "; one '/' may part a namespace from the name"
 
@@ -76,9 +77,14 @@ def parse_reference(text: str) -> Reference:
     return Reference(name, version=int(pointer))
 
 
+def is_storable(text: str) -> bool:
+    """Whether every database can hold a text: one without NUL and without half of a character (a lone surrogate)."""
+    return "\0" not in text and not _SURROGATE.search(text)
+
+
 def check_line(what: str, text: str) -> None:
     """Raise UsageError for a text that is not one line, or holds what cannot be printed: it will stand among others."""
-    if not text.strip() or len(text) > LONGEST_LINE or not text.isprintable():
+    if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_LINE or not text.isprintable():
         raise UsageError(f"the {what} must be a line of 1 to {LONGEST_LINE} characters that can be printed")
 
 

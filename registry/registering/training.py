@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from merging.recipes.document import parse_document
+from registry.records.names import is_storable
 from storage.bounded import FEW_MARKS, read_whole, refuse_marks
 from storage.errors import MergestoreError, UsageError
 
@@ -93,7 +94,11 @@ def _read(path: Path, parse: Callable[[str], Any], keys: tuple[str, ...] | None,
     if not isinstance(document, Mapping):
         return {}
     plain = {str(key): _plain(value) for key, value in list(document.items()) if keys is None or key in keys}
-    return dict(sorted((key, value) for key, value in plain.items() if value is not None and len(key) <= _LONGEST))
+    return dict(sorted((key, value) for key, value in plain.items() if value is not None and _is_key(key)))
+
+
+def _is_key(text: str) -> bool:
+    return len(text) <= _LONGEST and is_storable(text)
 
 
 def _front_matter(text: str) -> Any:
@@ -113,7 +118,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
-        return value[:_LONGEST] or None
+        return value[:_LONGEST] or None if is_storable(value) else None
     if isinstance(value, list):
         return [each for each in map(_plain, value[:_MOST]) if each is not None and not isinstance(each, list)] or None
     return None

@@ -22,6 +22,7 @@ from storage.checkpoints.companions import is_tokenizer
 from storage.checkpoints.tensors import listed
 from storage.checkpoints.tokenizer import own_tokens, read_tokenizer
 from storage.errors import InputRefused, UsageError
+from storage.paths import as_path
 
 _TEMPLATE_FILES = (".jinja", ".jinja2", ".j2")
 LARGEST_TEMPLATE = 1 << 20
@@ -190,7 +191,7 @@ def _template(desk: Desk, asked: str | Path | ChatTemplate | None, owner: ModelV
     if asked is None or isinstance(asked, ChatTemplate):
         return asked
     if isinstance(asked, Path) or _is_file(asked):
-        return ChatTemplate("file", {"default": _read_template(Path(asked))})
+        return ChatTemplate("file", {"default": _read_template(as_path(asked))})
     source = desk.source(asked, "--chat-template")
     version = desk.base if source == BASE else desk.by_digest[source]
     if version.id == owner.id:

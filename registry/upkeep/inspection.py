@@ -22,6 +22,7 @@ from registry.records.database import reading, writing
 from registry.records.guards import guard_problems
 from registry.records.integrity import verify_records
 from registry.records.objects import Stored
+from registry.records.read_only import is_read_only
 from registry.records.tables import Model, ModelVersion, VersionFile
 from registry.results import Inspection
 from registry.wish import Context
@@ -181,7 +182,7 @@ def _read(
 
 
 def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
-    if sound or damaged:
+    if (sound or damaged) and not is_read_only(context.engine.url):
         with writing(context.engine) as session:
             objects.remember_verified(session, sound, damaged)
         sound.clear()

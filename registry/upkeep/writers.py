@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from registry.home import Home
 from registry.records import leases
+from registry.records.alone import repeating
 from registry.records.database import writing
 from registry.records.location import object_storage
 from registry.records.tables import Lease
@@ -19,7 +20,8 @@ from storage.files import is_dead, process_name
 
 PREFIX = "writer:"
 SECONDS = 24 * 3600
-"""How long a writer that was killed on another host holds garbage back; no registration takes as long."""
+"""How long a writer that was killed on another host holds garbage back; one that lives prolongs its lease."""
+_PROLONG = 3600.0
 
 
 @contextlib.contextmanager
@@ -34,8 +36,14 @@ def storing(engine: Engine, home: Home) -> Iterator[None]:
         leases.acquire(session, name, holder, SECONDS)
         if (storage := object_storage(session)) != home.storage:
             raise Conflict(f"objects of this store belong in {storage} since just now", hint="do the same again")
+
+    def prolong() -> None:
+        with writing(engine) as session:
+            leases.prolong(session, name, holder, SECONDS)
+
     try:
-        yield
+        with repeating("keeps a writer's lease", _PROLONG, prolong):
+            yield
     finally:
         # What is committed is done, also where the database is away by now: then the lease runs out.
         with contextlib.suppress(MergestoreError), writing(engine) as session:

@@ -15,9 +15,12 @@ from merging.adapters.settings import (
     check_extraction,
 )
 from registry.records.database import writing
+from registry.records.names import validate_name
+from registry.records.read_only import require_writable
 from registry.results import Checked, Materialized, MaterializedAdapter, Merged
 from registry.upkeep.writers import storing
 from registry.verbs.registering import Registering
+from storage.paths import as_path
 from storage.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ class Combining(Registering):
         from registry.resolved import Choices
         from registry.tokens.vocabulary import Asked
 
+        validate_name(name)
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         given = Choices(method, parameters, head, dtype, semantics, None, statistics, beside)
         asked, choices = merges.asked_for(expression, given)
@@ -108,9 +112,10 @@ class Combining(Registering):
         from registry.resolved import Choices
         from registry.tokens.vocabulary import Asked
 
+        validate_name(name)
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         given = Choices(None, parameters, head, dtype, semantics, vocabulary=beside)
-        found = importing.import_config(self, Path(config), given, register=register, progress=progress or Silent())
+        found = importing.import_config(self, as_path(config), given, register=register, progress=progress or Silent())
         with telling(found.notes), writing(self.engine) as session:
             if found.stack is not None:
                 resolved = stacking.resolve_stack(session, self.home, found.stack, found.choices, found.expression)
@@ -155,6 +160,7 @@ class Combining(Registering):
         from registry.resolved import Choices
         from registry.tokens.vocabulary import Asked
 
+        require_writable(self.engine)
         beside = Asked(vocabulary, pad_vocabulary, chat_template, generation_config)
         return materializing.materialize_to_folder(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
@@ -163,7 +169,7 @@ class Combining(Registering):
                 Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
             ),
             wish.Wish(
-                output=Path(output) if output is not None else None,
+                output=as_path(output) if output is not None else None,
                 device=device,
                 shard_size=shard_size,
                 force=force,
@@ -209,11 +215,12 @@ class Combining(Registering):
         from registry import materializing, merges, wish
         from registry.resolved import Choices
 
+        require_writable(self.engine)
         return materializing.materialize_adapter(
             wish.Context(self.engine, self.home, self.tracking_uri, self.actor),
             *merges.asked_for(target, Choices(method, parameters, head, None, semantics, task, statistics)),
             wish.Wish(
-                output=Path(output) if output is not None else None,
+                output=as_path(output) if output is not None else None,
                 device=device,
                 force=force,
                 cache=cache,
@@ -267,13 +274,13 @@ class Combining(Registering):
             target,
             Choices(method, parameters, head, dtype, semantics, task, statistics, beside),
             wish.Wish(
-                output=Path(output) if output is not None else None,
+                output=as_path(output) if output is not None else None,
                 force=force,
                 threads=threads,
                 adapter=check_extraction(Extraction(**adapter)) if adapter is not None else None,
                 policy=policy,
             ),
-            checking.Depth(quick, Path(plot) if plot is not None else None),
+            checking.Depth(quick, as_path(plot) if plot is not None else None),
             progress or Silent(),
         )
 

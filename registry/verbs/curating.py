@@ -15,10 +15,12 @@ from registry.records import catalog, readiness
 from registry.records import pins as pin_records
 from registry.records.database import writing
 from registry.records.names import parse_reference
+from registry.records.read_only import require_writable
 from registry.records.tables import ModelVersion, Outbox
 from registry.results import Attested
 from registry.verbs.opened import Opened
 from storage.errors import UsageError
+from storage.paths import as_path
 from storage.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -123,7 +125,8 @@ class Curating(Opened):
         """
         from registry.evidence.attesting import attest
 
-        place = Path(output) if output is not None else None
+        require_writable(self.engine)
+        place = as_path(output) if output is not None else None
         watcher = progress or Silent()
         return attest(self.engine, target, signer(key, password), place, self.actor, watcher, append=append)
 
@@ -137,5 +140,6 @@ class Curating(Opened):
     def doctor(self) -> dict[str, Any]:
         """Look at everything around the store that could give trouble."""
         from registry import doctor
+        from registry.finding import Patient
 
-        return doctor.examine(self.engine, self.home, self.tracking_uri)
+        return doctor.examine(Patient(self.engine, self.engine.url, self.home, self.tracking_uri))

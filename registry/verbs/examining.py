@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from registry import answers
 from registry.evidence.keys import signer
 from registry.records.database import reading
+from registry.records.read_only import require_writable
 from registry.results import Anchored, Audit, Difference, Found, Impact, Influence, Listing, Rebuilt, Verification
 from registry.targets import folder_instead
 from registry.verbs.opened import Opened
 from storage.errors import NotFound, UsageError
+from storage.paths import as_path
 from storage.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ class Examining(Opened):
         from registry import wish
         from registry.audits.rebuild import rebuild
 
+        require_writable(self.engine)
         context = wish.Context(self.engine, self.home, self.tracking_uri, self.actor)
         return rebuild(context, target, wish.Wish(device=device, threads=threads), progress or Silent())
 
@@ -128,11 +131,11 @@ class Examining(Opened):
         watcher = progress or Silent()
         check_words(target, key, attestation, anchor)
         if anchor is not None:
-            return verify_anchored(self.engine, self.home, Path(anchor), key, watcher)
+            return verify_anchored(self.engine, self.home, as_path(anchor), key, watcher)
         if target is None:
             return verifying.verify_store(self.engine, self.home, watcher)
         if key is not None:
-            return verify_attested(self.engine, target, Path(key), attestation, watcher)
+            return verify_attested(self.engine, target, as_path(key), attestation, watcher)
         if isinstance(target, Path):
             return verifying.verify_directory(target, watcher)
         try:
@@ -150,7 +153,7 @@ class Examining(Opened):
         """
         from registry.evidence.anchor import anchor
 
-        place = Path(output) if output is not None else None
+        place = as_path(output) if output is not None else None
         return anchor(self.engine, signer(key, password), place)
 
     def statistics(self, skill: str | None = None) -> list[dict[str, Any]]:

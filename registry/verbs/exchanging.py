@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from registry.records.read_only import require_writable
 from registry.results import Exported, Imported
 from registry.upkeep.writers import storing
 from registry.verbs.opened import Opened
+from storage.paths import as_path
 from storage.progress import Progress, Silent
 
 
@@ -31,9 +33,10 @@ class Exchanging(Opened):
         """
         from registry.bundles.exporting import Scope, export
 
+        require_writable(self.engine)
         named = [references] if isinstance(references, str) else list(references)
         scope = Scope(lineage, bases, force)
-        return export(self.engine, self.home, named, Path(path), scope, self.actor, progress or Silent())
+        return export(self.engine, self.home, named, as_path(path), scope, self.actor, progress or Silent())
 
     def import_bundle(
         self,
@@ -59,7 +62,7 @@ class Exchanging(Opened):
             return import_bundle(
                 self.engine,
                 self.home,
-                Path(path),
+                as_path(path),
                 naming,
                 expected=expected,
                 dry_run=dry_run,

@@ -11,6 +11,7 @@ from registry.results import Collected, Inspection, Repaired
 from registry.verbs.opened import Opened
 from registry.wish import Context
 from storage.errors import UsageError
+from storage.paths import as_path
 from storage.progress import Progress, Silent
 
 GRACE = timedelta(days=14)
@@ -54,7 +55,7 @@ class Keeping(Opened):
         from registry.upkeep.repairing import repair
 
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
-        return repair(context, [Path(each) for each in copies], apply=apply, progress=progress or Silent())
+        return repair(context, [as_path(each) for each in copies], apply=apply, progress=progress or Silent())
 
     def metrics(self) -> dict[str, Any]:
         """Numbers about the store for whoever watches it: versions, bytes, quota, garbage, what waits, since when."""

@@ -16,6 +16,8 @@ from registry.records import garbage
 from registry.records.database import reading
 from registry.records.identity import store_id
 from registry.records.location import is_settled, object_storage
+from registry.records.read_only import is_read_only
+from storage.paths import as_path
 
 HUB = "hf:"
 
@@ -41,7 +43,8 @@ class Opened:
         self.actor = actor
         self._home = Home(Path(home), functools.partial(garbage.spare, engine), quota, cache_limit=objects_cache)
         self._settled = False
-        self.home.prepare()
+        if not is_read_only(engine.url):
+            self.home.prepare()
 
     @property
     def home(self) -> Home:
@@ -78,5 +81,5 @@ class Opened:
             from registry import hub
 
             return hub.snapshot(text)
-        path = Path(source)
+        path = as_path(source)
         return path, str(path.absolute())

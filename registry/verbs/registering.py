@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from registry.results import CollectedStatistics, RegisteredBase, RegisteredSkill
 from registry.upkeep.writers import storing
 from registry.verbs.opened import Opened
+from storage.paths import as_path
 from storage.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -153,14 +154,14 @@ class Registering(Opened):
 
         asked = Asked(
             kind=kind,
-            data=Path(data),
+            data=as_path(data),
             examples=examples,
             text_field=text_field,
             max_length=max_length,
             batch_size=batch_size,
             seed=seed,
             labels=labels,
-            checkpoint=Path(checkpoint) if checkpoint is not None else None,
+            checkpoint=as_path(checkpoint) if checkpoint is not None else None,
             device=device,
             memory=memory,
             save_every=save_every,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.checkpoints.safetensors_header import check_text
 from storage.checkpoints.tensors import TensorEntry, open_regular, quoted
 from storage.dtypes import DTYPES
 from storage.errors import EnvironmentFailure, InputRefused
@@ -122,6 +123,7 @@ def _load(root: Path, file: str) -> list[tuple[str, torch.Tensor, TensorEntry]]:
     loaded = []
     for name, value in document.items():
         tensor = _checked(path, name, value, size)
+        check_text(path, name, "a tensor's name")
         dtype = _TORCH_NAMES[str(tensor.dtype).removeprefix("torch.")]
         nbytes = tensor.numel() * DTYPES[dtype].itemsize
         loaded.append((name, tensor, TensorEntry(name, dtype, tuple(tensor.shape), file, 0, nbytes)))

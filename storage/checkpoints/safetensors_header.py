@@ -75,13 +75,13 @@ def _metadata(path: Path, value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise InputRefused(f"{path}: {METADATA} must map texts to texts", hint=_MALFORMED)
     for text in (*value, *value.values()):
-        _check_text(path, text, METADATA)
+        check_text(path, text, METADATA)
     return value
 
 
 def _entry(path: Path, name: str, value: Any, data_start: int) -> TensorEntry:
     where = f"{path}: tensor {quoted(name)}"
-    _check_text(path, name, "a tensor's name")
+    check_text(path, name, "a tensor's name")
     if not isinstance(value, dict) or value.keys() != _FIELDS:
         raise InputRefused(f"{where}: expected exactly dtype, shape and data_offsets", hint=_MALFORMED)
     dtype = value["dtype"]
@@ -103,12 +103,14 @@ def _entry(path: Path, name: str, value: Any, data_start: int) -> TensorEntry:
     return entry
 
 
-def _check_text(path: Path, text: str, what: str) -> None:
-    # JSON can spell half a surrogate pair, which is no Unicode text and cannot be written back.
+def check_text(path: Path, text: str, what: str) -> None:
+    """Raise InputRefused for what JSON can spell and no record can hold: half of a surrogate pair, and NUL."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise InputRefused(f"{path}: {what} is not valid Unicode: {quoted(text)}", hint=_MALFORMED) from None
+    if "\0" in text:
+        raise InputRefused(f"{path}: {what} holds the character NUL: {quoted(text)}", hint=_MALFORMED)
 
 
 def _whole(value: object) -> bool:

@@ -31,7 +31,7 @@ class Fields:
         return value
 
     def text(self, key: str) -> str:
-        """A text that can be spelled in UTF-8."""
+        """A text that can be spelled in UTF-8, without NUL."""
         value = self.document.get(key)
         if not isinstance(value, str) or not _is_unicode(value):
             raise self.fail(key, "a text")
@@ -111,9 +111,9 @@ class Fields:
 
 
 def _is_unicode(text: str) -> bool:
-    # JSON can spell half a surrogate pair, which no digest or mask key can take in.
+    # JSON can spell half a surrogate pair, which no digest or mask key takes in, and NUL, which PostgreSQL does not.
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return "\0" not in text

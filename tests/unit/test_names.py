@@ -1,6 +1,21 @@
+import re
+from pathlib import Path
+
 import pytest
 
-from registry.records.names import MAX_LENGTH, Reference, near_names, parse_reference, validate_alias, validate_name
+from registry.licences import spdx
+from registry.records import names
+from registry.records.names import (
+    LONGEST_LINE,
+    MAX_LENGTH,
+    Reference,
+    near_names,
+    parse_reference,
+    validate_alias,
+    validate_name,
+)
+from registry.registering import training
+from storage import paths
 from storage.errors import UsageError
 
 
@@ -102,14 +117,45 @@ def test_latest_is_explained() -> None:
 
 
 def test_near_names_are_nearest_first_and_few() -> None:
-    names = ["math", "maths", "mathematics", "code", "Math-2", "org/math"]
-    assert near_names("mathh", names)[:2] == ["math", "maths"]
-    assert near_names("MATH", names)[0] == "math"
-    assert near_names("zzz", names) == []
+    known = ["math", "maths", "mathematics", "code", "Math-2", "org/math"]
+    assert near_names("mathh", known)[:2] == ["math", "maths"]
+    assert near_names("MATH", known)[0] == "math"
+    assert near_names("zzz", known) == []
     assert len(near_names("math", [f"math{n}" for n in range(20)])) == 3
 
 
 def test_near_names_are_found_among_thousands() -> None:
-    names = [f"team{n % 97}/skill-{n:05}" for n in range(5000)]
-    assert near_names("team5/skil-04855", names)[0] == "team5/skill-04855"
-    assert near_names("zzz", names) == []
+    known = [f"team{n % 97}/skill-{n:05}" for n in range(5000)]
+    assert near_names("team5/skil-04855", known)[0] == "team5/skill-04855"
+    assert near_names("zzz", known) == []
+
+
+def test_the_page_states_these_rules() -> None:
+    """docs/concepts.md, "Names and texts": each row with the numbers and patterns of the code."""
+    page = (Path(__file__).parents[2] / "docs" / "concepts.md").read_text().partition("## Names and texts")[2]
+    rows = dict(re.findall(r"^\| ([^|]+) \| (.+) \|$", page, re.MULTILINE))
+    pattern, most = f"`{names._PART.pattern}`", f"{MAX_LENGTH} characters"
+    for row, stated in (
+        ("name of a base, skill or merge", (pattern, most)),
+        ("alias", (pattern, most, "`latest`")),
+        ("key of `--meta` and of details", (f"`{training._KEY.pattern}`",)),
+        ("value of these, reason, metric, data set, who acts", (f"1 to {LONGEST_LINE:,} characters",)),
+        ("id of an MLflow run", (f"`{training._RUN.pattern}`",)),
+        ("licence", (f"{spdx._LONGEST:,} characters",)),
+        ("path", (f"{paths._LONGEST:,} bytes", f"each name in it {paths._LONGEST_NAME}")),
+    ):
+        assert all(text in rows[row] for text in stated), (row, rows[row])
+    assert training._LONGEST == LONGEST_LINE
+
+
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800b", "a/" + "b" * 256, "a/" * 2048])
+def test_what_cannot_be_a_path_is_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a path here") as caught:
+        paths.as_path(path)
+    assert caught.value.message.isascii()
+    assert len(caught.value.message) < 500
+
+
+def test_other_paths_are_taken_as_they_are() -> None:
+    for path in ("größe/模型", "a b\n", "b" * 255, Path("x"), "."):
+        assert paths.as_path(path) == Path(path)

@@ -29,7 +29,8 @@ def test_reasons_are_lines(shell, text):
 
 
 def test_what_stands_in_a_store_all_the_same_is_told_harmlessly(shell, tmp_path):
-    with mergestore.open(tmp_path / "store", actor="eve\x1b[2J@lab") as store:
+    with mergestore.open(tmp_path / "store") as store:
+        store.actor = "eve\x1b[2J@lab"
         store.yank("tiny@1", "wrong")
         with writing(store.engine) as session:
             session.get_one(ModelVersion, 1).reason = "esc \x1b]0;pwn\x07 \u202e turned"

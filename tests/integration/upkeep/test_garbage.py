@@ -19,6 +19,7 @@ from registry.cache import in_cache
 from registry.records import garbage, leases
 from registry.records.alone import if_free
 from registry.records.database import reading, writing
+from registry.upkeep import writers
 from registry.upkeep.writers import storing
 from storage.files import temporary_path
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
@@ -112,6 +113,29 @@ def test_what_a_writer_may_rely_on_stays_until_it_is_done(store):
         assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "waits"}
         assert store.home.blobs.has(digest)
     assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "deleted"}
+
+
+def test_a_writer_at_work_for_days_keeps_its_lease(store, monkeypatch):
+    """The clock goes on by most of a lease, the writer prolongs it, and the clock goes on by as much again."""
+    told, late = leases.clock, timedelta(0)
+    monkeypatch.setattr(leases, "clock", lambda session: told(session) + late)
+    monkeypatch.setattr(writers, "_PROLONG", 0.01)
+
+    def lease():
+        with reading(store.engine) as session:
+            (found,) = leases.held(session, writers.PREFIX)
+            return found.acquired_at, found.expires_at
+
+    with storing(store.engine, store.home):
+        digest, (began, until) = lay(store), lease()
+        late, deadline = timedelta(seconds=0.9 * writers.SECONDS), time.monotonic() + 60
+        while lease()[1] < until + late and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert lease()[0] == began
+        late *= 2
+        for _ in range(2):
+            store.collect_garbage(grace=NONE, apply=True)
+            assert store.home.blobs.has(digest)
 
 
 def test_what_was_garbage_before_a_writer_began_can_go_and_the_writer_notices(store):

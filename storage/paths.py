@@ -1,0 +1,33 @@
+"""Paths as they are given: what no file can be called is refused before any work, in the same words everywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from storage.errors import UsageError
+
+_LONGEST, _LONGEST_NAME = 4095, 255  # bytes: Linux's PATH_MAX less its NUL, and NAME_MAX
+_SHOWN = 60
+
+
+def as_path(given: str | os.PathLike[str]) -> Path:
+    """A path that can be used, told as JSON and put on record. Raises UsageError for one that cannot: it must be UTF-8,
+    without NUL, of names of 255 bytes at most and 4,095 bytes in all.
+    """
+    text = os.fspath(given)
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as error:
+        raise _refused(text, "it is not UTF-8") from error
+    if b"\0" in encoded:
+        raise _refused(text, "it holds the character NUL")
+    if len(encoded) > _LONGEST or any(len(name) > _LONGEST_NAME for name in encoded.split(b"/")):
+        raise _refused(text, "it is too long")
+    return Path(text)
+
+
+def _refused(text: str, why: str) -> UsageError:
+    shown = ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    hint = f"paths are UTF-8 text; a name in them has {_LONGEST_NAME} bytes at most"
+    return UsageError(f"{shown} cannot be a path here: {why}", hint=hint)

@@ -1,0 +1,105 @@
+"""The doctor of a store that cannot be opened: what is wrong with the registry, and all other checks."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mergestore
+from mergestore import UsageError
+from migrations import REVISIONS, VERSION_TABLE, downgrade, head
+from registry.records.database import open_engine, sqlite_url
+from tests.integration.shell import Shell, listing
+
+OTHERS = {"sqlite", "home", "policy", "filesystem", "disk space", "limits", "torch", "mlflow"}
+"""What is looked at beside the registry."""
+INSIDE = {"triggers", "clock", "quota", "outbox"}
+
+
+def told(shell: Shell, *words: str) -> dict[str, Any]:
+    """The finding about the registry; all other checks were made, and nothing was changed."""
+    before = listing(shell.home)
+    checks = {each["name"]: each for each in shell.json(*words, "doctor", code=7)["checks"]}
+    assert (OTHERS - ({"sqlite"} if words else set())) <= checks.keys()
+    assert not INSIDE & checks.keys()
+    assert listing(shell.home) == before
+    assert checks["database"]["level"] == "error"
+    assert checks["database"]["hint"]
+    code, out, err = shell(*words, "doctor")
+    assert (code, err) == (7, "")
+    assert "error    database:" in out
+    return dict(checks["database"])
+
+
+def damage(registry: Path) -> None:
+    registry.write_bytes(b"this is not a database at all" * 200)
+
+
+def cut_short(registry: Path) -> None:
+    registry.write_bytes(registry.read_bytes()[:5000])
+
+
+def newer(registry: Path) -> None:
+    with sqlite3.connect(registry) as connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0099'")
+    connection.close()
+
+
+def older(registry: Path) -> None:
+    engine = open_engine(sqlite_url(registry))
+    downgrade(engine, REVISIONS[-2], registry.parent / "backups")
+    engine.dispose()
+
+
+def folder_instead(registry: Path) -> None:
+    registry.unlink()
+    registry.mkdir()
+
+
+def gone(registry: Path) -> None:
+    registry.unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (damage, "is damaged"),
+        (cut_short, "is damaged"),
+        (newer, "has schema 0099"),
+        (older, f"this mergestore needs {head()}"),
+        (folder_instead, "unable to open database file"),
+        (gone, "the registry database that names them is not there"),
+    ],
+)
+def test_a_registry_that_does_not_open_is_a_finding(place: Path, harm: Any, says: str) -> None:
+    harm(place / "store" / "registry.db")
+    assert says in told(Shell(place / "store"))["detail"]
+
+
+def test_a_server_that_is_away_is_a_finding(place: Path) -> None:
+    found = told(Shell(place / "store"), "--database", "postgresql://ann:hunter2@127.0.0.1:9/registry")
+    assert "127.0.0.1" in found["detail"]
+    assert "hunter2" not in str(found)
+    assert "server runs" in found["hint"]
+
+
+def test_no_store_is_a_finding_and_none_is_made(place: Path) -> None:
+    shutil.rmtree(place / "store")
+    found = mergestore.doctor(place / "store")
+    assert found["ok"] is False
+    assert "there is no store" in found["checks"][0]["detail"]
+    assert not (place / "store").exists()
+
+
+def test_what_is_no_url_is_no_finding(place: Path) -> None:
+    with pytest.raises(UsageError):
+        mergestore.doctor(place / "store", database="mysql://localhost/x")
+
+
+def test_a_store_that_opens_is_examined_in_full(place: Path) -> None:
+    found = mergestore.doctor(place / "store")
+    assert {each["name"] for each in found["checks"]} >= OTHERS | INSIDE | {"database"}
