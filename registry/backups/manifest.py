@@ -58,10 +58,12 @@ def write(folder: Path, manifest: Manifest) -> None:
         "audit_head": {"sequence": manifest.head.sequence, "hash": manifest.head.hash},
         "registry": _spelled(manifest.registry),
         "policy": _spelled(manifest.policy) if manifest.policy is not None else None,
-        "objects": [_spelled(each) for each in manifest.objects],
         "lost": list(manifest.lost),
     }
-    write_file(folder / MANIFEST, json.dumps(document, indent=1).encode() + b"\n")
+    # A line each, of which there may be a million.
+    objects = ",\n  ".join(json.dumps(_spelled(each)) for each in manifest.objects)
+    text = json.dumps(document, indent=1).removesuffix("\n}") + f',\n "objects": [\n  {objects}\n ]\n}}\n'
+    write_file(folder / MANIFEST, text.encode())
 
 
 def read(folder: Path) -> Manifest:
