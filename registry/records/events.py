@@ -27,6 +27,7 @@ GENESIS = "sha256:" + "0" * 64
 """What the first event holds as its predecessor's hash."""
 HEAD_KEY = "audit_head"
 
+_AT_ONCE = 1000
 _HINT = "the audit chain was changed by something other than mergestore: compare it with a backup"
 
 
@@ -182,7 +183,7 @@ _ROWS = select(_LOG.sequence, *(type_coerce(column, String) for column in _TEXTS
 def _breaks(session: Session) -> Iterator[dict[str, Any]]:
     # After a break the walk goes on from what is stored, so that one change is one finding.
     last, hashed = 0, GENESIS
-    rows: Iterable[Any] = session.execute(_ROWS).yield_per(1000)
+    rows: Iterable[Any] = session.execute(_ROWS).yield_per(_AT_ONCE)
     for sequence, at, actor, action, subject, details, previous, stored in rows:
         if sequence > last + 1:
             yield _missing(last + 1, sequence - 1)
