@@ -19,7 +19,7 @@ RUNS ?=
 
 help:
 	@echo "make demo    real model, real skills: register, merge, materialize, audit (about ten minutes)"
-	@echo "make test    lint, types, floors, and the test suite (make test-slow: the few tests that take minutes each)"
+	@echo "make test    lint, types, floors, and the test suite (make test-slow: the tests that take long)"
 	@echo "make reliability  every fault at every step of every verb, counted in .faults.md (hours; EACH=40: so many a verb)"
 	@echo "make lint    ruff, mypy and import-linter alone"
 	@echo "make bench   against mergekit, PEFT and a copy (SIZE=0.5B RUNS=3); bench-curves, -store, -objects, -growth, -gpu, -page"

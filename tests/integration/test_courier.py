@@ -88,7 +88,7 @@ def test_a_hanging_server_is_not_waited_for(store, server, tmp_path):
     assert made.materialization_id in runs(server)
 
 
-@pytest.mark.parametrize("moment", [0.3, 0.8, 1.3, 1.8])
+@pytest.mark.parametrize("moment", [0.8, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.3, 1.3, 1.8))])
 def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(store, server, tmp_path, moment):
     killer = threading.Timer(moment, server.kill)
     killer.start()

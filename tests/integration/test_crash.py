@@ -161,6 +161,7 @@ def test_killed_anywhere_nothing_is_lost(target):
     kill(target, KILLS)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_killed_anywhere_nothing_is_lost_on_postgresql(surroundings, postgres_url, tmp_path):
     target = prepared(tmp_path, 11, postgres_url)

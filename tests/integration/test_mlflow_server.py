@@ -147,6 +147,7 @@ def test_an_expression_without_a_name_registers_no_model(server, client):
     assert_whole(client, sent, delivered)
 
 
+@pytest.mark.slow
 def test_sixty_four_skills(server, client):
     sent = payload(skills=[skill(f"team/skill.{i}", weight=i / 64) for i in range(64)])
     delivered = deliver(sent, server.url, timeout=10)
@@ -181,6 +182,7 @@ def test_a_namespaced_merge(server, client):
 # What breaks
 
 
+@pytest.mark.slow
 def test_an_answer_lost_at_any_request_is_made_good(server, client):
     line = Line(server.port)
     try:
@@ -199,7 +201,7 @@ def test_an_answer_lost_at_any_request_is_made_good(server, client):
         line.close()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_a_server_killed_at_any_moment_loses_and_doubles_nothing(server, client, seed):
     outbox, failures = [], []
 
@@ -222,6 +224,7 @@ def test_a_server_killed_at_any_moment_loses_and_doubles_nothing(server, client,
         assert_whole(client, sent, deliver(sent, server.url, timeout=10))
 
 
+@pytest.mark.slow
 def test_a_client_killed_at_any_moment_loses_and_doubles_nothing(server, client, tmp_path):
     outbox = [payload() for _ in range(8)]
     (tmp_path / "outbox.json").write_text(json.dumps(outbox))

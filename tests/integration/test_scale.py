@@ -178,6 +178,7 @@ def asked(engine: Engine, look: Look) -> list[tuple[str, Any]]:
     return seen
 
 
+@pytest.mark.slow
 def test_as_many_statements_for_many_skills_as_for_10(engine: Engine) -> None:
     many = 1000 if engine.dialect.name == "sqlite" else 200  # the server takes its time to write them
     grow(engine, 0, 10)

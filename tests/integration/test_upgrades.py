@@ -277,6 +277,7 @@ def process(home: Path, url: str, last: int) -> subprocess.Popen[str]:
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @first
 def test_killed_at_any_statement_it_has_the_old_schema_or_the_new_one(
     golden: str, home: Path, url: str, database: Engine

@@ -260,6 +260,7 @@ def test_nothing_is_said_of_a_device_that_is_not_there(monkeypatch, tmp_path, ca
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_resident_mode_is_measured_on_what_is_there(tmp_path, monkeypatch):
     monkeypatch.setattr(device.DeviceBench, "_facts", lambda bench: {})  # the machine's limits take a while
     result = device.DeviceBench(tmp_path, "tiny", "cpu").measure(1)

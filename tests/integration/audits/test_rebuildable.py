@@ -19,7 +19,7 @@ def store(engine: Engine, database_url: str, surroundings: None, tmp_path: Path)
         yield store
 
 
-@pytest.mark.parametrize("seed", range(200, 206))
+@pytest.mark.parametrize("seed", [200, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(201, 206))])
 def test_lineages_are_what_was_done_and_results_are_made_again(seed: int, store: Store, tmp_path: Path) -> None:
     maker = Maker(store, tmp_path / "models", seed)
     maker.run()

@@ -171,6 +171,7 @@ def alterations(manifest: Json) -> Iterator[tuple[tuple[Any, ...], Json]]:
         yield path, again
 
 
+@pytest.mark.slow
 def test_every_field_of_the_manifest_is_checked_or_a_statement(
     forged: Forged, store: Store, tmp_path: Path, opened: Callable[..., Store]
 ) -> None:

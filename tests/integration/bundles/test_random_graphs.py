@@ -14,7 +14,7 @@ from tests.integration.bundles.conftest import Open
 from tests.integration.random_stores import Maker
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 def test_what_is_taken_arrives_whole(
     seed: int, engine: Engine, database_url: str, surroundings: None, tmp_path: Path, opened: Open
 ) -> None:
@@ -60,7 +60,7 @@ def facts(store: Store, name: str) -> Any:
     return set(nodes.values()), {(nodes[e["child"]], nodes[e["parent"]], e["role"]) for e in graph["edges"]}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_where_nothing_is_renamed_it_is_the_same_bundle(
     seed: int, surroundings: None, tmp_path: Path, opened: Open
 ) -> None:

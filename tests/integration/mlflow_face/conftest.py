@@ -63,7 +63,7 @@ def empty_tracking(tmp_path_factory):
     return file
 
 
-@pytest.fixture(params=["sqlite", "server"])
+@pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.slow)])
 def tracking(request, tmp_path):
     if request.param == "server":
         return request.getfixturevalue("server").url

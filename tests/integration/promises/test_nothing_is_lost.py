@@ -137,6 +137,7 @@ def test_every_record_is_watched(sound, tmp_path, case):
     assert all(problem["what"] and problem["where"] and problem["hint"] for problem in verified.problems)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_of_the_database_is_found_or_harmless(sound, tmp_path):
     """Of bits flipped anywhere in the database file, each is found, or what the registry answers is unchanged."""
     random, path = np.random.default_rng(6), tmp_path / "store" / "registry.db"

@@ -289,7 +289,9 @@ with mergestore.open(sys.argv[1], tracking_uri="http://127.0.0.1:9") as store:
 """
 
 
-@pytest.mark.parametrize(("kind", "memory", "after"), [("gram", 2500, 11), ("fisher", 8_000_000_000, 5)])
+@pytest.mark.parametrize(
+    ("kind", "memory", "after"), [pytest.param("gram", 2500, 11, marks=pytest.mark.slow), ("fisher", 8_000_000_000, 5)]
+)
 def test_a_killed_collection_goes_on_and_gives_the_same_bytes(
     store: mergestore.Store, fill: Callable[..., None], texts: Path, kind: Any, memory: int, after: int
 ) -> None:

@@ -244,6 +244,7 @@ def healthy(damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tup
     return found
 
 
+@pytest.mark.slow
 def test_no_command_answers_wrongly(
     store: Store, damaged: Path, uses: dict[str, set[str]], healthy: dict[tuple[str, ...], Any], tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def home(everything: Everything, tmp_path: Path) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_no_broken_record_looks_like_a_bug(home: Path) -> None:
     database = home / "registry.db"
     sound = database.read_bytes()

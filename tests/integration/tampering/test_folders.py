@@ -181,6 +181,7 @@ def test_every_field_of_the_manifest_is_covered_by_its_digest(published: Path) -
     assert count > 400
 
 
+@pytest.mark.slow
 def test_with_a_mended_digest_it_is_found_by_content_by_the_store_or_by_a_signature(
     published: Path, store: Store, public: Path
 ) -> None:

@@ -198,6 +198,7 @@ with mergestore.open(home, database=database or None, create=False) as store:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cleaners", [2])
 def test_collecting_beside_writers_loses_nothing_that_was_committed(store, database_url, tmp_path, cleaners):
     """Writers of the same few contents, so that they rely on each other's objects; garbage is made all the time."""
