@@ -21,7 +21,7 @@ from registry.records.events import Head
 from registry.records.location import LOCATION_KEY, move_objects
 from registry.results import Restored
 from storage.blobs import Blob
-from storage.errors import Conflict, IntegrityFailure, NotFound
+from storage.errors import Conflict, IntegrityFailure, NotFound, Undecided
 from storage.files import copy_file, disk_errors, publish_directory, publish_file, remove_tree, staged_directory
 from storage.progress import Progress
 
@@ -147,7 +147,10 @@ def _bring_up(file: Path, software: str, manifest: Manifest | None) -> tuple[Hea
 
 
 def _fill_and_publish(database: str, file: Path, staging: Path, home: Path) -> str:
-    """The records into the database, the rest to its place: both, or neither."""
+    """The records into the database, the rest to its place: both, or neither.
+
+    Where it is not known whether the records are there, the rest stays: it is not had again from them.
+    """
     published = False
     try:
         with _filled(database, file) as where:
@@ -155,6 +158,8 @@ def _fill_and_publish(database: str, file: Path, staging: Path, home: Path) -> s
             _publish(staging, home)
             published = True
         return where
+    except Undecided:
+        raise
     except BaseException:
         if published:
             remove_tree(home)

@@ -16,6 +16,7 @@ from registry.records.recipes import record_materialization
 from registry.records.tables import Materialization
 from registry.software import versions
 from registry.wish import Context, Wish
+from storage.errors import Undecided
 from storage.files import remove_tree
 
 
@@ -25,6 +26,8 @@ def record_or_retract(
     """Record what was published; a folder that cannot be put on record is taken back, if it replaced nothing."""
     try:
         return _record(context, sources, published, wish)
+    except Undecided:
+        raise
     except BaseException:
         if fresh:
             remove_tree(published.path)

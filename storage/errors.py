@@ -7,6 +7,7 @@
     ├── InputRefused (ValueError)      5  input_refused  a bad model, adapter or delta
     ├── IntegrityFailure               6  integrity      stored or published bytes are damaged
     └── EnvironmentFailure (OSError)   7  environment    a device, disk, database or server is missing
+        └── Undecided                  7  environment    and so nobody here knows whether it was committed
 
 A message says what is wrong and where; ``hint`` says what to do next. ``kind`` and ``exit_code`` are
 stable; the text is not: never match on it.
@@ -69,3 +70,7 @@ class EnvironmentFailure(MergestoreError, OSError):
     """Something around us is missing or failing: device, disk, database, server, library."""
 
     kind, exit_code = "environment", 7
+
+
+class Undecided(EnvironmentFailure):
+    """The database went away when it was asked to commit: what was done may be on record, so nothing is taken back."""

@@ -8,6 +8,7 @@ numbers and the audit chain are decided by one writer at a time and nothing need
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound, ProgrammingError
 from sqlalchemy.orm import Session
 
+from registry.records.commits import committing, remember
 from registry.records.database_errors import database_failure, shown_url
 from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 from storage.journal import note
@@ -87,8 +89,10 @@ def migrating(engine: Engine) -> Iterator[Connection]:
     """
     with _failures(engine), engine.connect() as connection:
         connection.execution_options(**{_MODE: "migrate"})
-        with connection.begin():
+        with connection.begin() as transaction:
             yield connection
+            with committing(connection):
+                transaction.commit()
 
 
 @contextlib.contextmanager
@@ -102,6 +106,10 @@ def _transaction(engine: Engine, mode: str) -> Iterator[Session]:
         if (waited := time.monotonic() - clock) > _LONG:
             note("lock.waited", seconds=round(waited, 3))
         yield session
+        if mode == "write":
+            session.flush()
+            with committing(session.connection()):
+                session.commit()
 
 
 @contextlib.contextmanager
@@ -189,6 +197,9 @@ def _begin_sqlite(connection: Connection) -> None:
 def _postgres_engine(url: URL) -> Engine:
     try:
         import psycopg  # noqa: F401
+
+        # What it says of broken connections is told by its errors too; without a handler Python prints it.
+        logging.getLogger("psycopg").addHandler(logging.NullHandler())
     except ImportError as error:
         raise EnvironmentFailure(
             "the driver for PostgreSQL, psycopg, is not installed",
@@ -211,4 +222,5 @@ def _begin_postgres(connection: Connection) -> None:
         return
     # Read committed: every statement after the lock sees what the writer before committed.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
+    query = f"SELECT pg_advisory_xact_lock({WRITERS_LOCK}), CAST(pg_current_xact_id() AS text)"
+    remember(connection, connection.exec_driver_sql(query).one()[1])

@@ -5,6 +5,7 @@ damaged objects are moved to ``quarantine/``.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,12 +54,11 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     broken = list(_damaged(context, stored, progress))
     broken = [_from_copies(each, named, _sources(context, each)) for each in broken]
     caches = list(_damaged_caches(context, progress))
-    with storing(context.engine, context.home):
-        broken = [_mended(context, each, progress, apply=apply) for each in broken]
+    with storing(context.engine, context.home), _on_record(context) as mended:
+        done = mended if apply else None
+        broken = [_mended(context, each, progress, done) for each in broken]
         # What stands on what was mended just now can be made again in its turn.
-        broken = [each if each.how else _mended(context, each, progress, apply=apply) for each in broken]
-        if apply:
-            _record(context, broken)
+        broken = [each if each.how else _mended(context, each, progress, done) for each in broken]
     for path in caches if apply else ():
         drop(context, path)
     lost = [each for each in broken if each.how is None]
@@ -113,23 +113,28 @@ def _from_copies(broken: _Broken, copies: Copies, sources: dict[str, str | None]
     return broken
 
 
-def _mended(context: Context, broken: _Broken, progress: Progress, *, apply: bool) -> _Broken:
-    """With how it is mended, if it can be; with ``apply`` it is. What lay in its place is kept in quarantine."""
+def _mended(context: Context, broken: _Broken, progress: Progress, done: dict[str, str] | None) -> _Broken:
+    """With how it is mended, if it can be; it is, unless ``done`` is None, and noted there.
+
+    What lay in its place is kept in quarantine.
+    """
     stored, blobs = broken.stored, context.home.blobs
     scratch = blobs.scratch("repair")
     try:
         how = broken.how
         if broken.found is not None:
-            if not apply:
+            if done is None:
                 return broken
             copy_file(broken.found, scratch)
         else:
             how = next(filter(None, (remade(context, each, stored, scratch, progress) for each in broken.uses)), None)
-        if how is None or not apply:
+        if how is None or done is None:
             return replace(broken, how=how)
         _quarantine(context, stored.digest)
-        found = blobs.adopt(scratch)
-        return replace(broken, how=how if found == Blob(stored.digest, stored.size) else None)
+        if blobs.adopt(scratch) != Blob(stored.digest, stored.size):
+            return replace(broken, how=None)
+        done[stored.digest] = how
+        return replace(broken, how=how)
     finally:
         remove_tree(scratch)
 
@@ -147,14 +152,19 @@ def _damaged_caches(context: Context, progress: Progress) -> Iterator[Path]:
             yield path
 
 
-def _record(context: Context, broken: Iterable[_Broken]) -> None:
-    mended = {each.stored.digest: each.how for each in broken if each.how is not None}
-    if not mended:
-        return
-    with writing(context.engine) as session:
-        garbage.forget(session, mended)
-        objects.remember_verified(session, mended)
-        events.append(session, actor=context.actor, action=REPAIR, subject="objects", details={"objects": mended})
+@contextlib.contextmanager
+def _on_record(context: Context) -> Iterator[dict[str, str]]:
+    """A block that notes which objects it has mended, and how: on record afterwards, also where it was cut short."""
+    mended: dict[str, str] = {}
+    try:
+        yield mended
+    finally:
+        if mended:
+            with writing(context.engine) as session:
+                garbage.forget(session, mended)
+                objects.remember_verified(session, mended)
+                details = {"objects": mended}
+                events.append(session, actor=context.actor, action=REPAIR, subject="objects", details=details)
 
 
 def _touched(context: Context, versions: set[str]) -> list[dict[str, Any]]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from blake3 import blake3
+from sqlalchemy import Engine, text
 
 from migrations import REVISIONS
-from tests.integration.golden_stores import copy_objects, load_sqlite
+from registry.records.database import open_engine
+from tests.integration.golden_stores import copy_objects, load_postgresql, load_sqlite
 from tests.integration.models import LLAMA_CONFIG, Model, factors, fine_tune, floats, save, save_adapter
 from tests.integration.shell import Shell
 
+DATABASE = "MERGESTORE_DATABASE"
 QUERY = "model.layers.0.self_attn.q_proj.weight"
 CONFIGURATION = """
 merge_method: task_arithmetic
@@ -62,11 +67,28 @@ def stock(root: Path) -> None:
     shell.text("register", "skill", "late", models / "tuned-1", "--base", "tiny", "--encoding", "magnitude")
 
 
+@contextlib.contextmanager
+def database() -> Iterator[Engine | None]:
+    """The database that the environment names; None where a store's registry lies in its folder."""
+    if DATABASE not in os.environ:
+        yield None
+        return
+    engine = open_engine(os.environ[DATABASE])
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def older(root: Path) -> None:
     """A store of an earlier schema in its place."""
-    shutil.rmtree(root / "store")
+    removed(root)
     copy_objects("store2", root / "store")
-    load_sqlite("store2", root / "store" / "registry.db")
+    with database() as engine:
+        if engine is None:
+            load_sqlite("store2", root / "store" / "registry.db")
+        else:
+            load_postgresql("store2", engine)
 
 
 def newer(root: Path) -> None:
@@ -108,13 +130,18 @@ def _object(root: Path, shell: Shell, reference: str, path: str) -> Path:
 
 def emptied(root: Path) -> None:
     """A new store beside what was exported of the old."""
-    shutil.rmtree(root / "store")
+    removed(root)
     Shell(root / "store").text("init")
 
 
 def removed(root: Path) -> None:
     """No store: only its backup."""
     shutil.rmtree(root / "store")
+    with database() as engine:
+        if engine is not None:
+            with engine.begin() as connection:
+                connection.execute(text("DROP SCHEMA public CASCADE"))
+                connection.execute(text("CREATE SCHEMA public"))
 
 
 def as_it_is(root: Path) -> None:
@@ -125,13 +152,13 @@ def as_it_is(root: Path) -> None:
 class Scenario:
     """One verb on one state. ``words``: its command line, with ``{root}`` for the folder of it all.
 
-    ``lost``: what the state has that the verb may take away; ``unless``: what is there when it need not be done again.
+    ``lost``: what the state has that the verb may take away; ``once``: what was done cannot be done again.
     """
 
     words: str
     state: Callable[[Path], None] = as_it_is
     lost: bool = False
-    unless: str | None = None
+    once: bool = False
 
     @property
     def verb(self) -> str:
@@ -174,6 +201,12 @@ SCENARIOS = {
     "merge --from-mergekit": Scenario("merge imported --from-mergekit {root}/mergekit.yml --register"),
     "backup (first)": Scenario("backup {root}/new-backup"),
     "backup (again)": Scenario("backup {root}/backup"),
-    "restore": Scenario("restore {root}/backup", removed, unless="store/registry.db"),
+    "restore": Scenario("restore {root}/backup", removed, once=True),
 }
 """Every verb that writes, and every way in which it writes differently."""
+ON_SERVER = (
+    *("init", "register base", "register skill (dare)", "merge", "merge (emr)", "alias"),
+    *("materialize to the cache", "materialize to a folder", "gc --apply", "repair --apply", "init (upgrade)"),
+    *("export", "import", "backup (again)", "restore"),
+)
+"""Those that are tried with the registry in PostgreSQL too."""

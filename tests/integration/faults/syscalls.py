@@ -1,9 +1,9 @@
 """Faults below the real code: the kernel asks us before it does a system call on files, and we say what comes of it.
 
-A process that called ``listen`` is stopped at each of its calls that concern files (seccomp's user notification, Linux
-5.6 or newer); whoever has the descriptor lets the call through, makes it fail, cuts it short, or kills the process.
-Nothing is patched: Python, SQLite and every library meet what a kernel may do to them. Structures and numbers: the
-kernel's uapi/linux/seccomp.h and unistd.h.
+A process that called ``listen`` is stopped at each of its calls that concern files, or its connections to one server
+(seccomp's user notification, Linux 5.6 or newer); whoever has the descriptor lets the call through, makes it fail, cuts
+it short, or kills the process. Nothing is patched: Python, SQLite, libpq and every library meet what a kernel may do to
+them. Structures and numbers: the kernel's uapi/linux/seccomp.h and unistd.h.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import os
 import platform
 import select
 import signal
+import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _CONTINUE = 1
 _CLONE, _CREATING = 0x40049409, os.O_CREAT | os.O_TRUNC
+_COMMIT = b"Q\0\0\0\x0bCOMMIT\0"  # a simple query of PostgreSQL's protocol
 _HERE = 0xFFFFFF9C  # AT_FDCWD, as 32 bits
 
 
@@ -60,6 +62,7 @@ _CALLS = {
     "fdatasync": _Call("sync", (75, 83)),
     "ioctl": _Call("clone", (16, 29)),
     "sendto": _Call("send", (44, 206)),
+    "recvfrom": _Call("receive", (45, 207)),
     "open": _Call("open", (2, -1), path=0),
     "openat": _Call("open", (257, 56), path=1, folder=0),
     "rename": _Call("rename", (82, -1), path=0),
@@ -73,7 +76,9 @@ _CALLS = {
 }
 _BY_NUMBER = {call.number: (name, call) for name, call in _CALLS.items() if call.number not in (None, -1)}
 
-CHANGING = ("create", "write", "truncate", "clone", "rename", "mkdir", "unlink", "send")
+CONNECTION = ("send", "receive", "commit", "committed")
+"""Steps on a connection to the database: what is sent, its answer; a COMMIT, and the answer to that."""
+CHANGING = ("create", "write", "truncate", "clone", "rename", "mkdir", "unlink", "send", "commit")
 """Steps after which something is otherwise than before: what can be met by a kill."""
 FAILING = {
     "write": (errno.ENOSPC, errno.EIO, errno.EDQUOT),
@@ -85,6 +90,7 @@ FAILING = {
     "rename": (errno.ENOSPC, errno.EIO),
     "mkdir": (errno.ENOSPC, errno.EDQUOT),
     "unlink": (errno.EIO,),
+    **dict.fromkeys(CONNECTION, (errno.ECONNRESET,)),
 }
 """Which errors each kind of step is met with."""
 FULL = ("write", "create", "mkdir", "truncate")
@@ -93,7 +99,7 @@ FULL = ("write", "create", "mkdir", "truncate")
 
 @dataclass(frozen=True)
 class Step:
-    """One system call of a process on a file below its folder, or on a socket."""
+    """One system call of a process on a file below its folder, or on a connection to its database's server."""
 
     kind: str
     path: str
@@ -101,14 +107,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Fault:
-    """What the ``at``-th step of these kinds meets: ``kill``, ``short`` or the number of an error; ``lasting``: and
-    every one of them after it.
+    """What the ``at``-th step of these kinds meets: ``kill``, ``short`` or the number of an error; and after that every
+    step of the kinds ``then``.
     """
 
     what: str | int
     at: int
     kinds: tuple[str, ...]
-    lasting: bool = False
+    then: tuple[str, ...] = ()
 
 
 def available() -> bool:
@@ -142,12 +148,14 @@ def _instruction(code: int, yes: int, no: int, value: int) -> bytes:
 class Supervisor:
     """Answers for one process: counts its steps below a folder, and lets the fault happen."""
 
-    def __init__(self, process: int, listener: int, root: Path, fault: Fault | None, sockets: bool = False):
+    def __init__(self, process: int, listener: int, root: Path, fault: Fault | None, port: int | None = None):
+        """``port``: of a server on this machine, whose connections count too."""
         self.process, self.listener, self.root, self.fault = process, listener, str(root), fault
-        self.sockets = sockets
+        self.port = port
         self.steps = list[Step]()
         self.met = 0
         self._seen = 0
+        self._committing = False
 
     def watch(self, seconds: float, after: Callable[[], bool]) -> None:
         """Answer until the process has ended, as ``after`` says, or is killed for having taken too long."""
@@ -185,6 +193,9 @@ class Supervisor:
                 value, flags = (written, 0) if written else (0, _CONTINUE)
             else:
                 error, flags = -int(self.fault.what), 0
+                if step.kind in CONNECTION:  # broken for both sides, and for good
+                    with self._connection(arguments[0]) as broken:
+                        broken.shutdown(socket.SHUT_RDWR)
         try:
             fcntl.ioctl(self.listener, _SEND, bytearray(struct.pack("QqiI", key, value, error, flags)))
         except OSError as gone:
@@ -198,8 +209,8 @@ class Supervisor:
             path = self._path(call, arguments)
         except OSError:
             return None
-        if call.kind == "send":
-            step = Step("send", "") if self.sockets else None
+        if call.kind in ("send", "receive"):
+            step = self._step_on_connection(call.kind, arguments)
         elif not path.startswith(self.root) or (name == "ioctl" and arguments[1] != _CLONE):
             step = None
         elif call.kind == "open":
@@ -210,6 +221,34 @@ class Supervisor:
         if step is not None:
             self.steps.append(step)
         return step
+
+    def _step_on_connection(self, kind: str, arguments: list[int]) -> Step | None:
+        try:
+            with self._connection(arguments[0]) as found:
+                if self.port is None or found.getpeername()[1:] != (self.port,):
+                    return None
+        except OSError:  # no socket, or one that was broken before
+            return None
+        if kind == "send":
+            self._memory.seek(arguments[1])
+            self._committing = self._memory.read(len(_COMMIT)) == _COMMIT
+            return Step("commit" if self._committing else "send", "")
+        return Step("committed" if self._committing else "receive", "")
+
+    @contextlib.contextmanager
+    def _connection(self, number: int) -> Iterator[socket.socket]:
+        """A socket of the process, by its number there."""
+        with socket.socket(fileno=self._taken(number)) as found:
+            yield found
+
+    def _taken(self, number: int) -> int:
+        """A descriptor of the process's, as one of ours. Raises OSError."""
+        owner = os.pidfd_open(self.process)
+        descriptor = int(_LIBC.syscall(_PIDFD_GETFD, owner, number & 0xFFFFFFFF, 0))
+        os.close(owner)
+        if descriptor < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        return descriptor
 
     def _path(self, call: _Call, arguments: list[int]) -> str:
         """Where a call is about: the file's path, or that of an open descriptor."""
@@ -224,10 +263,12 @@ class Supervisor:
         return f"{Path(f'/proc/{self.process}/{place}').readlink()}/{path}"
 
     def _is_met(self, step: Step) -> bool:
-        if self.fault is None or step.kind not in self.fault.kinds:
+        if self.fault is None:
             return False
-        self._seen += 1
-        return self._seen == self.fault.at or (self.fault.lasting and self._seen > self.fault.at)
+        if self.met:
+            return step.kind in self.fault.then
+        self._seen += step.kind in self.fault.kinds
+        return step.kind in self.fault.kinds and self._seen == self.fault.at
 
     def _shortened(self, name: str, arguments: list[int]) -> int:
         """Write the first half of what a call was to write, in its place; 0 where there is nothing to halve."""
@@ -236,9 +277,7 @@ class Supervisor:
             return 0
         self._memory.seek(arguments[1])
         data = self._memory.read(size)
-        owner = os.pidfd_open(self.process)
-        descriptor = int(_LIBC.syscall(_PIDFD_GETFD, owner, arguments[0] & 0xFFFFFFFF, 0))
-        os.close(owner)
+        descriptor = self._taken(arguments[0])
         try:
             return os.write(descriptor, data) if name == "write" else os.pwrite(descriptor, data, arguments[3])
         finally:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import errno
 
 import pytest
+from blake3 import blake3
 
+import mergestore
+from registry.records.database import reading
+from registry.records.told import Told
+from registry.upkeep.repairing import REPAIR
 from tests.integration.faults.conftest import Counts
 from tests.integration.faults.laboratory import Laboratory, Rows, content, records
 from tests.integration.faults.scenarios import Scenario, damaged
@@ -37,6 +42,36 @@ def openings(laboratory: Laboratory, scenario: Scenario, *folders: str) -> dict[
     reading = steps[: changing.index(True)] if True in changing else steps
     opened = enumerate((step.path for step in reading if step.kind == "open"), 1)
     return {at: path for at, path in opened if path.startswith(folders) and (laboratory.root / path[1:]).is_file()}
+
+
+def sound(laboratory: Laboratory) -> set[str]:
+    """The objects that are what their names say."""
+    files = (laboratory.root / "store" / "objects" / "blake3").rglob("*")
+    named = {path.name: path for path in files if path.is_file()}
+    return {f"blake3:{name}" for name, path in named.items() if blake3(path.read_bytes()).hexdigest() == name}
+
+
+def mended_on_record(laboratory: Laboratory) -> set[str]:
+    """The objects that the audit log says were mended."""
+    with mergestore.open(laboratory.root / "store", create=False) as store, reading(store.engine) as session:
+        return {digest for event in Told(session).all(REPAIR) for digest in event.details["objects"]}
+
+
+@pytest.mark.parametrize("kind", [pytest.param("create", marks=pytest.mark.slow), "rename"])
+def test_what_was_mended_before_the_disk_failed_is_on_record(laboratory: Laboratory, kind: str) -> None:
+    scenario = READERS["repair --apply of damage"]
+    laboratory.prepare(scenario)
+    laboratory.reset()
+    before, numbers = sound(laboratory), set[int]()
+    steps = [step for step in laboratory.trial(scenario).steps if step.kind == kind]
+    for at in [at for at, step in enumerate(steps, 1) if step.path.startswith(("/store/tmp", "/store/objects"))]:
+        laboratory.reset()
+        trial = laboratory.trial(scenario, Fault(errno.ENOSPC, at, (kind,)))
+        assert (trial.met, trial.answers[-1]["code"]) == (1, ENVIRONMENT)
+        mended = sound(laboratory) - before
+        assert mended_on_record(laboratory) == mended, steps[at - 1]
+        numbers.add(len(mended))
+    assert {0, 1} <= numbers
 
 
 def test_an_object_that_cannot_be_opened_now_is_not_damaged(laboratory: Laboratory, counts: Counts) -> None:

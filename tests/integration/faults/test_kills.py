@@ -1,7 +1,8 @@
 """Killed before any step on the disk: what was committed is there, all of it is whole, and the rest is done again.
 
 Every verb that writes is run over the same state and killed at a chosen one of its system calls: before each write of a
-file or of SQLite's pages and log, each file or folder made, renamed, cut or deleted.
+file or of SQLite's pages and log, each file or folder made, renamed, cut or deleted; before all that is sent to
+PostgreSQL, and when that has committed and the answer was not read yet.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from typing import Any
 import pytest
 
 from storage.files import process_name
-from tests.integration.faults.conftest import Counts
+from tests.integration.faults.conftest import Counts, scenarios, wanted
 from tests.integration.faults.laboratory import Laboratory, finish, records, require_sound
-from tests.integration.faults.scenarios import SCENARIOS
-from tests.integration.faults.syscalls import CHANGING, Fault
+from tests.integration.faults.scenarios import ON_SERVER, SCENARIOS
+from tests.integration.faults.syscalls import CHANGING, Fault, Step
 from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
-KILLS = int(os.environ.get("MERGESTORE_FAULTS_EACH", "38"))
-"""How many of a verb's steps are tried, spread over all of them: over a thousand together; 0 means every one."""
+KILLS, KILLS_ON_SERVER = 38, 4
+"""How many of a verb's steps are tried, spread over all of them: over a thousand together."""
 SEED = int(os.environ.get("FAULTS_SEED", "20261128"))
 """Another one tries others of the steps."""
 
@@ -48,24 +49,33 @@ def whole(laboratory: Laboratory, name: str) -> tuple[list[Any], dict[str, str]]
     return done.steps, finish(laboratory.root, scenario, thorough=True)
 
 
+def deaths(steps: list[Step], wanted: int) -> list[Fault]:
+    """Kills spread over all steps, and half as many over the commits that were not heard of."""
+    chosen = ((CHANGING, wanted), (("committed",), (wanted + 1) // 2))
+    return [
+        Fault("kill", at, kinds)
+        for kinds, each in chosen
+        for at in spread(sum(step.kind in kinds for step in steps), each)
+    ]
+
+
 def kill(laboratory: Laboratory, counts: Counts, name: str, wanted: int) -> None:
     scenario = SCENARIOS[name]
     steps, expected = whole(laboratory, name)
-    total = sum(step.kind in CHANGING for step in steps)
     laboratory.reset()
     before = records(laboratory.root)
     killed = 0
-    for at in spread(total, wanted):
+    for death in deaths(steps, wanted):
         laboratory.reset()
-        trial = laboratory.trial(scenario, Fault("kill", at, CHANGING))
+        trial = laboratory.trial(scenario, death)
         killed += trial.status == -9
         require_sound(laboratory.root, scenario, before)
-        assert finish(laboratory.root, scenario) == expected, (name, at, trial.steps[-1])
-    counts.add("kill", name, points=total, tried=killed)
-    assert killed > 0.8 * len(spread(total, wanted))
+        assert finish(laboratory.root, scenario) == expected, (name, death, trial.steps[-1])
+    counts.add("kill", laboratory.called(name), points=len(deaths(steps, 0)), tried=killed)
+    assert killed > 0.8 * len(deaths(steps, wanted))
 
 
-@pytest.mark.parametrize("name", ["register skill (dare)", "gc --apply"])
+@scenarios(["register skill (dare)", "gc --apply"], [])
 def test_killed_at_some_steps(laboratory: Laboratory, counts: Counts, name: str) -> None:
     kill(laboratory, counts, name, 4)
 
@@ -87,6 +97,6 @@ def test_what_sqlite_has_beside_a_temporary_file_is_collected(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCENARIOS)
+@scenarios(SCENARIOS, ON_SERVER)
 def test_killed_at_any_step(laboratory: Laboratory, counts: Counts, name: str) -> None:
-    kill(laboratory, counts, name, KILLS)
+    kill(laboratory, counts, name, wanted(laboratory, KILLS, KILLS_ON_SERVER))

@@ -66,7 +66,7 @@ def obey(order: dict[str, Any]) -> dict[str, Any]:
             os._exit(0)
     _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
     fault = Fault(**{**order["fault"], "kinds": tuple(order["fault"]["kinds"])}) if order["fault"] else None
-    supervisor = Supervisor(child, listener, Path(order["root"]), fault, order["sockets"])
+    supervisor = Supervisor(child, listener, Path(order["root"]), fault, order["port"])
     ended = dict[str, int]()
 
     def has_ended() -> bool:
