@@ -76,6 +76,7 @@ VERBS: dict[str, Ask] = {
                                          store.unyank(f"{SKILL}@2", "a trial", wait=False)),
     "merge": lambda store, turn: store.merge("grown-mix", f"tiny + {(_fresh(turn) % 10**6 + 1) / 10**6:g}*real-0"),
     "materialize, from the cache": lambda store, _: store.materialize("mix", wait=False),
+    "verify a merge": lambda store, _: store.verify("mix"),
     "metrics": lambda store, _: store.metrics(),
     "doctor": lambda store, _: store.doctor(),
 }  # fmt: skip
@@ -86,6 +87,7 @@ WHOLE: dict[str, tuple[str, ...]] = {
     "backup, the first": ("backup", "BACKUP"),
     "repair, all is read": ("repair",),
     "backup, the next": ("backup", "BACKUP"),
+    "restore --check, all is read": ("restore", "BACKUP", "--check"),
 }
 """What looks at the whole store, as command lines."""
 
@@ -145,7 +147,7 @@ def _whole(store: Store, database: str | None, work: Path) -> Iterator[tuple[str
     growth_samples.litter(store, GARBAGE, "gc")
     options = ["--store", str(store.home.root), *(["--database", database] if database else [])]
     for what, words in WHOLE.items():
-        command = [*words[:-1], str(backup)] if words[-1] == "BACKUP" else [*words]
+        command = [str(backup) if word == "BACKUP" else word for word in words]
         cost = asdict(run([sys.executable, "-m", "cli", *options, *command]))
         yield what, [{name: cost[name] for name in ("wall", "cpu", "private")}]
     shutil.rmtree(backup)

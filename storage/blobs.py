@@ -36,7 +36,7 @@ RESTORE = "restore this file from a backup, or register the same content again, 
 """What to do about an object that is gone or damaged."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Blob:
     """One stored file: digest of its bytes and its size in bytes."""
 

@@ -37,10 +37,12 @@ def read_whole(path: Path, most: int) -> bytes:
 
 def refuse_marks(text: str | bytes | bytearray, most: int = MARKS) -> None:
     """Raise ValueError for a text of JSON that would take too much memory to parse."""
-    found = sum(text.count(mark) for mark in _MARKS) if isinstance(text, str) else _counted(text)
-    if found > most:
+    if count_marks(text) > most:
         raise ValueError(f"it has more than {most:,} values and keys")
 
 
-def _counted(data: bytes | bytearray) -> int:
-    return sum(data.count(mark.encode()) for mark in _MARKS)
+def count_marks(text: str | bytes | bytearray) -> int:
+    """How many marks a text of JSON has."""
+    if isinstance(text, str):
+        return sum(text.count(mark) for mark in _MARKS)
+    return sum(text.count(mark.encode()) for mark in _MARKS)

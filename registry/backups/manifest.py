@@ -9,7 +9,7 @@ from typing import Any
 
 from registry.records.events import Head
 from storage.blobs import Blob, BlobStore
-from storage.bounded import read_whole, refuse_marks
+from storage.bounded import count_marks, read_whole, refuse_marks
 from storage.deltas.fields import Fields
 from storage.errors import InputRefused, IntegrityFailure, NotFound, UsageError
 from storage.files import write_file
@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 FORMAT, VERSION = "mergestore-backup", 1
 _HIGHEST = 1 << 53
 LARGEST, MARKS = 1 << 28, 12_000_000
-"""Bytes and marks of a manifest: over two million objects."""
+"""Bytes and marks of a manifest: two million objects."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,15 @@ def write(folder: Path, manifest: Manifest) -> None:
         "audit_head": {"sequence": manifest.head.sequence, "hash": manifest.head.hash},
         "registry": _spelled(manifest.registry),
         "policy": _spelled(manifest.policy) if manifest.policy is not None else None,
-        "objects": [_spelled(each) for each in manifest.objects],
         "lost": list(manifest.lost),
     }
-    data = json.dumps(document, indent=1).encode() + b"\n"
-    if len(data) > LARGEST:
+    # A line each, of which there may be a million.
+    objects = ",\n  ".join(json.dumps(_spelled(each)) for each in manifest.objects)
+    text = json.dumps(document, indent=1).removesuffix("\n}") + f',\n "objects": [\n  {objects}\n ]\n}}\n'
+    data = text.encode()
+    if len(data) > LARGEST or count_marks(data) > MARKS:
         raise UsageError(
-            f"a backup of {len(manifest.objects):,} objects would have a manifest of more than {LARGEST:,} bytes",
+            f"a backup of {len(manifest.objects):,} objects is one that nobody would read: its manifest is too large",
             hint="keep what is not needed in a store of its own (`export`, `import`), and back up both",
         )
     write_file(folder / MANIFEST, data)

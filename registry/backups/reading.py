@@ -77,7 +77,7 @@ def check_records(engine: Engine) -> tuple[Head, list[Blob]]:
             raise IntegrityFailure(told, hint="use another backup", details={"problems": problems})
         head = events.head(session)
         assert head is not None  # else a problem
-        return head, [Blob(each.digest, each.size) for each in objects.stored(session)]
+        return head, [Blob(*each) for each in objects.sizes(session)]
 
 
 def compare(engine: Engine, manifest: Manifest) -> None:

@@ -8,17 +8,18 @@ written last: until then the backup before is whole, and after it this one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, not_, select
 from sqlalchemy.orm import Session
 
 from registry.backups.manifest import MANIFEST, Manifest, contents, read, write
 from registry.home import Home
-from registry.records import events, garbage, objects
+from registry.records import events, objects
 from registry.records.alone import alone, at_place
-from registry.records.columns import batches, now
+from registry.records.columns import now
 from registry.records.database import discard, open_engine, reading, sqlite_url, writing
 from registry.records.events import Head
 from registry.records.identity import store_id
@@ -75,6 +76,7 @@ def _backed_up(
             if before is not None and before.store_id != found.store_id:
                 raise Conflict(f"{folder} has the backup of another store", hint="choose another folder")
             known = {each.digest for each in before.objects} if before is not None else set()
+            before = replace(before, objects=()) if before is not None else None  # there are many
             copied, lost = _copy(context.home, place, found.objects, known, progress)
             registry, policy = place.adopt(file), _keep_policy(context.home, place)
         finally:
@@ -128,12 +130,9 @@ def _tidied(file: Path) -> _Records:
     engine = open_engine(sqlite_url(file))
     try:
         with writing(engine) as session:
-            needed = garbage.needed(session)
             session.execute(delete(Lease))
             session.execute(delete(Garbage))
-            unneeded = [each.digest for each in objects.stored(session) if each.digest not in needed]
-            for batch in batches(unneeded):
-                session.execute(delete(BlobRecord).where(BlobRecord.digest.in_(batch)))
+            session.execute(delete(BlobRecord).where(not_(objects.used())))
         with reading(engine) as session:
             return _told(session)
     finally:
@@ -149,7 +148,7 @@ def _told(session: Session) -> _Records:
             details={"problems": problems},
         )
     assert head is not None  # else a problem
-    stored = [Blob(each.digest, each.size) for each in sorted(objects.stored(session))]
+    stored = [Blob(*each) for each in objects.sizes(session)]
     referenced = session.scalar(select(func.count()).where(VersionFile.referenced_path.is_not(None)))
     return _Records(store_id(session), head, stored, referenced or 0)
 

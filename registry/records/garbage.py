@@ -17,14 +17,13 @@ from sqlalchemy.orm import Session
 from registry.records import leases
 from registry.records.columns import batches
 from registry.records.database import reading, writing
-from registry.records.tables import Blob, Delta, Garbage, Statistics, VersionFile
-
-_NAMED = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
+from registry.records.objects import NAMED
+from registry.records.tables import Blob, Garbage
 
 
 def needed(session: Session, among: Sequence[str] | None = None) -> set[str]:
     """The digests of all objects that a record names; of these alone, which are a batch at most."""
-    queries = [select(column) if among is None else select(column).where(column.in_(among)) for column in _NAMED]
+    queries = [select(column) if among is None else select(column).where(column.in_(among)) for column in NAMED]
     return {digest for digest in session.scalars(union(*queries)) if digest is not None}
 
 

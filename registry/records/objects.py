@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from registry.records import leases
 from registry.records.columns import batches
-from registry.records.tables import Blob, ModelVersion, Statistics
+from registry.records.tables import Blob, Delta, Model, ModelVersion, Statistics, VersionFile
+
+NAMED = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
+"""Where records name objects."""
+_AT_ONCE = 1000
 
 
 class Stored(NamedTuple):
-    """An object on record. ``verified_at``: when it was last read whole and was sound; None: never since it came."""
+    """An object on record."""
 
     digest: str
     size: int
     sha256: str | None
-    verified_at: datetime | None
 
 
 def stored(session: Session) -> list[Stored]:
     """Every object on record, those first that were not read for longest."""
-    query = select(Blob.digest, Blob.size, Blob.sha256, Blob.verified_at)
-    found = [Stored(*row) for row in session.execute(query)]
-    return sorted(found, key=lambda each: (each.verified_at is not None, each.verified_at, each.digest))
+    at = Blob.verified_at
+    query = select(Blob.digest, Blob.size, Blob.sha256).order_by(at.is_not(None), at, Blob.digest)
+    return [Stored(*row) for row in session.execute(query).yield_per(_AT_ONCE)]
 
 
-def statistics_of(session: Session) -> list[tuple[Statistics, ModelVersion]]:
-    """What was collected, each with the skill that it is of."""
-    query = select(Statistics, ModelVersion).join(ModelVersion, ModelVersion.id == Statistics.version_id)
-    return [(record, version) for record, version in session.execute(query.order_by(Statistics.id))]
+def sizes(session: Session) -> Iterator[tuple[str, int]]:
+    """Every object on record, in order of digests, and its bytes."""
+    rows = session.execute(select(Blob.digest, Blob.size).order_by(Blob.digest)).yield_per(_AT_ONCE)
+    return ((digest, size) for digest, size in rows)
+
+
+def last_read(session: Session) -> tuple[int, datetime | None]:
+    """How many objects were never read whole since they came; since when all of them were, if none is of those."""
+    at = Blob.verified_at
+    never = session.scalar(select(func.count()).where(at.is_(None))) or 0
+    return never, session.scalar(select(func.min(at))) if not never else None
+
+
+def used() -> ColumnElement[bool]:
+    """Whether a record names a blob, in a query for blobs."""
+    return or_(*(exists().where(column == Blob.digest) for column in NAMED))
+
+
+def uses(session: Session, digests: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    """What these objects are of: (reference, path in that version), oldest version first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for batch in batches(sorted(set(digests))):
+        files = select(VersionFile.blob_digest, Model.name, ModelVersion.version, VersionFile.path)
+        files = files.join(ModelVersion, ModelVersion.id == VersionFile.version_id).join(ModelVersion.model)
+        files = files.where(VersionFile.blob_digest.in_(batch)).order_by(ModelVersion.id)
+        for digest, name, number, path in session.execute(files):
+            found.setdefault(str(digest), []).append((f"{name}@{number}", path))
+        collected = select(Statistics, ModelVersion).join(ModelVersion, ModelVersion.id == Statistics.version_id)
+        collected = collected.where(Statistics.blob_digest.in_(batch)).order_by(Statistics.id)
+        for record, version in session.execute(collected):
+            found.setdefault(record.blob_digest, []).append((version.reference, f"{record.kind} statistics"))
+    return found
 
 
 def remember_verified(session: Session, sound: Iterable[str], damaged: Iterable[str] = ()) -> None:

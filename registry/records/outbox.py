@@ -6,7 +6,6 @@ lease ``outbox``), and a crash between delivery and ``mark_delivered`` must be f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import func, select
@@ -15,7 +14,6 @@ from sqlalchemy.orm import Session
 from registry.records.columns import now
 from registry.records.events import fingerprint
 from registry.records.tables import Outbox
-from registry.records.told import Finding, Told
 
 LEASE = "outbox"
 MATERIALIZATION = "materialization"
@@ -81,28 +79,3 @@ def find(session: Session, kind: str, key: str) -> Outbox | None:
 def message_fingerprint(message: Outbox) -> str:
     """What the event keeps of a message that is put in with it."""
     return fingerprint([{"kind": message.kind, "key": message.key, "payload": message.payload}])
-
-
-def changed_messages(session: Session, told: Told) -> Iterator[Finding]:
-    """Messages about materializations that are gone, changed before they were sent, or not as delivered as said.
-
-    What was delivered is not sent again, so its text does not matter any more.
-    """
-    waiting = {(each.kind, each.key): message_fingerprint(each) for each in pending(session, None)}
-    there = {(kind, key) for kind, key in session.execute(select(Outbox.kind, Outbox.key))}
-    delivered = {event.details.get("materialization") for event in told.all("provenance.deliver")}
-    made = (event.details for event in told.all("materialization.record"))
-    recorded = {str(details.get("materialization")): details.get("message") for details in made}
-    for id_, seen in recorded.items():
-        message = (MATERIALIZATION, id_)
-        if seen is None:
-            continue
-        if message not in there:
-            yield f"what is to be told of materialization {id_} is gone", id_
-        elif (message in waiting) == (id_ in delivered):
-            yield f"what is told of materialization {id_} is wrongly said to be delivered, or not to be", id_
-        elif waiting.get(message, seen) != seen:
-            yield f"what is to be told of materialization {id_} was changed", id_
-    for kind, key in sorted(there):
-        if kind == MATERIALIZATION and key not in recorded:
-            yield f"a message tells of materialization {key}, which was never recorded", key

@@ -13,13 +13,14 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from registry.home import Home
-from registry.records import events, garbage, leases
+from registry.records import events, garbage, leases, objects
 from registry.records.columns import batches
 from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
 from registry.results import Collected
 from registry.upkeep.eviction import evict
 from registry.upkeep.leftovers import leftovers
+from registry.upkeep.side_by_side import side_by_side
 from registry.upkeep.writers import at_work
 from registry.wish import Context
 from storage.errors import IntegrityFailure
@@ -86,9 +87,9 @@ def _require_sound(session: Session) -> None:
 
 
 def _unneeded(session: Session, home: Home) -> Objects:
-    """What lies among the objects and no record names."""
-    needed = garbage.needed(session)
-    return {digest: size for digest, size in home.blobs.sizes() if digest not in needed}
+    """What lies among the objects and is not on record: in sound records everything on record is needed."""
+    both = side_by_side(home.blobs.sizes(), objects.sizes(session))
+    return {digest: size for digest, size, recorded in both if size is not None and recorded is None}
 
 
 def _sweep(context: Context, grace: timedelta, sizes: Mapping[str, int], progress: Progress) -> Objects:

@@ -8,29 +8,31 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.home import Home
-from registry.records import garbage, objects
+from registry.records import objects
 from registry.records.database import reading, writing
 from registry.records.guards import guard_problems
 from registry.records.integrity import verify_records
 from registry.records.objects import Stored
 from registry.records.read_only import is_read_only
-from registry.records.tables import Model, ModelVersion, VersionFile
+from registry.records.tables import ModelVersion, VersionFile
 from registry.results import Inspection
+from registry.upkeep.side_by_side import side_by_side
 from registry.wish import Context
 from storage.errors import IntegrityFailure, MergestoreError, UsageError
 from storage.files import is_damage, regular_size
 from storage.progress import Progress
 
 Problem = dict[str, Any]
+Uses = dict[str, list[tuple[str, str]]]
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _PART = re.compile(r"(\d+)/(\d+)")
@@ -82,61 +84,55 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
     clock = time.monotonic()
     with reading(context.engine) as session:
         problems = verify_records(session) + guard_problems(session)
-        stored = objects.stored(session)
-        uses = _uses(session)
-        needed = garbage.needed(session)
-        problems += _absent(context.home, stored, uses)
+        there = _Compared(context.home, session)
+        problems += there.problems(session)
         problems += _absent_references(session)
-        checked = {"versions": len(session.scalars(select(ModelVersion.id)).all()), "objects": len(stored)}
-    unneeded = sum(1 for digest in context.home.blobs.digests() if digest not in needed)
-    chosen = share.choose(stored) if share is not None else []
-    absent = {problem["digest"] for problem in problems if "digest" in problem}
-    due = [each for each in chosen if each.digest not in absent]
+        checked = {"versions": session.scalar(select(func.count(ModelVersion.id))) or 0, "objects": there.objects}
+        chosen = share.choose(objects.stored(session)) if share is not None else []
+    due = [each for each in chosen if each.digest not in there.absent]
     read = _Read()
     if due:
         limit = None if seconds is None else clock + seconds
-        read = _read(context, due, uses, limit, progress)
+        read = _read(context, due, limit, progress)
     problems += read.problems
     left = due[read.objects :]
     with reading(context.engine) as session:
-        times = [each.verified_at for each in objects.stored(session)]
-    known = [at for at in times if at is not None]
+        never, since = objects.last_read(session)
     return Inspection(
         ok=not problems,
         checked=checked,
         problems=problems,
         read={"objects": read.objects, "bytes": read.bytes},
         left={"objects": len(left), "bytes": sum(each.size for each in left)},
-        never_read=len(times) - len(known),
-        read_since=min(known).isoformat() if known and len(known) == len(times) else None,
-        unneeded=unneeded,
+        never_read=never,
+        read_since=since.isoformat() if since is not None else None,
+        unneeded=there.unneeded,
         strangers=[str(path) for path in context.home.blobs.strangers()],
         seconds=time.monotonic() - clock,
     )
 
 
-def _uses(session: Session) -> dict[str, list[str]]:
-    """Which versions each object is of."""
-    query = select(VersionFile.blob_digest, Model.name, ModelVersion.version, VersionFile.path)
-    query = query.join(ModelVersion, ModelVersion.id == VersionFile.version_id).join(
-        Model, Model.id == ModelVersion.model_id
-    )
-    found: dict[str, list[str]] = {}
-    for digest, name, number, path in session.execute(query.where(VersionFile.blob_digest.is_not(None))):
-        found.setdefault(str(digest), []).append(f"{name}@{number}: {path}")
-    for record, version in objects.statistics_of(session):
-        found.setdefault(record.blob_digest, []).append(f"{version.reference}: {record.kind} statistics")
-    return found
+class _Compared:
+    """What lies among the objects, held against the records; nothing is read for that."""
 
+    def __init__(self, home: Home, session: Session):
+        self.objects = self.unneeded = 0
+        self.absent: dict[str, str] = {}
+        """What is with objects that are gone, or of another size."""
+        for digest, size, recorded in side_by_side(home.blobs.sizes(), objects.sizes(session)):
+            if recorded is None:
+                self.unneeded += 1
+                continue
+            self.objects += 1
+            # Asked for by itself: it may have come, or been replaced, since the others were listed.
+            if size != recorded and (size := home.blobs.size(digest)) != recorded:
+                self.absent[digest] = "is missing" if size is None else f"has {size:,} bytes instead of {recorded:,}"
 
-def _absent(home: Home, stored: Iterable[Stored], uses: dict[str, list[str]]) -> Iterator[Problem]:
-    """Objects that are gone, or of another size: nothing is read for that."""
-    present = dict(home.blobs.sizes())
-    for each in stored:
-        size = present.get(each.digest)
-        if size != each.size:
-            what = "is missing" if size is None else f"has {size:,} bytes instead of {each.size:,}"
-            yield _problem(f"object {each.digest} {what}", each.digest, uses)
+    def problems(self, session: Session) -> Iterator[Problem]:
+        """The objects that are not there as they should be."""
+        uses = objects.uses(session, self.absent)
+        for digest, what in self.absent.items():
+            yield _problem(f"object {digest} {what}", digest, uses)
 
 
 def _absent_references(session: Session) -> Iterator[Problem]:
@@ -151,9 +147,7 @@ def _absent_references(session: Session) -> Iterator[Problem]:
             yield {"what": f"{path} {what}", "where": version.reference, "kind": "integrity", "hint": hint}
 
 
-def _read(
-    context: Context, due: list[Stored], uses: dict[str, list[str]], limit: float | None, progress: Progress
-) -> _Read:
+def _read(context: Context, due: list[Stored], limit: float | None, progress: Progress) -> _Read:
     read, sound, damaged = _Read(), list[str](), list[str]()
     noted = time.monotonic()
     progress.start("read", sum(each.size for each in due))
@@ -168,6 +162,8 @@ def _read(
                 if not is_damage(error):
                     raise
                 damaged.append(each.digest)
+                with reading(context.engine) as session:
+                    uses = objects.uses(session, [each.digest])
                 read.problems.append(_problem(error.message, each.digest, uses, error))
             read.objects += 1
             read.bytes += each.size
@@ -189,7 +185,7 @@ def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
         damaged.clear()
 
 
-def _problem(what: str, digest: str, uses: dict[str, list[str]], error: MergestoreError | None = None) -> Problem:
+def _problem(what: str, digest: str, uses: Uses, error: MergestoreError | None = None) -> Problem:
     kind = IntegrityFailure.kind if error is None else error.kind
-    where = ", ".join(uses.get(digest, [])) or "an object"
+    where = ", ".join(f"{version}: {path}" for version, path in uses.get(digest, ())) or "an object"
     return {"what": what, "where": where, "kind": kind, "hint": _RESTORE, "digest": digest}

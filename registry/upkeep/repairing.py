@@ -11,17 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from registry.audits.impact import impact
 from registry.directories import lasting_problems
 from registry.records import events, garbage, objects
+from registry.records.catalog import resolve
 from registry.records.database import reading, writing
 from registry.records.guards import guard_problems
 from registry.records.integrity import verify_records
 from registry.records.objects import Stored
-from registry.records.tables import Model, ModelVersion, VersionFile
 from registry.results import Repaired
 from registry.upkeep.copies import Copies, origins
 from registry.upkeep.eviction import drop
@@ -52,10 +49,10 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     """Find what is damaged and what would mend it; with ``apply`` mend it. Raises NotFound for copies not there."""
     named = Copies(copies)
     with reading(context.engine) as session:
-        stored, uses, sources = objects.stored(session), _uses(session), _sources(session)
+        stored = objects.stored(session)
         records = verify_records(session) + guard_problems(session)
-    broken = list(_damaged(context, stored, uses, progress))
-    broken = [_from_copies(each, named, sources) for each in broken]
+    broken = list(_damaged(context, stored, progress))
+    broken = [_from_copies(each, named, _sources(context, each)) for each in broken]
     caches = list(_damaged_caches(context, progress))
     with storing(context.engine, context.home), _on_record(context) as mended:
         done = mended if apply else None
@@ -75,25 +72,13 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     )
 
 
-def _uses(session: Session) -> dict[str, list[tuple[str, str]]]:
-    columns = (VersionFile.blob_digest, Model.name, ModelVersion.version, VersionFile.path)
-    query = select(*columns).join(ModelVersion, ModelVersion.id == VersionFile.version_id)
-    query = query.join(Model, Model.id == ModelVersion.model_id).where(VersionFile.blob_digest.is_not(None))
-    found: dict[str, list[tuple[str, str]]] = {}
-    for digest, name, number, path in session.execute(query.order_by(ModelVersion.id)):
-        found.setdefault(str(digest), []).append((f"{name}@{number}", path))
-    for record, version in objects.statistics_of(session):
-        found.setdefault(record.blob_digest, []).append((version.reference, f"{record.kind} statistics"))
-    return found
+def _sources(context: Context, broken: _Broken) -> dict[str, str | None]:
+    """Where the versions came from that an object is of."""
+    with reading(context.engine) as session:
+        return {version: resolve(session, version).source for version, _ in broken.uses}
 
 
-def _sources(session: Session) -> dict[str, str | None]:
-    return {version.reference: version.source for version in session.scalars(select(ModelVersion))}
-
-
-def _damaged(
-    context: Context, stored: list[Stored], uses: dict[str, list[tuple[str, str]]], progress: Progress
-) -> Iterator[_Broken]:
+def _damaged(context: Context, stored: list[Stored], progress: Progress) -> Iterator[_Broken]:
     blobs = context.home.blobs
     sound, damaged = [], []
     progress.start("read", sum(each.size for each in stored))
@@ -107,6 +92,8 @@ def _damaged(
                     raise
                 damaged.append(each.digest)
                 was = "missing" if blobs.size(each.digest) is None else "damaged"
+                with reading(context.engine) as session:
+                    uses = objects.uses(session, [each.digest])
                 yield _Broken(each, was, tuple(uses.get(each.digest, ())))
             progress.advance(each.size)
     finally:

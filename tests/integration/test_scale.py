@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +20,30 @@ from registry.audits.filters import Filters
 from registry.audits.impact import impact
 from registry.audits.queries import find
 from registry.home import Home
-from registry.records import aliases, catalog, contents, garbage, lineage, outbox, readiness, recipes
+from registry.records import (
+    aliases,
+    catalog,
+    contents,
+    events,
+    garbage,
+    lineage,
+    objects,
+    outbox,
+    parts,
+    readiness,
+    recipes,
+    told,
+    version_witness,
+)
 from registry.records.contents import BlobRow
 from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
 from registry.records.lookup import find_versions
 from registry.records.names import parse_reference
+from registry.records.result_witness import changed_recipes, changed_results
 from registry.records.tables import ModelVersion
+from registry.records.told import Told
+from registry.records.version_witness import changed_versions
 from registry.resolved import Choices
 from tests.integration.registry_samples import FILES, ME, digest, made, make, skill
 
@@ -118,10 +137,15 @@ LOOKS: dict[str, Look] = {
     "the outbox": lambda session: (outbox.count_pending(session), outbox.pending(session)),
     "which of some objects are needed": lambda session: garbage.needed(session, [digest("weights"), digest("none")]),
     "which of some objects are garbage": lambda session: garbage.known(session, [digest("weights"), digest("none")]),
-    "verify": lambda session: verify_records(session),
+    "what some objects are of": lambda session: objects.uses(session, [digest("weights"), digest("none")]),
+    "what the log tells of some versions": lambda session: Told(session).about(["llama@1", "hot@1"]),
+    "what some versions are made of": lambda session: [list(each(session, (1, 3))) for each in PARTS],
+    "recipes held against the log": lambda session: list(changed_recipes(session, Told(session))),
+    "results held against the log": lambda session: list(changed_results(session, Told(session))),
 }
+PARTS = (parts.each_files, parts.each_tensors, parts.each_delta, parts.each_statistics)
 WHOLE = (  # they read every row, and may
-    *("list", "list skill", "verify"),
+    *("list", "list skill"),
     *("find skills", "find skills by seed", "find skills of a base"),
     *("find merges by seed", "find merges by method", "find merges that were never evaluated"),
     "find merges by software",
@@ -191,6 +215,38 @@ def test_what_is_looked_up_is_found_by_index(engine: Engine) -> None:
         if what not in WHOLE:
             assert scanned(engine, asked(engine, look)) == [], what
     assert scanned(engine, asked(engine, LOOKS["list"])) != []  # what reads a table is noticed
+
+
+def test_versions_are_held_against_the_log_by_index(engine: Engine) -> None:
+    """A page of them is read in their order, and the facts about the store are few."""
+    grow(engine, 0, 20)
+    found = scanned(engine, asked(engine, lambda session: list(changed_versions(session, Told(session)))))
+    assert [line for line in found if "model_version" not in line and "store_meta" not in line] == []
+
+
+def test_the_check_of_records_takes_no_more_memory_for_more_versions(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (events, parts, told, version_witness):
+        monkeypatch.setattr(module, "_AT_ONCE", 20)  # else there were but one batch here
+    few, many = 30, 100
+    grow(engine, 0, few)
+    before = peak(engine)
+    grow(engine, few, many)
+    assert peak(engine) - before < 300 * (many - few)  # bytes; as records they take 30 times as much
+
+
+def peak(engine: Engine) -> int:
+    """The bytes that the check of all records takes at most: of two runs, for the first fills caches."""
+    found = []
+    for _ in range(2):
+        gc.collect()
+        tracemalloc.start()
+        with reading(engine) as session:
+            assert verify_records(session) == []
+        found.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return min(found)
 
 
 def scanned(engine: Engine, statements: list[tuple[str, Any]]) -> list[str]:
