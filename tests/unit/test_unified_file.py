@@ -1,14 +1,17 @@
 """The file of a unified vector against damage and malice: every lie is refused and named, none is computed with."""
 
 import dataclasses
+import itertools
 import json
+import struct
 
 import numpy as np
 import pytest
 
 from storage.checkpoints.safetensors_file import SafetensorsWriter, layout, read_header
 from storage.deltas.unified import MANIFEST_KEY, UnifiedFile
-from storage.digests import canonical_json
+from storage.digests import blake3_digest, canonical_json
+from storage.encodings.frames import compress
 from storage.errors import IntegrityFailure
 from tests.unit.tiny_models import Tiny, tensor
 from tests.unit.unified_models import from_file, write
@@ -129,6 +132,21 @@ def test_a_skills_manifest_that_is_not_its_own_is_refused(made):
     other = content[entries["skill/1"].offset :][: entries["skill/1"].nbytes]
     with pytest.raises(IntegrityFailure, match="its manifest is not that of"):
         UnifiedFile.open(rewritten(path, change={"skill/0": lambda _: other}))
+
+
+@pytest.mark.parametrize("text", [b"{%d", b"\xff%d", b"[" * 100_000 + b"%d"], ids=["cut", "no text", "deep"])
+def test_a_skills_manifest_that_is_no_json_is_refused(made, text):
+    _, deltas, path = made
+    first, _, last = (delta.manifest.digest for delta in deltas)
+    # Between the others, as the digests of skills are in order.
+    data = next(each for n in itertools.count() if first < blake3_digest(each := text % n) < last)
+    frame = compress(data)
+    payload = struct.pack("<II", len(frame), len(data)) + frame
+    lie = rewritten(
+        path, lambda d: d["skills"][1].update(skill=blake3_digest(data)), change={"skill/1": lambda _: payload}
+    )
+    with pytest.raises(IntegrityFailure, match="skill 1: its manifest is not JSON"):
+        UnifiedFile.open(lie)
 
 
 @pytest.mark.parametrize("payload", ["unified/a", "mask/0/a"])
