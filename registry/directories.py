@@ -37,7 +37,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         document = parse_json(read_whole(path, JSON))
-        json_digest(document["recipe"])
+        json_digest(document["recipe"]), manifest_digest(document)  # nothing in it is beyond JSON
         model_digest((n, t["dtype"], tuple(t["shape"]), t["digest"]) for n, t in document["tensors"].items())
         document["output_digest"], document["recipe_digest"], document["digest"]
         [(file["size"], file["sha256"]) for file in document["files"].values()]

@@ -303,6 +303,10 @@ HOSTILE = {
     "tensors that are none": '{"recipe": {}, "recipe_digest": "x", "output_digest": "x", "digest": "x", "files": {}, '
     '"tensors": {"a": 1}}',
     "a number too large": '{"recipe": {"x": 1e999}, "tensors": {}, "files": {}, "output_digest": 4, "digest": 1}',
+    "too large elsewhere": '{"recipe": {}, "tensors": {}, "files": {}, "output_digest": 4, "recipe_digest": 1, '
+    '"digest": 1, "software": 1e999}',
+    "half a letter": '{"recipe": {}, "tensors": {}, "files": {}, "output_digest": 4, "recipe_digest": 1, "digest": 1, '
+    '"software": "\\ud800"}',
     "not UTF-8": b"\xff\xfe\x00",
 }
 
