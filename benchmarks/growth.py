@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -159,13 +159,17 @@ def block(result: Result) -> list[str]:
     setting = f"{about['machine']}. {about['date']}; {about['database']}; median of {about['runs']} runs."
     setting += f" Load average before and after: {about['load'][0]:.1f}, {about['load'][1]:.1f}."
     columns = " | ".join(f"{size:,} versions" for size in sizes)
+
+    def measured(verbs: Iterable[str]) -> list[str]:
+        return [what for what in verbs if any(f"{what} {size}" in result.rows for size in sizes)]
+
     lines = [
         setting,
         "",
         f"| in a running process: CPU ms (wall ms) | {columns} | statements |",
         "|---|" + "---:|" * (len(sizes) + 1),
     ]
-    for what in VERBS:
+    for what in measured(VERBS):
         cells = " | ".join(_milliseconds(result, f"{what} {size}") for size in sizes)
         counts = sorted({turn["statements"] for size in sizes for turn in result.rows.get(f"{what} {size}", [])})
         lines.append(f"| {what} | {cells} | {' to '.join(f'{n:g}' for n in sorted({counts[0], counts[-1]}))} |")
@@ -174,7 +178,7 @@ def block(result: Result) -> list[str]:
         f"| a whole process, one run: CPU s (wall s), private memory | {columns} |",
         "|---|" + "---:|" * len(sizes),
     ]
-    for what in WHOLE:
+    for what in measured(WHOLE):
         cells = " | ".join(_seconds(result, f"{what} {size}") for size in sizes)
         lines.append(f"| {what} | {cells} |")
     return lines

@@ -109,6 +109,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_audit_event_action_sequence"), "audit_event", ["action", "sequence"])
     op.create_index(op.f("ix_model_version_licence"), "model_version", ["licence"])
+    _restore_versions_in_mlflow()
     store_meta = sa.table("store_meta", sa.column("key", sa.Text()), sa.column("value", sa.Text()))
     op.execute(store_meta.insert().values(key="store_id", value=_known_identity() or uuid.uuid4().hex))
     for statement in _SQLITE_TRIGGERS if _on_sqlite() else _POSTGRES_TRIGGERS:
@@ -132,6 +133,19 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_materialization_created_at_id"), "materialization")
     op.drop_index(op.f("ix_materialization_output_digest"), "materialization")
     op.drop_column("materialization", "mlflow_version")
+
+
+def _restore_versions_in_mlflow() -> None:
+    """Where results stand in MLflow, in a store that was taken back to an older schema: the log still says so."""
+    made = sa.table("materialization", sa.column("id", sa.Text()), sa.column("mlflow_version", sa.Integer()))
+    query = "SELECT details FROM audit_event WHERE action = 'provenance.deliver' ORDER BY sequence"
+    told = {
+        str(details["materialization"]): details.get("mlflow_version")
+        for details in map(json.loads, op.get_bind().execute(sa.text(query)).scalars())
+    }
+    for id_, version in told.items():
+        if version is not None:
+            op.execute(made.update().where(made.c.id == id_).values(mlflow_version=version))
 
 
 def _known_identity() -> str | None:

@@ -19,6 +19,7 @@ from mergestore import EnvironmentFailure, Store
 from registry.records import outbox
 from registry.records.database import migrating, reading, sqlite_url, writing
 from registry.records.identity import store_id
+from registry.records.recipes import set_mlflow_run
 from tests.integration.golden_stores import GOLDEN, SCHEMAS, copy_objects, expected, load_postgresql, load_sqlite
 from tests.integration.shell import Shell
 
@@ -312,14 +313,22 @@ def test_processes_that_start_at_once_back_up_and_upgrade_once(
     assert len(list((home / "backups").iterdir())) == 1
 
 
-def test_a_store_that_went_back_is_itself_again(home: Path, url: str) -> None:
-    """What older schemas do not keep and the log still says: who the store is, and its quota."""
+@pytest.mark.parametrize("schema", ["0002", "0003"])
+def test_a_store_that_went_back_is_itself_again(home: Path, url: str, schema: str) -> None:
+    """What older schemas do not keep and the log still says: who the store is, its quota, where results stand."""
+    models = GOLDEN / "format1" / "models"
     mergestore.init(home, database=url, quota=1_000_000)
     with mergestore.open(home, database=url) as store:
-        store.register_base("tiny", GOLDEN / "format1" / "models" / "base")
+        store.register_base("tiny", models / "base")
+        store.register_skill("math", models / "tuned", base="tiny", allow_missing=True)
+        made = [store.materialize(f"tiny + {weight}*math", head="none", wait=False) for weight in (0.5, 0.7)]
+        with writing(store.engine) as session:
+            for number, each in enumerate(made):
+                set_mlflow_run(session, each.materialization_id, "0" * 32, number or None, actor="ann")
+                outbox.settle(session, outbox.MATERIALIZATION, each.materialization_id)
         assert store.verify().problems == []
         identity = store.id
-    mergestore.init(home, database=url, downgrade="0002")
+    mergestore.init(home, database=url, downgrade=schema)
     mergestore.init(home, database=url)
     with mergestore.open(home, database=url) as store:
         assert store.verify().problems == []

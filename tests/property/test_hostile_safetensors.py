@@ -14,12 +14,15 @@ DTYPES = {"F32": 4, "BF16": 2, "U8": 1, "I64": 8}
 SETTINGS = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+STORABLE = st.characters(exclude_characters="\0", codec="utf-8")
+"""What databases can keep."""
 
 
 @st.composite
 def valid_files(draw):
     """A sound file of a few tensors in any order."""
-    names = draw(st.lists(st.text(max_size=6), unique=True, max_size=5).filter(lambda n: "__metadata__" not in n))
+    names = st.lists(st.text(STORABLE, max_size=6), unique=True, max_size=5)
+    names = draw(names.filter(lambda n: "__metadata__" not in n))
     header, cursor = {}, 0
     if draw(st.booleans()):
         header["__metadata__"] = draw(st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2))
