@@ -25,7 +25,8 @@ def valid_files(draw):
     names = draw(names.filter(lambda n: "__metadata__" not in n))
     header, cursor = {}, 0
     if draw(st.booleans()):
-        header["__metadata__"] = draw(st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2))
+        text = st.text(STORABLE, max_size=4)
+        header["__metadata__"] = draw(st.dictionaries(text, text, max_size=2))
     for name in names:
         dtype = draw(st.sampled_from(sorted(DTYPES)))
         shape = draw(st.lists(st.integers(0, 4), max_size=3))
