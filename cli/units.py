@@ -11,6 +11,7 @@ from storage.sizes import parse_size as parse_size
 
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.IGNORECASE)
+_LONGEST = 1000 * 365 * 86400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -59,7 +60,10 @@ def parse_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text.strip())
     if found is None or (not found[2] and float(found[1])):
         raise UsageError(f"{text!r} is not a duration", hint="Write a number and a unit: 90s, 30m, 12h, 14d.")
-    return timedelta(seconds=float(found[1]) * _SECONDS.get(found[2].lower(), 0))
+    seconds = float(found[1]) * _SECONDS.get(found[2].lower(), 0)
+    if seconds > _LONGEST:
+        raise UsageError(f"{text!r} is longer than {_LONGEST // (365 * 86400)} years", hint="Write a shorter one: 14d.")
+    return timedelta(seconds=seconds)
 
 
 def _scaled(value: float) -> str:

@@ -8,6 +8,7 @@ from storage.errors import UsageError
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_MOST = (1 << 53) - 1  # of a whole number in JSON
 
 
 def parse_size(text: str) -> int:
@@ -21,4 +22,8 @@ def parse_size(text: str) -> int:
 
 def parse_quota(text: str | None) -> int | None:
     """Bytes from a size, 0 for ``0``, None where nothing was said."""
-    return None if text is None else 0 if text.strip() == "0" else parse_size(text)
+    if text is None or text.strip() == "0":
+        return None if text is None else 0
+    if (size := parse_size(text)) > _MOST:
+        raise UsageError(f"{text!r} is more than {_MOST:,} bytes", hint="write a smaller one, or 0 for none")
+    return size

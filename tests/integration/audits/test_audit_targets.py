@@ -229,6 +229,10 @@ def test_every_face_of_an_audit(filled, tmp_path):
     assert shell.text("audit", "both", "--dot").rstrip().endswith("}")
     page = tmp_path / "audit.html"
     assert shell.text("audit", "both", "--html", page).strip() == str(page)
+    assert shell.text("audit", "both", "--html", page).strip() == str(page)
+    before = shell.state()
+    code, _, err = shell("audit", "both", "--html", shell.home / "registry.db")
+    assert (code, "no page" in err, shell.state()) == (4, True, before)
     code, out, err = shell("audit", "both", "--dot", "--mermaid")
     assert (code, out) == (2, "")
     assert "--mermaid and --dot exclude each other" in err
