@@ -16,6 +16,7 @@ from registry.publishing import free_space
 from registry.records import leases
 from registry.records.database import reading
 from registry.records.tables import AuditEvent
+from storage.files import resolved
 
 _LITTLE_SPACE = 5_000_000_000
 _FEW_FILES = 1000
@@ -83,11 +84,11 @@ def filesystem_of(place: Path, mounts: str | None = None) -> str | None:
         except OSError:
             return None
     found, kind = Path(), None
-    resolved = place.resolve()
+    where = resolved(place)
     for line in mounts.splitlines():
         point, type_ = [*line.split(" "), "", "", ""][1:3]
         mounted = Path(point.replace("\\040", " "))  # spaces are written so
-        if (mounted == resolved or mounted in resolved.parents) and len(mounted.parts) >= len(found.parts):
+        if (mounted == where or mounted in where.parents) and len(mounted.parts) >= len(found.parts):
             found, kind = mounted, type_  # of mounts in one place the last one counts
     return kind
 

@@ -36,12 +36,12 @@ from registry.records.identity import store_id
 from registry.records.tables import Blob, ModelVersion
 from registry.results import Exported
 from registry.software import package_version
-from storage.archive import PIECE, ArchiveWriter
+from storage.archive import PIECE, ArchiveWriter, header
 from storage.blobs import hash_file, open_blob
 from storage.checkpoints.inputs import check_digest, tensor_digests
 from storage.digests import Hashes
 from storage.errors import Conflict, InputRefused, IntegrityFailure, UsageError
-from storage.files import disk_errors, publish_file, sweep, temporary_path
+from storage.files import disk_errors, open_to_read, publish_file, regular_size, resolved, sweep, temporary_path
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -66,6 +66,7 @@ def export(
     if not scope.bases and not scope.lineage:
         raise UsageError("only a lineage has bases to be left out", hint="add --lineage, or export what is named alone")
     path = path.absolute()
+    _refuse_within(path, home)
     _refuse_taken(path, scope.force)
     with reading(engine) as session:
         chosen = choose(session, references, lineage=scope.lineage, bases=scope.bases)
@@ -104,6 +105,23 @@ def _refuse_taken(path: Path, force: bool) -> None:
         raise UsageError(f"{path} is a folder", hint="name a file, as in assistant.bundle")
     if os.path.lexists(path) and not force:
         raise Conflict(f"{path} exists already", hint="choose another name, or pass --force to replace it")
+    if os.path.lexists(path) and not _is_bundle(path):
+        hint = "--force replaces bundles only: choose another name, or delete this one yourself"
+        raise Conflict(f"{path} exists and is no bundle", hint=hint)
+
+
+def _refuse_within(path: Path, home: Home) -> None:
+    if (root := resolved(home.root)) in resolved(path).parents:
+        raise UsageError(f"{path} lies in the store {root}", hint="name a file outside of the store")
+
+
+def _is_bundle(path: Path) -> bool:
+    """Whether a file begins as a bundle does: with the name of its first member, and zeros up to the end of that."""
+    if regular_size(path, follow=False) is None:
+        return False
+    name = header(MANIFEST, 0)[:100]
+    with disk_errors(f"cannot read {path}"), os.fdopen(open_to_read(path), "rb") as file:
+        return file.read(len(name)) == name
 
 
 def _gathered(

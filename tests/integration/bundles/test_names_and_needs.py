@@ -368,6 +368,15 @@ def test_export_refuses(origin: Store, tmp_path: Path) -> None:
     assert target.read_bytes() == before
     shell.text("export", "code", "-o", target, "--force")
     assert target.read_bytes() != before
+    other = tmp_path / "out" / "weights.safetensors"
+    for content in (b"", b"worth something", target.read_bytes()[1:]):
+        other.write_bytes(content)
+        assert "is no bundle" in shell.refused(4, "export", "code", "-o", other, "--force")["message"]
+        assert other.read_bytes() == content
+    for inside in ("registry.db", "new.bundle", "objects/new.bundle"):
+        assert (
+            "lies in the store" in shell.refused(2, "export", "code", "-o", shell.home / inside, "--force")["message"]
+        )
     with pytest.raises(UsageError, match="nothing is named"):
         origin.export([], target)
 
