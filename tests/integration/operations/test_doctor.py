@@ -60,6 +60,11 @@ def folder_instead(registry: Path) -> None:
     registry.mkdir()
 
 
+def a_link_to_itself(registry: Path) -> None:
+    registry.unlink()
+    registry.symlink_to(registry.name)
+
+
 def gone(registry: Path) -> None:
     registry.unlink()
 
@@ -72,6 +77,7 @@ def gone(registry: Path) -> None:
         (newer, "has schema 0099"),
         (older, f"this mergestore needs {head()}"),
         (folder_instead, "unable to open database file"),
+        (a_link_to_itself, "registry"),
         (gone, "the registry database that names them is not there"),
     ],
 )
