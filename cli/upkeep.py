@@ -51,6 +51,8 @@ def repaired(answer: Repaired) -> None:
         say("look for a copy: mergestore repair --apply --from DIR; or register the same content again")
     if not answer.applied and any(each["how"] for each in answer.objects):
         say("nothing was changed: mergestore repair --apply mends it")
+        if answer.lost:
+            say("what is lost now may be made again from what that mends, which is tried then")
 
 
 def backed_up(answer: BackedUp) -> None:

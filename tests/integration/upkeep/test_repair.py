@@ -146,6 +146,17 @@ def test_damaged_results_in_the_cache_are_deleted_and_made_again(store):
     assert store.materialize("both", wait=False).path == str(cached)
 
 
+def test_what_stands_on_what_can_be_mended_may_be_lost_until_then(store):
+    shell = Shell(store.home.root)
+    for reference, path in (("tiny", "model.safetensors"), ("math", "delta.safetensors")):
+        spoil(file_of(store, reference, path)[1])
+    code, out, _ = shell("repair")
+    assert (code, "LOST: skill math@1" in out) == (6, True)
+    assert "may be made again from what that mends" in out
+    assert "LOST" not in shell.text("repair", "--apply")
+    assert store.check_store(read_data=True).ok
+
+
 def test_on_the_command_line(surroundings, tmp_path):
     save(tmp_path / "tiny", BASE, LLAMA_CONFIG)
     with mergestore.open(tmp_path / "store", actor="ann@lab") as opened:
