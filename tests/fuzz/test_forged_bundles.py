@@ -21,8 +21,9 @@ from mergestore import InputRefused, IntegrityFailure, MergestoreError, Store
 from registry.records.names import parse_reference
 from storage.digests import canonical_json
 from tests.fuzz.patience import patience
+from tests.integration.bundles.conftest import sound
 from tests.integration.bundles.forged import Forged, Json, canonical, sha256
-from tests.integration.bundles.test_hostile import at, places, sound
+from tests.integration.bundles.test_hostile import at, places
 from tests.integration.shell import listing, rows
 
 __all__ = ["sound"]

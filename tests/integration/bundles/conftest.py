@@ -1,4 +1,4 @@
-"""A store with something of everything that there is, whose versions are taken elsewhere, and empty stores."""
+"""A store with something of everything, whose versions are taken elsewhere; small stores and bundles; empty ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,12 @@ from registry.records.database import reading, writing
 from registry.records.evaluations import add_evaluation
 from registry.records.statistics import StatisticsRow, add_statistics
 from storage.statistics.statistics_file import StatisticsWriter
+from tests.integration.bundles.forged import Forged
+from tests.integration.bundles.refusals import BASE, CONFIG, TUNED
+from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
+from tests.integration.shell import Shell
 
+MODEL = llama("F32", seed=9)
 GOLDEN = Path(__file__).parents[2] / "golden" / "store2"
 NAMED = (
     *("again@1", "assistant@1", "assistant@2", "code@1", "fished@1", "math@1", "math@2", "second@1", "several@1"),
@@ -125,3 +131,54 @@ def bundle(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with mergestore.open(path.parent / "store", actor="ann@lab") as store:
         store.export(NAMED, path, lineage=True)
     return path
+
+
+@pytest.fixture(scope="module")
+def sound(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle with everything in it that can be told wrong."""
+    folder = tmp_path_factory.mktemp("sound")
+    save(folder / "base", BASE, CONFIG)
+    with mergestore.open(folder / "store", actor="ann@lab") as store:
+        store.register_base("base", folder / "base", licence="MIT")
+        for name, tuned in TUNED.items():
+            save(folder / name, tuned, CONFIG)
+            store.register_skill(name, folder / name, base="base", encoding="exact", meta={"dataset": "sums"})
+        store.merge("sum", "base + 0.5*one + 0.5*two")
+        store.merge("both", "base + one + two", method="emr")
+        store.materialize("sum", wait=False)
+        store.yank("two@1", "a reason")
+        store.export(["sum", "both"], folder / "sound.bundle", lineage=True)
+    return folder / "sound.bundle"
+
+
+@pytest.fixture
+def forged(sound: Path) -> Forged:
+    return Forged.read(sound)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, surroundings: None) -> Shell:
+    shell = Shell(tmp_path / "store", tmp_path / "watched")
+    (tmp_path / "watched").mkdir()
+    shell.text("init")
+    return shell
+
+
+@pytest.fixture
+def store(tmp_path: Path, surroundings: None) -> Iterator[Store]:
+    with mergestore.open(tmp_path / "victim") as store:
+        yield store
+
+
+@pytest.fixture
+def tiny(surroundings: None, tmp_path: Path, opened: Open) -> Callable[..., Store]:
+    """``tiny(name, skills…)``: a store with the same base and skills, registered by itself."""
+
+    def tiny(name: str, *skills: str, **options: Any) -> Store:
+        store = opened(tmp_path / name, actor=f"{name}@lab")
+        store.register_base("tiny", save(tmp_path / "models" / "tiny", MODEL, LLAMA_CONFIG), **options)
+        for number, skill in enumerate(skills):
+            store.register_skill(skill, save(tmp_path / "models" / skill, fine_tune(MODEL, number)), base="tiny")
+        return store
+
+    return tiny
