@@ -194,8 +194,8 @@ class Supervisor:
             else:
                 error, flags = -int(self.fault.what), 0
                 if step.kind in CONNECTION:  # broken for both sides, and for good
-                    with self._connection(arguments[0]) as broken:
-                        broken.shutdown(socket.SHUT_RDWR)
+                    with contextlib.suppress(OSError), self._connection(arguments[0]) as broken:
+                        broken.shutdown(socket.SHUT_RDWR)  # the server itself may have ended it meanwhile
         try:
             fcntl.ioctl(self.listener, _SEND, bytearray(struct.pack("QqiI", key, value, error, flags)))
         except OSError as gone:

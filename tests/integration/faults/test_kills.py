@@ -68,11 +68,13 @@ def kill(laboratory: Laboratory, counts: Counts, name: str, wanted: int) -> None
     for death in deaths(steps, wanted):
         laboratory.reset()
         trial = laboratory.trial(scenario, death)
+        # Of what libpq has to send at once it may make one call or several: a run may have fewer steps than another.
+        assert (trial.status == -9) == (sum(step.kind in death.kinds for step in trial.steps) >= death.at)
         killed += trial.status == -9
         require_sound(laboratory.root, scenario, before)
         assert finish(laboratory.root, scenario) == expected, (name, death, trial.steps[-1])
     counts.add("kill", laboratory.called(name), points=len(deaths(steps, 0)), tried=killed)
-    assert killed > 0.8 * len(deaths(steps, wanted))
+    assert killed > len(deaths(steps, wanted)) / 2
 
 
 @scenarios(["register skill (dare)", "gc --apply"], [])
