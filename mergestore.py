@@ -14,9 +14,8 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-_PATIENCE = 3.0  # seconds for an object storage to answer, when a store is put there
 _PACKAGES = ("cli", "migrations", "registry", "merging", "storage")
 
 
@@ -85,10 +84,9 @@ from storage.paths import as_path as _as_path  # noqa: E402
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-    from sqlalchemy.engine import URL
 
     from merging.methods import Coefficients, Computed, Fused, Inputs, Method, Parameter, Part, Products, Spanned
-    from migrations import Migrated
+    from migrations.opening import Place, Wish
     from registry.resident import Resident
     from registry.store import Store
     from storage.progress import Progress
@@ -186,9 +184,10 @@ def open(
     place, quota = _place(home, database), _given_quota()
     held = objects_cache if objects_cache is not None else _cache_size()
     acting = _actor(actor)
-    engine = _engine(place, create, objects, acting)[0]
+    from migrations.opening import open_registry
     from registry.store import Store
 
+    engine, _ = open_registry(place, _wish(create, acting, objects))
     try:
         return Store(place.home, engine, _tracking(place, tracking_uri), acting, held, quota)
     except BaseException:
@@ -226,7 +225,7 @@ def doctor(
         from registry.records.database import parse_url
 
         place = _place(home, database)
-        return examine(Patient(failure, parse_url(_url(place)), Home(place.home), _tracking(place, tracking_uri)))
+        return examine(Patient(failure, parse_url(place.url), Home(place.home), _tracking(place, tracking_uri)))
 
 
 def init(
@@ -247,13 +246,17 @@ def init(
     """
     if downgrade is not None and quota is not None:
         raise UsageError("an older schema is not given a quota", hint="say one of the two")
+    from migrations.opening import open_registry, take_back
     from registry.home import Home
     from registry.records.database import reading
     from registry.records.database_errors import shown_url
     from registry.records.location import object_storage
 
     place = _place(home, database)
-    engine, done = _engine(place, True, objects, _actor()) if downgrade is None else _taken_back(place, downgrade)
+    if downgrade is None:
+        engine, done = open_registry(place, _wish(True, _actor(), objects))
+    else:
+        engine, done = take_back(place, downgrade)
     try:
         storage, guarded = None, dict[str, str]()
         if downgrade is None:
@@ -285,22 +288,26 @@ def backup(
     home: str | Path | None = None,
     *,
     database: str | None = None,
+    read_data: bool = False,
     progress: Progress | None = None,
 ) -> BackedUp:
     """Copy a whole store to a folder, as it is at one moment, while others go on writing.
 
-    A folder that has the backup before gets what is new. ``home`` and ``database`` as for ``open``. Raises Conflict
-    where there is something else, IntegrityFailure where records are damaged; objects that are not whole are ``lost``.
+    A folder that has the backup before gets what is new; what it has already is relied on if its size is right. With
+    ``read_data`` it is read, and copied anew where it is damaged. ``home`` and ``database`` as for ``open``. Raises
+    Conflict where there is something else, IntegrityFailure where records are damaged; objects that are not whole are
+    ``lost``.
     """
     from migrations import head
     from migrations.snapshots import snapshot
-    from registry.backups.writing import backup
+    from registry.backups.writing import Wish, backup
     from registry.wish import Context
     from storage.progress import Silent
 
     with open(home, database=database, create=False) as store:
         context = Context(store.engine, store.home, store.tracking_uri, store.actor)
-        return backup(context, _as_path(folder), head(), _software(), snapshot, progress or Silent())
+        wish = Wish(_as_path(folder), head(), _software(), read_data)
+        return backup(context, wish, snapshot, progress or Silent())
 
 
 def restore(
@@ -320,6 +327,7 @@ def restore(
     write nothing. Raises NotFound where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in
     the way.
     """
+    from migrations.opening import answering
     from migrations.restoring import Wish, check_backup, restore_registry, restore_store
     from storage.progress import Silent
 
@@ -328,27 +336,28 @@ def restore(
         return check_backup(folder, place.home, progress or Silent())
     if objects is not None and not folder.is_dir():
         raise UsageError("the snapshot of a registry says itself where its objects are", hint="leave --objects out")
-    wish = Wish(place.home, place.database, _answering(objects), _actor(), _software())
+    wish = Wish(place.home, place.database, answering(objects), _actor(), _software())
     if folder.is_dir():
         return restore_store(folder, wish, progress or Silent())
     return restore_registry(folder, wish)
 
 
-class _Place(NamedTuple):
-    """Where a store is: its folder, and the URL of its registry unless that is in the folder."""
+def _place(home: str | Path | None, database: str | None) -> Place:
+    from migrations.opening import Place
 
-    home: Path
-    database: str | None
-
-
-def _place(home: str | Path | None, database: str | None) -> _Place:
     chosen = home or os.environ.get("MERGESTORE_HOME")
     if not chosen:
         from platformdirs import user_data_path
 
         chosen = user_data_path("mergestore", appauthor=False)
     url = database or os.environ.get("MERGESTORE_DATABASE") or None
-    return _Place(_as_path(chosen).expanduser().absolute(), url)
+    return Place(_as_path(chosen).expanduser().absolute(), url)
+
+
+def _wish(create: bool, actor: str, objects: str | None) -> Wish:
+    from migrations.opening import Wish
+
+    return Wish(create, actor, _software(), objects, os.environ.get("MERGESTORE_OBJECTS") or None)
 
 
 def _quota_of(engine: Engine, asked: int | None) -> int | None:
@@ -369,95 +378,11 @@ def _given_quota() -> int | None:
     return parse_quota(os.environ.get("MERGESTORE_QUOTA") or None) or None
 
 
-def _tracking(place: _Place, given: str | None) -> str:
+def _tracking(place: Place, given: str | None) -> str:
     """Where provenance goes: else to the store's own MLflow database, whose path is escaped as URLs want it."""
     from registry.records.database import sqlite_url
 
     return given or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_url(place.home / "mlflow.db").render_as_string()
-
-
-def _url(place: _Place) -> str | URL:
-    from registry.records.database import sqlite_url
-
-    return place.database or sqlite_url(place.home / "registry.db")
-
-
-def _taken_back(place: _Place, schema: str) -> tuple[Engine, Migrated]:
-    """The registry's database with an older schema, and what was done to it."""
-    import migrations
-    from registry.home import Home
-
-    if not _exists(place):
-        raise EnvironmentFailure(f"there is no store in {place.home}", hint="name one with --store DIR")
-    engine = _connect(place)
-    try:
-        return engine, migrations.downgrade(engine, schema, Home(place.home).backups)
-    except BaseException:
-        engine.dispose()
-        raise
-
-
-def _engine(place: _Place, create: bool, objects: str | None, actor: str) -> tuple[Engine, Migrated]:
-    """The registry's database, with its schema and the objects' place brought about, and what was done to it."""
-    from storage.files import disk_errors
-
-    with disk_errors(f"cannot open the store {place.home}"):
-        filled = _has_objects(place.home)  # before the database is looked for, which is made before any object
-        there = _exists(place)
-    if filled and not there:
-        raise _lost_registry(place.home)
-    if not create and not there:
-        hint = "make one with: mergestore init, or name another with --store DIR"
-        raise EnvironmentFailure(f"there is no store in {place.home}", hint=hint)
-    import migrations
-    from registry.home import Home
-
-    wanted = objects or os.environ.get("MERGESTORE_OBJECTS") or None
-    storage = _answering(wanted) if objects or (create and not there) else None  # before anything is made
-    engine, backups = _connect(place), Home(place.home).backups
-    try:
-        new = create and migrations.current(engine) is None
-        if filled and new:
-            raise _lost_registry(place.home)
-        if new and storage is None:
-            storage = _answering(wanted)
-        if create:
-            done = migrations.migrate(engine, backups, software=_software())
-            if done.before not in (None, done.after):
-                from migrations.guarding import put_back
-
-                put_back(engine, actor)  # one that a store lost long ago
-        else:
-            migrations.require_current(engine, backups)
-            done = migrations.Migrated(migrations.head(), migrations.head())
-        if storage is not None and (objects or new):
-            _locate_objects(engine, storage, actor)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine, done
-
-
-def _answering(objects: str | None) -> str | None:
-    """The object storage that is meant, after it has answered."""
-    if objects is None:
-        return None
-    from storage.objects.bucket import Bucket
-
-    bucket = Bucket(objects, patience=_PATIENCE)
-    bucket.answer()
-    return bucket.url
-
-
-def _locate_objects(engine: Engine, storage: str, actor: str) -> None:
-    from registry.records.database import writing
-    from registry.records.location import choose_storage, object_storage
-    from registry.upkeep.writers import refuse_writers
-
-    with writing(engine) as session:
-        if object_storage(session) != storage:
-            refuse_writers(session, "an object storage is not chosen")
-        choose_storage(session, storage, actor=actor)
 
 
 def _cache_size() -> int | None:
@@ -467,36 +392,6 @@ def _cache_size() -> int | None:
     from storage.sizes import parse_size
 
     return parse_size(named)
-
-
-def _exists(place: _Place) -> bool:
-    """Whether there is something to open: connecting to a missing SQLite file would make it."""
-    if place.database is None:
-        return (place.home / "registry.db").exists()
-    kind, _, path = place.database.partition(":///")
-    return place.home.is_dir() and (kind != "sqlite" or Path(path).exists())
-
-
-def _has_objects(home: Path) -> bool:
-    return next((home / "objects").glob("*/??/*"), None) is not None
-
-
-def _lost_registry(home: Path) -> IntegrityFailure:
-    """A registry made anew would know none of the objects, and all of them would be garbage."""
-    return IntegrityFailure(
-        f"{home} has objects, but the registry database that names them is not there",
-        hint="restore it from a backup (`mergestore restore`), or name the one that it has (--database, "
-        "$MERGESTORE_DATABASE); for a new store choose another folder",
-    )
-
-
-def _connect(place: _Place) -> Engine:
-    from registry.records.database import open_engine
-    from storage.files import disk_errors
-
-    with disk_errors(f"cannot make the store {place.home}"):
-        place.home.mkdir(parents=True, exist_ok=True)
-    return open_engine(_url(place))
 
 
 def _actor(named: str | None = None) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from typing import IO, Any
 
 _RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
@@ -23,6 +24,11 @@ def say(text: str = "", *, bold: bool = False) -> None:
 def remark(text: str) -> None:
     """Write one line for the person at the terminal, beside the answer, to stderr."""
     sys.stderr.write(f"{harmless(text)}\n")
+
+
+def say_problem(problem: Mapping[str, Any], label: str = "  ") -> None:
+    """Write one line of the answer: what is damaged, where, and what to do."""
+    say(label + "; ".join(str(problem[key]) for key in ("what", "where", "hint") if problem.get(key) is not None))
 
 
 def harmless(text: str) -> str:

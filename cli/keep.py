@@ -20,13 +20,17 @@ def backup(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Where it goes; a backup that is there gets what is new.")
     ],
+    read_data: Annotated[
+        bool,
+        typer.Option("--read-data", help="Read what the backup has already; copy anew what is damaged in it."),
+    ] = False,
 ) -> None:
     """Copy the whole store to a folder, while others go on writing.
 
     It is the store as it is at one moment: records, objects, policy. Cache, quarantine and files that are referenced
     where they lie are left out. What is lost in the store is named (exit code 6), and the rest is backed up.
     """
-    done = invocation.backup(folder)
+    done = invocation.backup(folder, read_data)
     invocation.answer(done, upkeep.backed_up)
     if not done.ok:
         raise typer.Exit(IntegrityFailure.exit_code)

@@ -77,6 +77,9 @@ def _shortcut(parameter: Any, convert: Any) -> Any:
         words = value if several else [value]
         if optional and value is not None and any(_is_option(context, word) for word in words):
             raise typer.BadParameter(NO_VALUE, ctx=context, param=parameter)
+        if kind in (Path, list[Path]) and value is not None and "" in words:
+            told = "it is empty, which would mean the current folder; write . for that"
+            raise typer.BadParameter(told, ctx=context, param=parameter)
         if value is None and not parameter.required:
             value = () if several else None
         elif type(value) is str and kind in (str, Path):

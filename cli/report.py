@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.console import remark, say
+from cli.console import remark, say, say_problem
 from cli.grid import Column, print_grid
 from cli.units import count_text, digest_text, number_text, seconds_text, size_text
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _NAMED = 20  # tensors that are not the same
-_PROBLEM = ("what", "where", "kind", "hint")
 _WHOLE = {"modules_to_save": "saved whole", "biases": "biases", "dropped": "LEFT OUT"}
 
 
@@ -217,7 +216,7 @@ def verification(answer: Verification) -> None:
     counts = ", ".join(number_text(count, kind.replace("_", " ")) for kind, count in answer.checked.items())
     say(f"{'DAMAGED' if answer.damaged else 'ok' if answer.ok else 'WRONG'}: checked {counts or 'nothing'}")
     for problem in answer.problems:
-        say("  " + "; ".join(f"{key}: {problem[key]}" for key in _PROBLEM if problem.get(key) is not None))
+        say_problem(problem)
 
 
 def set_alias(answer: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cli.console import remark, say
+from cli.console import remark, say, say_problem
 from cli.units import number_text, seconds_text, size_text, time_text
 from mergestore import BackedUp, Collected, Inspection, Repaired, Restored
 from registry.upkeep.about import ABOUT
@@ -25,7 +25,7 @@ def inspected(answer: Inspection) -> None:
     elif answer.read_since is not None:
         say(f"every object was read since {time_text(answer.read_since)}")
     for problem in answer.problems:
-        say(f"  {problem['what']}; {problem['where']}; {problem['hint']}")
+        say_problem(problem)
     if answer.unneeded:
         remark(f"  {number_text(answer.unneeded, 'objects')} that nothing needs: mergestore gc")
     _strangers(answer.strangers)
@@ -46,7 +46,7 @@ def repaired(answer: Repaired) -> None:
         parts += [number_text(each["materializations"], "materializations")] if each["materializations"] else []
         say(f"LOST: {each['kind']} {each['version']} is not whole; it is in {', '.join(parts) or 'nothing else'}")
     for problem in answer.records:
-        say(f"DAMAGED RECORDS: {problem['what']}; {problem['where']}; {problem['hint']}")
+        say_problem(problem, "DAMAGED RECORDS: ")
     if answer.lost:
         say("look for a copy: mergestore repair --apply --from DIR; or register the same content again")
     if not answer.applied and any(each["how"] for each in answer.objects):
@@ -59,6 +59,8 @@ def backed_up(answer: BackedUp) -> None:
     """What is in the backup, what of it is new, what is lost."""
     say(f"backed up: {number_text(answer.objects, 'objects')}, {size_text(answer.bytes)}, in {answer.path}")
     say(f"  new: {number_text(answer.copied, 'objects')}, {size_text(answer.copied_bytes)}")
+    for digest in answer.mended:
+        say(f"  was damaged in the backup, and is copied anew: {digest}")
     say(f"  as of audit event {answer.audit_head['sequence']}")
     _lost(answer.lost)
     for note in answer.notes:

@@ -75,9 +75,11 @@ class Invocation:
         """Look at the store that was named and all around it, also where it cannot be opened."""
         return mergestore.doctor(self.store, database=self.database)
 
-    def backup(self, folder: Path) -> BackedUp:
+    def backup(self, folder: Path, read_data: bool) -> BackedUp:
         """Copy the store that was named to a folder."""
-        return mergestore.backup(folder, self.store, database=self.database, progress=self.progress())
+        return mergestore.backup(
+            folder, self.store, database=self.database, read_data=read_data, progress=self.progress()
+        )
 
     def restore(self, source: Path, objects: str | None, check: bool) -> Restored:
         """Make the store that was named out of a backup."""

@@ -56,6 +56,8 @@ def _triggers(of: Patient) -> Iterator[Check]:
 
 
 def _home(of: Patient) -> Iterator[Check]:
+    if not of.home.root.exists():
+        return  # why there is no store is told already
     writable = os.access(of.home.root, os.W_OK)
     level = "ok" if writable else "error"
     detail = f"{of.home.root} {'can' if writable else 'cannot'} be written"

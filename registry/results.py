@@ -424,7 +424,8 @@ class Collected(Result):
 class BackedUp(Result):
     """Answer of ``backup``: what is in the folder now, and what of it was ``copied`` this time.
 
-    ``lost``: objects that the records name, and that are damaged or missing in the store and in the backup before.
+    ``mended``: of these, objects that the backup had, and that were damaged in it. ``lost``: objects that the records
+    name, and that are damaged or missing in the store and in the backup before.
     """
 
     path: str
@@ -434,6 +435,7 @@ class BackedUp(Result):
     bytes: int
     copied: int
     copied_bytes: int
+    mended: list[str]
     lost: list[str]
     audit_head: dict[str, Any]
     notes: list[str]

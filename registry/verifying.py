@@ -28,6 +28,7 @@ from registry.records.statistics import load_statistics
 from registry.records.tables import Materialization, Model, ModelVersion, Statistics
 from registry.results import Verification
 from registry.unified import check_recipe, keeps_vector, open_unified
+from storage.blobs import RESTORE
 from storage.checkpoints.inputs import tensor_digests
 from storage.digests import model_digest
 from storage.errors import IntegrityFailure, MergestoreError, NotFound
@@ -36,8 +37,6 @@ from storage.pipeline import thread_count
 from storage.progress import Progress
 
 Problem = dict[str, Any]
-
-_RESTORE = "restore it from a backup, or register the same content again"
 
 
 class _Findings:
@@ -52,7 +51,7 @@ class _Findings:
     def count(self, kind: str, number: int = 1) -> None:
         self.checked[kind] = self.checked.get(kind, 0) + number
 
-    def add(self, error: MergestoreError, where: str, hint: str = _RESTORE) -> None:
+    def add(self, error: MergestoreError, where: str, hint: str = RESTORE) -> None:
         """A problem; what does not mean damage is raised again, for nothing was found out then."""
         if not is_damage(error):
             raise error

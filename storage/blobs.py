@@ -32,7 +32,7 @@ _NO_FILE = {
     errno.ENOENT: "stored file is missing",
     **dict.fromkeys((errno.EISDIR, errno.ENXIO), "there is no file in the place of a stored file"),
 }
-RESTORE = "restore this file from a backup, or register the same content again, which replaces it"
+RESTORE = "run `mergestore repair`, restore it from a backup, or register the same content again"
 """What to do about an object that is gone or damaged."""
 
 
@@ -155,7 +155,8 @@ class BlobStore:
         if path.is_symlink():
             raise IntegrityFailure(f"blob {digest} is replaced by a link: {path}", hint=RESTORE)
         if self.size(digest) is None:
-            raise IntegrityFailure(f"blob {digest} is missing: expected {path}", hint=RESTORE)
+            told = f"replaced by what is no file: {path}" if path.exists() else f"missing: expected {path}"
+            raise IntegrityFailure(f"blob {digest} is {told}", hint=RESTORE)
         public = hashlib.sha256() if sha256 is not None else None
         return compare(digest, path, hash_file(path, public), public, sha256)
 

@@ -20,6 +20,8 @@ def as_path(given: str | os.PathLike[str]) -> Path:
         encoded = text.encode()
     except UnicodeEncodeError as error:
         raise _refused(text, "it is not UTF-8") from error
+    if not text:
+        raise UsageError("an empty path is none", hint="write . for the current folder")
     if b"\0" in encoded:
         raise _refused(text, "it holds the character NUL")
     if len(encoded) > _LONGEST or any(len(name) > _LONGEST_NAME for name in encoded.split(b"/")):

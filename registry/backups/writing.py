@@ -8,7 +8,7 @@ written last: until then the backup before is whole, and after it this one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from registry.records.database import discard, open_engine, reading, sqlite_url,
 from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.integrity import verify_records
+from registry.records.read_only import is_read_only
 from registry.records.tables import Blob as BlobRecord
 from registry.records.tables import Garbage, Lease, VersionFile
 from registry.results import BackedUp
@@ -50,48 +51,60 @@ class _Records(NamedTuple):
     referenced: int
 
 
-def backup(
-    context: Context, folder: Path, schema: str, software: str, snapshot: Snapshot, progress: Progress
-) -> BackedUp:
-    """Bring the backup in ``folder`` up to date, or begin one there; whoever is at it already is waited for.
+@dataclass(frozen=True)
+class Wish:
+    """A backup in ``folder``, by which ``software``, of records in which ``schema``.
+
+    ``read_data``: what the backup before has is read too, and not only looked at for its size.
+    """
+
+    folder: Path
+    schema: str
+    software: str
+    read_data: bool = False
+
+
+def backup(context: Context, wish: Wish, snapshot: Snapshot, progress: Progress) -> BackedUp:
+    """Bring the backup in a folder up to date, or begin one there; whoever is at it already is waited for.
 
     Raises Conflict where there is something else, or a backup of another store; UsageError inside of the store;
     IntegrityFailure where the records are damaged: the backup before stays.
     """
-    with alone(context.engine, at_place("backup", folder)):
-        return _backed_up(context, folder, schema, software, snapshot, progress)
+    if is_read_only(context.engine.url):  # nobody on this side writes to it, nor could it say who is at it
+        return _backed_up(context, wish, snapshot, progress)
+    with alone(context.engine, at_place("backup", wish.folder)), storing(context.engine, context.home):
+        return _backed_up(context, wish, snapshot, progress)
 
 
-def _backed_up(
-    context: Context, folder: Path, schema: str, software: str, snapshot: Snapshot, progress: Progress
-) -> BackedUp:
+def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progress) -> BackedUp:
+    folder = wish.folder
     before = _prepared(context.home, folder)
     place = contents(folder)
-    with storing(context.engine, context.home):
-        file = place.scratch("registry")
-        try:
-            with reading(context.engine) as session:
-                snapshot(session.connection(), file)
-            found = _tidied(file)
-            if before is not None and before.store_id != found.store_id:
-                raise Conflict(f"{folder} has the backup of another store", hint="choose another folder")
-            known = {each.digest for each in before.objects} if before is not None else set()
-            before = replace(before, objects=()) if before is not None else None  # there are many
-            copied, lost = _copy(context.home, place, found.objects, known, progress)
-            registry, policy = place.adopt(file), _keep_policy(context.home, place)
-        finally:
-            discard(file)
+    file = place.scratch("registry")
+    try:
+        with reading(context.engine) as session:
+            snapshot(session.connection(), file)
+        found = _tidied(file)
+        if before is not None and before.store_id != found.store_id:
+            raise Conflict(f"{folder} has the backup of another store", hint="choose another folder")
+        known = {each.digest for each in before.objects} if before is not None and not wish.read_data else set()
+        before = replace(before, objects=()) if before is not None else None  # there are many
+        done = _copy(context.home, place, found.objects, known, progress)
+        registry, policy = place.adopt(file), _keep_policy(context.home, place)
+    finally:
+        discard(file)
+    lost = set(done.lost)
     kept = tuple(each for each in found.objects if each.digest not in lost)
     manifest = Manifest(
         now().isoformat(timespec="seconds"),
-        software,
+        wish.software,
         found.store_id,
-        schema,
+        wish.schema,
         found.head,
         registry,
         policy,
         kept,
-        tuple(lost),
+        tuple(done.lost),
     )
     write(folder, manifest)
     for each in [before.registry, before.policy] if before is not None else []:
@@ -99,13 +112,14 @@ def _backed_up(
             place.remove(each.digest)
     return BackedUp(
         path=str(folder),
-        ok=not lost,
+        ok=not done.lost,
         created=before is None,
         objects=len(kept),
         bytes=sum(each.size for each in kept),
-        copied=len(copied),
-        copied_bytes=sum(each.size for each in copied),
-        lost=lost,
+        copied=len(done.copied),
+        copied_bytes=sum(each.size for each in done.copied),
+        mended=done.mended,
+        lost=done.lost,
         audit_head={"sequence": found.head.sequence, "hash": found.head.hash},
         notes=list(_notes(context.home, found.referenced)),
     )
@@ -153,39 +167,47 @@ def _told(session: Session) -> _Records:
     return _Records(store_id(session), head, stored, referenced or 0)
 
 
-def _copy(
-    home: Home, place: BlobStore, wanted: list[Blob], known: set[str], progress: Progress
-) -> tuple[list[Blob], list[str]]:
-    """Copy what the backup does not have yet; which that was, and which of it is not whole in the store.
+class _Copies(NamedTuple):
+    """What became of objects: ``copied`` just now, ``mended`` so where the backup had a damaged one; ``lost``."""
+
+    copied: list[Blob]
+    mended: list[str]
+    lost: list[str]
+
+
+def _copy(home: Home, place: BlobStore, wanted: list[Blob], known: set[str], progress: Progress) -> _Copies:
+    """Copy what the backup does not have yet.
 
     Copies are flushed together at the end, which takes a tenth of the time where they are many and small. So one that
     no manifest names (``known``) may be half of it, left there by a power cut, and is read before it is relied on.
     """
-    missing = [each for each in wanted if place.size(each.digest) != each.size or each.digest not in known]
-    copied, lost = list[Blob](), list[str]()
-    progress.start("backup", sum(each.size for each in missing))
+    unsure = [each for each in wanted if place.size(each.digest) != each.size or each.digest not in known]
+    done, found = _Copies([], [], []), list[Blob]()
+    progress.start("backup", sum(each.size for each in unsure))
     try:
-        for each in missing:
-            if _copy_one(home.blobs, place, each):
-                copied.append(each)
+        for each in unsure:
+            there = place.size(each.digest)
+            if there == each.size and hash_file(place.path(each.digest)) == each:
+                found.append(each)
+            elif _copy_one(home.blobs, place, each):
+                done.copied.append(each)
+                if there is not None:
+                    done.mended.append(each.digest)
             else:
-                lost.append(each.digest)
+                done.lost.append(each.digest)
             progress.advance(each.size)
     finally:
         progress.finish()
     with disk_errors("cannot write the backup"):
-        flush([place.path(each.digest) for each in copied], place.folders)
-    return copied, lost
+        flush([place.path(each.digest) for each in (*found, *done.copied)], place.folders)
+    return done
 
 
 def _copy_one(source: Objects, place: BlobStore, wanted: Blob) -> bool:
     """Copy one object and read the copy: blocks may be shared with the store's, damage is not."""
     if source.size(wanted.digest) != wanted.size:
         return False
-    target = place.path(wanted.digest)
-    if place.size(wanted.digest) == wanted.size and hash_file(target) == wanted:
-        return True
-    temporary = place.scratch("object")
+    target, temporary = place.path(wanted.digest), place.scratch("object")
     try:
         copy_file(source.path(wanted.digest), temporary)
         if hash_file(temporary) != wanted:

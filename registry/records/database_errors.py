@@ -37,6 +37,10 @@ _POSTGRES = {
     "55": "another process kept it locked for too long: try again when that one is done",
     "57": "the server is shutting down or starting: try again",
 }
+_NEVER_MADE = (
+    "check that the server runs, that host, port, user and password are right, and that there is such a database "
+    "(createdb)"
+)
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 
@@ -80,8 +84,8 @@ def _postgres_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
     ours = not isinstance(error, DatabaseError) or isinstance(error, IntegrityError)
     if ours or not (isinstance(error, OperationalError) or state == _INSUFFICIENT_PRIVILEGE):
         return None
-    # A connection that was never made has no state; its message is libpq's own account.
-    hint = _POSTGRES.get(state[:2] or "08")
+    # A connection that was never made has no state; its message is libpq's own account, in the server's language.
+    hint = _POSTGRES.get(state[:2]) if state else _NEVER_MADE
     return EnvironmentFailure(f"cannot use the database {shown_url(url)}: {_reason(url, error)}", hint=hint)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from storage.errors import EnvironmentFailure
 
-_WORKS = "what only looks works here (list, show, audit, find, diff, check, verify)"
+_WORKS = "what only looks works here (list, show, audit, find, diff, check, verify, backup)"
 
 
 def is_read_only(url: URL) -> bool:

@@ -27,6 +27,7 @@ from registry.records.tables import ModelVersion, VersionFile
 from registry.results import Inspection
 from registry.upkeep.side_by_side import side_by_side
 from registry.wish import Context
+from storage.blobs import RESTORE
 from storage.errors import IntegrityFailure, MergestoreError, UsageError
 from storage.files import is_damage, regular_size
 from storage.progress import Progress
@@ -36,7 +37,6 @@ Uses = dict[str, list[tuple[str, str]]]
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _PART = re.compile(r"(\d+)/(\d+)")
-_RESTORE = "run `mergestore repair`, restore it from a backup, or register the same content again"
 _REMEMBER_EVERY = 10.0  # seconds: what a kill can make be read again
 
 
@@ -188,4 +188,4 @@ def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
 def _problem(what: str, digest: str, uses: Uses, error: MergestoreError | None = None) -> Problem:
     kind = IntegrityFailure.kind if error is None else error.kind
     where = ", ".join(f"{version}: {path}" for version, path in uses.get(digest, ())) or "an object"
-    return {"what": what, "where": where, "kind": kind, "hint": _RESTORE, "digest": digest}
+    return {"what": what, "where": where, "kind": kind, "hint": RESTORE, "digest": digest}

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from registry.records.read_only import require_writable
 from registry.results import Collected, Inspection, Repaired
 from registry.verbs.opened import Opened
 from registry.wish import Context
@@ -54,6 +55,7 @@ class Keeping(Opened):
         """
         from registry.upkeep.repairing import repair
 
+        require_writable(self.engine)  # what would mend something is tried out
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
         return repair(context, [as_path(each) for each in copies], apply=apply, progress=progress or Silent())
 
@@ -79,6 +81,8 @@ class Keeping(Opened):
         """
         from registry.upkeep.collecting_garbage import collect_garbage
 
+        if apply:
+            require_writable(self.engine)
         if grace < timedelta(0):
             raise UsageError(f"a grace of {grace} lies in the future", hint="0 deletes at once")
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)

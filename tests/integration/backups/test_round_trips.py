@@ -100,6 +100,42 @@ def test_only_what_is_new_is_copied(home: Path, source: str, tmp_path: Path) -> 
     assert mergestore.restore(backup, tmp_path / "new").audit_head == more.audit_head
 
 
+def test_what_the_backup_has_is_read_when_that_is_asked_for(home: Path, source: str, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    mergestore.backup(backup, home, database=source)
+    objects = json.loads((backup / "manifest.json").read_text())["objects"]
+    damaged, both, only_here = (each["digest"] for each in sorted(objects, key=lambda each: -each["size"])[:3])
+    for folder, digest in ((backup, damaged), (backup, both), (home, both)):
+        flip(folder, digest)
+    gone = path_of(home, only_here)
+    gone.chmod(0o644)
+    gone.unlink()
+
+    trusting = mergestore.backup(backup, home, database=source)
+    assert (trusting.ok, trusting.copied, trusting.mended) == (True, 0, [])
+    code, out, _ = Shell(home)("--database", source, "backup", backup, "--read-data")
+    assert code == 6
+    assert f"was damaged in the backup, and is copied anew: {damaged}" in out
+    assert both in out
+    again = mergestore.backup(backup, home, database=source, read_data=True)
+    assert (again.copied, again.mended, again.lost) == (0, [], [both])
+    assert mergestore.restore(backup, check=True).lost == [both]
+    assert path_of(backup, only_here).exists()
+
+
+def path_of(folder: Path, digest: str) -> Path:
+    (found,) = (folder / "objects").rglob(digest.partition(":")[2])
+    return found
+
+
+def flip(folder: Path, digest: str) -> None:
+    path = path_of(folder, digest)
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 def test_others_go_on_writing_meanwhile(home: Path, source: str, tmp_path: Path) -> None:
     done, failed = threading.Event(), list[BaseException]()
 

@@ -121,6 +121,14 @@ def test_options_that_mean_nothing(shell, words):
     assert found["hint"]
 
 
+@pytest.mark.parametrize("words", [("backup", ""), ("materialize", "tiny + math", "-o", ""), ("repair", "--from", "")])
+def test_a_path_that_is_empty_is_not_the_current_folder(shell, words):
+    """As an unset variable of a script makes it."""
+    found = shell.refused(2, *words)
+    assert "it is empty" in found["message"]
+    assert "it is empty" in shell.refused(2, "list", "--store", "")["message"]
+
+
 def test_options_of_a_skill_that_mean_nothing(shell, tmp_path):
     folder = save(tmp_path / "x", fine_tune(BASE, 1))
     for words in (("--encoding", "zip"), ("--encoding", "lora"), ("--values", "int3"), ("--seed", "-1")):

@@ -34,6 +34,13 @@ def test_a_database_that_is_not_there(shell, tmp_path):
     assert "mergestore init" in lost.refused(7, "list")["hint"]
 
 
+@pytest.mark.server
+def test_a_database_that_its_server_does_not_have(shell, postgres_server):
+    found = shell.refused(7, "list", "--database", postgres_server.url("nowhere").render_as_string())
+    assert "nowhere" in found["message"]
+    assert "createdb" in found["hint"]
+
+
 def test_a_database_that_is_something_else(alone):
     (alone.home / "registry.db").write_bytes(b"this is not a database at all" * 200)
     code, out, _ = alone("list", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -65,6 +66,15 @@ def a_link_to_itself(registry: Path) -> None:
     registry.symlink_to(registry.name)
 
 
+def a_pipe(registry: Path) -> None:
+    registry.unlink()
+    os.mkfifo(registry)
+
+
+def empty(registry: Path) -> None:
+    registry.write_bytes(b"")
+
+
 def gone(registry: Path) -> None:
     registry.unlink()
 
@@ -76,7 +86,9 @@ def gone(registry: Path) -> None:
         (cut_short, "is damaged"),
         (newer, "has schema 0099"),
         (older, f"this mergestore needs {head()}"),
-        (folder_instead, "unable to open database file"),
+        (folder_instead, "registry.db is not a file"),
+        (a_pipe, "registry.db is not a file"),
+        (empty, "the registry database that names them is not there, or is empty"),
         (a_link_to_itself, "registry"),
         (gone, "the registry database that names them is not there"),
     ],
@@ -98,7 +110,18 @@ def test_no_store_is_a_finding_and_none_is_made(place: Path) -> None:
     found = mergestore.doctor(place / "store")
     assert found["ok"] is False
     assert "there is no store" in found["checks"][0]["detail"]
+    assert not any(each["name"] == "home" for each in found["checks"])
     assert not (place / "store").exists()
+
+
+@pytest.mark.parametrize("harm", [empty, gone])
+def test_whoever_meets_a_store_without_its_registry_is_told_the_same(place: Path, harm: Any) -> None:
+    harm(place / "store" / "registry.db")
+    shell = Shell(place / "store", place)
+    for words in (("init",), ("list",), ("check",), ("gc", "--apply")):
+        refusal = shell.refused(6, *words)
+        assert "the registry database that names them is not there" in refusal["message"]
+        assert "mergestore restore" in refusal["hint"]
 
 
 def test_what_is_no_url_is_no_finding(place: Path) -> None:

@@ -24,7 +24,7 @@ READING: tuple[tuple[str, ...], ...] = (
 WRITING: tuple[tuple[str, ...], ...] = (
     *(("alias", "math@1", "new"), ("merge", "new", "golden/base + math"), ("materialize", "assistant@1"), ("sync",)),
     *(("yank", "math@1", "--reason", "x"), ("export", "math", "-o", "out"), ("audit", "assistant@1", "--rebuild")),
-    *(("backup", "copy"), ("init", "--quota", "5GB"), ("repair",)),
+    *(("init", "--quota", "5GB"), ("repair",), ("gc", "--apply")),
 )
 CHILD = """
 import json, sys
@@ -85,6 +85,16 @@ def test_without_permission_what_looks_works_and_what_changes_is_refused(locked:
         assert (code, out) == (7, ""), (words, err)
         assert "cannot be changed: this user has no right to write the file or its folder" in err, words
     assert (listing(locked.parent), rows_of(locked)) == before
+
+
+def test_it_is_backed_up(locked: Path) -> None:
+    """As a snapshot of a disk is, that is mounted read-only."""
+    lock(locked)
+    before = listing(locked), rows_of(locked)
+    told = ask(locked, *[("backup", "copy")] * 2, ("backup", "copy", "--read-data"), ("restore", "copy", "--check"))
+    assert [code for code, _, _ in told] == [0] * 4, told
+    assert "new: 0 objects" in told[1][1]
+    assert (listing(locked), rows_of(locked)) == before
 
 
 def rows_of(home: Path) -> Any:

@@ -1,0 +1,142 @@
+"""A store's registry opened, with its schema and its objects' place as they must be; or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL
+
+import migrations
+from migrations import Migrated
+from migrations.guarding import put_back
+from registry.home import Home
+from registry.records.database import open_engine, sqlite_url, writing
+from registry.records.location import choose_storage, object_storage
+from registry.upkeep.writers import refuse_writers
+from storage.errors import EnvironmentFailure, IntegrityFailure
+from storage.files import disk_errors
+from storage.objects.bucket import Bucket
+
+_PATIENCE = 3.0  # seconds for an object storage to answer, when a store is put there
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a store is opened: whether one is made where there is none, by whom, with which software.
+
+    ``objects``: the object storage that it must have; ``usual``: the one that a new store has where none is named.
+    """
+
+    create: bool
+    actor: str
+    software: str
+    objects: str | None = None
+    usual: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a store is: its folder, and the URL of its registry unless that is in the folder."""
+
+    home: Path
+    database: str | None
+
+    @property
+    def url(self) -> str | URL:
+        """The registry's URL."""
+        return self.database or sqlite_url(self.home / "registry.db")
+
+    def exists(self) -> bool:
+        """Whether there is something to open: connecting to a missing SQLite file would make it."""
+        if self.database is None:
+            return (self.home / "registry.db").exists()
+        kind, _, path = self.database.partition(":///")
+        return self.home.is_dir() and (kind != "sqlite" or Path(path).exists())
+
+
+def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
+    """The registry's database, with its schema and the objects' place brought about, and what was done to it.
+
+    Raises EnvironmentFailure where there is no store and none is to be made, IntegrityFailure where there are objects
+    and the records of them are gone.
+    """
+    home, create, wanted = place.home, wish.create, wish.objects or wish.usual
+    with disk_errors(f"cannot open the store {home}"):
+        filled = _has_objects(home)  # before the database is looked for, which is made before any object
+        there = place.exists()
+    if filled and not there:
+        raise _lost_registry(home)
+    if not create and not there:
+        hint = "make one with: mergestore init, or name another with --store DIR"
+        raise EnvironmentFailure(f"there is no store in {home}", hint=hint)
+    storage = answering(wanted) if wish.objects or (create and not there) else None  # before anything is made
+    engine, backups = _connect(place), Home(home).backups
+    try:
+        found = migrations.current(engine)
+        if filled and found is None:
+            raise _lost_registry(home)
+        new = create and found is None
+        if new and storage is None:
+            storage = answering(wanted)
+        done = Migrated(found, migrations.head())
+        if create:
+            done = migrations.migrate(engine, backups, software=wish.software)
+            if done.before not in (None, done.after):
+                put_back(engine, wish.actor)  # one that a store lost long ago
+        elif found != done.after:
+            migrations.require_current(engine, backups)
+        if storage is not None and (wish.objects or new):
+            _locate_objects(engine, storage, wish.actor)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine, done
+
+
+def take_back(place: Place, schema: str) -> tuple[Engine, Migrated]:
+    """The registry's database with an older schema, and what was done to it. Raises as ``migrations.downgrade``."""
+    if not place.exists():
+        raise EnvironmentFailure(f"there is no store in {place.home}", hint="name one with --store DIR")
+    engine = _connect(place)
+    try:
+        return engine, migrations.downgrade(engine, schema, Home(place.home).backups)
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def answering(objects: str | None) -> str | None:
+    """The object storage that is meant, after it has answered."""
+    if objects is None:
+        return None
+    bucket = Bucket(objects, patience=_PATIENCE)
+    bucket.answer()
+    return bucket.url
+
+
+def _connect(place: Place) -> Engine:
+    with disk_errors(f"cannot make the store {place.home}"):
+        place.home.mkdir(parents=True, exist_ok=True)
+    return open_engine(place.url)
+
+
+def _locate_objects(engine: Engine, storage: str, actor: str) -> None:
+    with writing(engine) as session:
+        if object_storage(session) != storage:
+            refuse_writers(session, "an object storage is not chosen")
+        choose_storage(session, storage, actor=actor)
+
+
+def _has_objects(home: Path) -> bool:
+    return next((home / "objects").glob("*/??/*"), None) is not None
+
+
+def _lost_registry(home: Path) -> IntegrityFailure:
+    """A registry made anew would know none of the objects, and all of them would be garbage."""
+    return IntegrityFailure(
+        f"{home} has objects, but the registry database that names them is not there, or is empty",
+        hint="restore it from a backup (`mergestore restore`), or name the one that it has (--database, "
+        "$MERGESTORE_DATABASE); for a new store choose another folder",
+    )
