@@ -13,9 +13,9 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVarTuple
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Result, Select, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound, ProgrammingError
 from sqlalchemy.orm import Session
@@ -31,6 +31,8 @@ WAIT_SECONDS = 30
 CONNECT_SECONDS = 5
 """How long to wait for a database server that does not answer."""
 WRITERS_LOCK = 0x6D65726765  # "merge"; PostgreSQL advisory locks are numbers, scoped to one database
+
+Columns = TypeVarTuple("Columns")
 
 _LONG = 0.1  # seconds of waiting that are told
 _MODE = "mergestore_mode"
@@ -80,6 +82,14 @@ def writing(engine: Engine) -> Iterator[Session]:
     """A session that is the only writer: commits when the block ends, rolls back when it raises."""
     with _transaction(engine, "write") as session:
         yield session
+
+
+def streamed(session: Session, query: Select[*Columns], at_once: int) -> Result[*Columns]:
+    """The rows of a query of which only so many are in memory at once.
+
+    PostgreSQL keeps the others for whoever asks it so; what is only gone through in parts has been fetched whole.
+    """
+    return session.execute(query, execution_options={"yield_per": at_once})
 
 
 @contextlib.contextmanager
@@ -244,7 +254,8 @@ def _postgres_engine(url: URL) -> Engine:
 def _begin_postgres(connection: Connection) -> None:
     if connection.get_execution_options().get(_MODE, "read") == "read":
         # Recursions through lineage are overestimated a thousandfold: compiling them took longer than running them.
-        connection.exec_driver_sql("SET LOCAL jit = off")
+        # And what is streamed is read to its end: plans that are quick at the beginning only are none.
+        connection.exec_driver_sql("SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1")
         return
     # Read committed: every statement after the lock sees what the writer before committed.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from registry.records.columns import batches, now
+from registry.records.database import streamed
 from registry.records.tables import AuditEvent, StoreMeta
 from storage.digests import canonical_json, parse_json, sha256_digest
 from storage.errors import InputRefused, IntegrityFailure
@@ -183,7 +184,7 @@ _ROWS = select(_LOG.sequence, *(type_coerce(column, String) for column in _TEXTS
 def _breaks(session: Session) -> Iterator[dict[str, Any]]:
     # After a break the walk goes on from what is stored, so that one change is one finding.
     last, hashed = 0, GENESIS
-    rows: Iterable[Any] = session.execute(_ROWS).yield_per(_AT_ONCE)
+    rows: Iterable[Any] = streamed(session, _ROWS, _AT_ONCE)
     for sequence, at, actor, action, subject, details, previous, stored in rows:
         if sequence > last + 1:
             yield _missing(last + 1, sequence - 1)

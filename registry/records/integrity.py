@@ -12,6 +12,7 @@ from sqlalchemy import ForeignKeyConstraint, Select, and_, exists, false, func, 
 from sqlalchemy.orm import Session, aliased
 
 from registry.records import events, objects, witness
+from registry.records.database import streamed
 from registry.records.tables import (
     Alias,
     Blob,
@@ -98,14 +99,15 @@ def _astray_aliases(session: Session) -> Iterator[Problem]:
 def _missing_versions(session: Session) -> Iterator[Problem]:
     # By name, and each number once: that a reference means one version is what the chain is held against.
     number = ModelVersion.version
+    count, newest = func.count(ModelVersion.id), func.max(number)
     query = (
-        select(Model.name, func.count(ModelVersion.id), func.count(number.distinct()), func.max(number))
+        select(Model.name, count, newest)
         .outerjoin(ModelVersion, ModelVersion.model_id == Model.id)
         .group_by(Model.name)
+        .having(or_(count == 0, count != newest, func.count(number.distinct()) != newest))
     )
-    for name, count, numbers, newest in session.execute(query):
-        if not count or {count, numbers} != {newest}:
-            yield _problem(f"{name} has {count} versions, but counts to {newest or 1}", name)
+    for name, versions, last in session.execute(query):
+        yield _problem(f"{name} has {versions} versions, but counts to {last or 1}", name)
 
 
 def _incomplete_versions(session: Session) -> Iterator[Problem]:
@@ -140,7 +142,7 @@ def _strange_blobs(session: Session) -> Iterator[Problem]:
 
 
 def _changed_recipes(session: Session) -> Iterator[Problem]:
-    for digest, canonical in session.execute(select(Recipe.digest, Recipe.canonical)).yield_per(1000):
+    for digest, canonical in streamed(session, select(Recipe.digest, Recipe.canonical), 1000):
         found = sha256_digest(canonical.encode())
         if found != digest:
             yield _problem(f"the text of recipe {digest} was changed: it now hashes to {found}", digest)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from registry.records import leases
 from registry.records.columns import batches
+from registry.records.database import streamed
 from registry.records.tables import Blob, Delta, Model, ModelVersion, Statistics, VersionFile
 
 NAMED = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
@@ -30,12 +31,12 @@ def stored(session: Session) -> list[Stored]:
     """Every object on record, those first that were not read for longest."""
     at = Blob.verified_at
     query = select(Blob.digest, Blob.size, Blob.sha256).order_by(at.is_not(None), at, Blob.digest)
-    return [Stored(*row) for row in session.execute(query).yield_per(_AT_ONCE)]
+    return [Stored(*row) for row in streamed(session, query, _AT_ONCE)]
 
 
 def sizes(session: Session) -> Iterator[tuple[str, int]]:
     """Every object on record, in order of digests, and its bytes."""
-    rows = session.execute(select(Blob.digest, Blob.size).order_by(Blob.digest)).yield_per(_AT_ONCE)
+    rows = streamed(session, select(Blob.digest, Blob.size).order_by(Blob.digest), _AT_ONCE)
     return ((digest, size) for digest, size in rows)
 
 

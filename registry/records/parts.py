@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.columns import Record
 from registry.records.contents import DeltaRow, FileRow, TensorRow
+from registry.records.database import streamed
 from registry.records.recipes import InputRow
 from registry.records.statistics import StatisticsRow
 from registry.records.tables import Delta, RecipeInput, Statistics, Tensor, VersionFile
@@ -67,6 +68,6 @@ def _grouped(
 ) -> Iterator[tuple[Any, Rows]]:
     # Of tables, not of records: the rows of those take twice as long.
     query = select(owner, *(owner.table.c[name] for name in names)).where(which).order_by(owner)
-    found = session.execute(query).yield_per(_AT_ONCE)
+    found = streamed(session, query, _AT_ONCE)
     for owned, rows in groupby(found, key=itemgetter(0)):
         yield owned, [dict(zip(names, row[1:], strict=True)) for row in rows]

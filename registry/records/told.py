@@ -12,6 +12,7 @@ from sqlalchemy import String, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from registry.records.columns import read_json
+from registry.records.database import streamed
 from registry.records.tables import AuditEvent
 
 Finding = tuple[str, str]
@@ -42,7 +43,7 @@ class Told:
     def parts(self, *actions: str) -> Iterator[Sequence[Event]]:
         """The same, so many at once that one statement may name what they tell of."""
         query = select(*_COLUMNS).where(_LOG.action.in_(actions)).order_by(_LOG.sequence)
-        found = self._session.execute(query).yield_per(_AT_ONCE)
+        found = streamed(self._session, query, _AT_ONCE)
         return ([_event(row) for row in rows] for rows in found.partitions())
 
     def about(self, subjects: Iterable[str]) -> dict[str, list[Event]]:

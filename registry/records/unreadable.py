@@ -11,6 +11,7 @@ from sqlalchemy import Column, String, Table, select, type_coerce
 from sqlalchemy.orm import Session
 
 from registry.records.columns import Flag, JsonDocument, Real, Record, UtcDateTime, Whole, Words
+from registry.records.database import streamed
 from registry.records.told import Finding
 
 
@@ -26,7 +27,7 @@ def _in_column(session: Session, table: Table, column: Column[Any]) -> Iterator[
     keys = list(table.primary_key)
     raw = (type_coerce(each, String) for each in (column, *keys))  # keys may be damaged as well
     query = select(*raw).where(column.is_not(None))
-    for value, *key in session.execute(query).yield_per(1000):
+    for value, *key in streamed(session, query, 1000):
         if not _is_read(column, value):
             place = ", ".join(f"{each.name} {word}" for each, word in zip(keys, key, strict=True))
             yield f"{table.name}: {column.name} of the row with {place} cannot be read: {value!r:.80}", table.name
