@@ -217,7 +217,7 @@ def test_results_files_hold_what_their_targets_need():
     found = [load(path) for path in results.FOLDER.glob("*.json")]
     for result in found:
         assert all(target.measure(result) > float("-inf") for target in TARGETS.get(result.kind, ()))
-    assert {result.kind for result in found} <= {"comparison", "curves", "device", "growth", "store"}
+    assert {result.kind for result in found} <= {"comparison", "curves", "device", "growth", "objects", "store"}
 
 
 def test_points_of_a_curve_are_told_from_those_of_another():
