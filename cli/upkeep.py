@@ -60,7 +60,7 @@ def backed_up(answer: BackedUp) -> None:
     say(f"backed up: {number_text(answer.objects, 'objects')}, {size_text(answer.bytes)}, in {answer.path}")
     say(f"  new: {number_text(answer.copied, 'objects')}, {size_text(answer.copied_bytes)}")
     for digest in answer.mended:
-        say(f"  was damaged in the backup, and is copied anew: {digest}")
+        say(f"  was damaged or missing in the backup, and is copied anew: {digest}")
     say(f"  as of audit event {answer.audit_head['sequence']}")
     _lost(answer.lost)
     for note in answer.notes:

@@ -424,8 +424,8 @@ class Collected(Result):
 class BackedUp(Result):
     """Answer of ``backup``: what is in the folder now, and what of it was ``copied`` this time.
 
-    ``mended``: of these, objects that the backup had, and that were damaged in it. ``lost``: objects that the records
-    name, and that are damaged or missing in the store and in the backup before.
+    ``mended``: of these, objects of the backup before that were damaged or missing in it. ``lost``: objects that the
+    records name, and that are damaged or missing in the store and in the backup before.
     """
 
     path: str

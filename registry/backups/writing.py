@@ -87,9 +87,9 @@ def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progr
         found = _tidied(file)
         if before is not None and before.store_id != found.store_id:
             raise Conflict(f"{folder} has the backup of another store", hint="choose another folder")
-        known = {each.digest for each in before.objects} if before is not None and not wish.read_data else set()
+        known = {each.digest for each in before.objects} if before is not None else set()
         before = replace(before, objects=()) if before is not None else None  # there are many
-        done = _copy(context.home, place, found.objects, known, progress)
+        done = _copy(context.home, place, found.objects, known, wish.read_data, progress)
         registry, policy = place.adopt(file), _keep_policy(context.home, place)
     finally:
         discard(file)
@@ -168,30 +168,32 @@ def _told(session: Session) -> _Records:
 
 
 class _Copies(NamedTuple):
-    """What became of objects: ``copied`` just now, ``mended`` so where the backup had a damaged one; ``lost``."""
+    """What became of objects: ``copied`` just now; ``mended``, of these, what the backup before had; ``lost``."""
 
     copied: list[Blob]
     mended: list[str]
     lost: list[str]
 
 
-def _copy(home: Home, place: BlobStore, wanted: list[Blob], known: set[str], progress: Progress) -> _Copies:
+def _copy(
+    home: Home, place: BlobStore, wanted: list[Blob], known: set[str], thorough: bool, progress: Progress
+) -> _Copies:
     """Copy what the backup does not have yet.
 
     Copies are flushed together at the end, which takes a tenth of the time where they are many and small. So one that
     no manifest names (``known``) may be half of it, left there by a power cut, and is read before it is relied on.
     """
-    unsure = [each for each in wanted if place.size(each.digest) != each.size or each.digest not in known]
+    relied = known if not thorough else set()
+    unsure = [each for each in wanted if place.size(each.digest) != each.size or each.digest not in relied]
     done, found = _Copies([], [], []), list[Blob]()
     progress.start("backup", sum(each.size for each in unsure))
     try:
         for each in unsure:
-            there = place.size(each.digest)
-            if there == each.size and hash_file(place.path(each.digest)) == each:
+            if place.size(each.digest) == each.size and hash_file(place.path(each.digest)) == each:
                 found.append(each)
             elif _copy_one(home.blobs, place, each):
                 done.copied.append(each)
-                if there is not None:
+                if each.digest in known:
                     done.mended.append(each.digest)
             else:
                 done.lost.append(each.digest)

@@ -115,12 +115,15 @@ def test_what_the_backup_has_is_read_when_that_is_asked_for(home: Path, source: 
     assert (trusting.ok, trusting.copied, trusting.mended) == (True, 0, [])
     code, out, _ = Shell(home)("--database", source, "backup", backup, "--read-data")
     assert code == 6
-    assert f"was damaged in the backup, and is copied anew: {damaged}" in out
+    assert f"was damaged or missing in the backup, and is copied anew: {damaged}" in out
     assert both in out
     again = mergestore.backup(backup, home, database=source, read_data=True)
     assert (again.copied, again.mended, again.lost) == (0, [], [both])
     assert mergestore.restore(backup, check=True).lost == [both]
     assert path_of(backup, only_here).exists()
+
+    path_of(backup, damaged).unlink()
+    assert mergestore.backup(backup, home, database=source).mended == [damaged]
 
 
 def path_of(folder: Path, digest: str) -> Path:
