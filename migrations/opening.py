@@ -88,7 +88,7 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
         elif found != done.after:
             migrations.require_current(engine, backups)
         if storage is not None and (wish.objects or new):
-            _locate_objects(engine, storage, wish.actor)
+            locate_objects(engine, storage, wish.actor)
     except BaseException:
         engine.dispose()
         raise
@@ -116,17 +116,18 @@ def answering(objects: str | None) -> str | None:
     return bucket.url
 
 
-def _connect(place: Place) -> Engine:
-    with disk_errors(f"cannot make the store {place.home}"):
-        place.home.mkdir(parents=True, exist_ok=True)
-    return open_engine(place.url)
-
-
-def _locate_objects(engine: Engine, storage: str, actor: str) -> None:
+def locate_objects(engine: Engine, storage: str, actor: str) -> None:
+    """Put on record where the objects of a store go, while nobody stores any. Raises Conflict otherwise."""
     with writing(engine) as session:
         if object_storage(session) != storage:
             refuse_writers(session, "an object storage is not chosen")
         choose_storage(session, storage, actor=actor)
+
+
+def _connect(place: Place) -> Engine:
+    with disk_errors(f"cannot make the store {place.home}"):
+        place.home.mkdir(parents=True, exist_ok=True)
+    return open_engine(place.url)
 
 
 def _has_objects(home: Path) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 import mergestore
 from mergestore import Conflict, EnvironmentFailure, Store
+from migrations.opening import locate_objects
 from registry import directories, materializing, unified
 from registry.backups import writing as backups
 from registry.cache import in_cache
@@ -287,9 +288,9 @@ def test_who_has_an_empty_store_open_notices_where_its_objects_will_lie(empty: S
 
 def test_no_place_is_chosen_while_somebody_stores_objects(empty: Store) -> None:
     with storing(empty.engine, empty.home), pytest.raises(Conflict, match="while a registration is under way"):
-        mergestore._locate_objects(empty.engine, ELSEWHERE, "bob@lab")
+        locate_objects(empty.engine, ELSEWHERE, "bob@lab")
     home = empty.home
-    mergestore._locate_objects(empty.engine, ELSEWHERE, "bob@lab")
+    locate_objects(empty.engine, ELSEWHERE, "bob@lab")
     with pytest.raises(Conflict, match=f"belong in {ELSEWHERE}"), storing(empty.engine, home):
         raise AssertionError
     with reading(empty.engine) as session:
