@@ -317,6 +317,7 @@ def restore(
     database: str | None = None,
     objects: str | None = None,
     check: bool = False,
+    partial: bool = False,
     progress: Progress | None = None,
 ) -> Restored:
     """Make a store out of a backup in ``home``, which must be new or empty, every byte checked; whole, or not at all.
@@ -324,8 +325,8 @@ def restore(
     ``database``: an empty one for the registry, of either kind; by default SQLite in ``home``. ``objects``: the object
     storage that objects go to, by default ``home``, wherever they were. ``source`` may also be the snapshot of a
     registry alone: it is put back where there is none, and objects stay where they are. ``check``: read the backup, and
-    write nothing. Raises NotFound where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in
-    the way.
+    write nothing. ``partial``: leave out objects that are not whole in it, which are ``lost`` then. Raises NotFound
+    where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in the way.
     """
     from migrations.opening import answering
     from migrations.restoring import Wish, check_backup, restore_registry, restore_store
@@ -333,10 +334,10 @@ def restore(
 
     place, folder = _place(home, database), _as_path(source).absolute()
     if check:
-        return check_backup(folder, place.home, progress or Silent())
+        return check_backup(folder, Wish(place.home, None, None, _actor(), _software()), progress or Silent())
     if objects is not None and not folder.is_dir():
         raise UsageError("the snapshot of a registry says itself where its objects are", hint="leave --objects out")
-    wish = Wish(place.home, place.database, answering(objects), _actor(), _software())
+    wish = Wish(place.home, place.database, answering(objects), _actor(), _software(), partial)
     if folder.is_dir():
         return restore_store(folder, wish, progress or Silent())
     return restore_registry(folder, wish)

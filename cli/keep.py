@@ -45,13 +45,16 @@ def restore(
         typer.Option("--objects", metavar="URL", help="Object storage for the objects; by default the folder."),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Read the whole backup, and write nothing.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Leave out objects that are not whole in the backup; they are named.")
+    ] = False,
 ) -> None:
     """Make a store out of a backup, in a new folder.
 
     Every byte is checked on the way; a damaged backup is refused, naming what is damaged. --database names an empty
     database of either kind. The snapshot of a registry alone (backups/registry-….db) is put back where there is none.
     """
-    done = invocation.restore(source, objects, check)
+    done = invocation.restore(source, objects, check, partial)
     invocation.answer(done, upkeep.restored)
     if not done.ok:
         raise typer.Exit(IntegrityFailure.exit_code)

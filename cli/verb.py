@@ -81,10 +81,10 @@ class Invocation:
             folder, self.store, database=self.database, read_data=read_data, progress=self.progress()
         )
 
-    def restore(self, source: Path, objects: str | None, check: bool) -> Restored:
+    def restore(self, source: Path, objects: str | None, check: bool, partial: bool) -> Restored:
         """Make the store that was named out of a backup."""
         given = {"database": self.database, "objects": objects}
-        return mergestore.restore(source, self.store, **given, check=check, progress=self.progress())
+        return mergestore.restore(source, self.store, **given, check=check, partial=partial, progress=self.progress())
 
     def progress(self) -> Bars | None:
         """Bars on stderr where a person can see them."""

@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 
 import migrations
 from migrations import Migrated
+from migrations.belonging import lies_elsewhere, require_same, require_unclaimed
 from migrations.guarding import put_back
 from registry.home import Home
 from registry.records.database import open_engine, sqlite_url, writing
@@ -62,7 +63,8 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
     Raises EnvironmentFailure where there is no store and none is to be made, IntegrityFailure where there are objects
     and the records of them are gone.
     """
-    home, create, wanted = place.home, wish.create, wish.objects or wish.usual
+    home, create = place.home, wish.create
+    wanted = wish.objects if wish.objects is not None else wish.usual
     with disk_errors(f"cannot open the store {home}"):
         filled = _has_objects(home)  # before the database is looked for, which is made before any object
         there = place.exists()
@@ -71,13 +73,17 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
     if not create and not there:
         hint = "make one with: mergestore init, or name another with --store DIR"
         raise EnvironmentFailure(f"there is no store in {home}", hint=hint)
-    storage = answering(wanted) if wish.objects or (create and not there) else None  # before anything is made
+    storage = (
+        answering(wanted) if wish.objects is not None or (create and not there) else None
+    )  # before anything is made
     engine, backups = _connect(place), Home(home).backups
     try:
         found = migrations.current(engine)
         if filled and found is None:
             raise _lost_registry(home)
-        new = create and found is None
+        elsewhere, new = lies_elsewhere(place.database, home), create and found is None
+        if elsewhere and new:
+            require_unclaimed(engine, home)
         if new and storage is None:
             storage = answering(wanted)
         done = Migrated(found, migrations.head())
@@ -87,7 +93,9 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
                 put_back(engine, wish.actor)  # one that a store lost long ago
         elif found != done.after:
             migrations.require_current(engine, backups)
-        if storage is not None and (wish.objects or new):
+        if elsewhere:
+            require_same(engine, home)
+        if storage is not None and (wish.objects is not None or new):
             locate_objects(engine, storage, wish.actor)
     except BaseException:
         engine.dispose()
@@ -138,6 +146,6 @@ def _lost_registry(home: Path) -> IntegrityFailure:
     """A registry made anew would know none of the objects, and all of them would be garbage."""
     return IntegrityFailure(
         f"{home} has objects, but the registry database that names them is not there, or is empty",
-        hint="restore it from a backup (`mergestore restore`), or name the one that it has (--database, "
-        "$MERGESTORE_DATABASE); for a new store choose another folder",
+        hint="restore a backup into a new folder (`mergestore restore`), or a snapshot of the registry into this one, "
+        "or name the one that it has (--database, $MERGESTORE_DATABASE); for a new store choose another folder",
     )

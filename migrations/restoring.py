@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from migrations import current, migrate
@@ -42,7 +43,7 @@ class Wish:
     """What is made: a store in ``home``, new or empty; its registry in ``database``, or there too.
 
     ``objects``: the object storage that its objects go to; None: ``home``. ``actor`` is who does it, with which
-    ``software``.
+    ``software``. ``partial``: objects that are not whole in the backup are left out.
     """
 
     home: Path
@@ -50,13 +51,21 @@ class Wish:
     objects: str | None
     actor: str
     software: str
+    partial: bool = False
 
 
-def check_backup(folder: Path, home: Path, progress: Progress) -> Restored:
-    """Read a whole backup and write nothing. Raises as ``restore_store``, for what is wrong with the backup itself."""
+def check_backup(folder: Path, wish: Wish, progress: Progress) -> Restored:
+    """Read a whole backup, its records too, from a copy that is temporary; write nothing else.
+
+    Raises as ``restore_store``, for what is wrong with the backup itself.
+    """
     found = read(folder)
     read_through(folder, found, progress)
-    return _answer(folder, home, None, found)
+    with tempfile.TemporaryDirectory(prefix="mergestore-") as scratch:
+        file = Path(scratch) / REGISTRY
+        unpack_registry(folder, found, file)
+        _bring_up(file, wish, found)
+    return _answer(folder, wish.home, None, found)
 
 
 def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
@@ -71,9 +80,11 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
         place.prepare()
         unpack_registry(folder, found, file)
         _bring_up(file, wish, found)
-        if wish.objects is not None:
+        if wish.objects is not None and not wish.partial:
             read_through(folder, found, progress)  # before anything is elsewhere, where nobody would clear it up
-        unpack(folder, found, place, progress)
+        if damaged := set(unpack(folder, found, place, progress, partial=wish.partial)):
+            kept = tuple(each for each in found.objects if each.digest not in damaged)
+            found = replace(found, objects=kept, lost=(*found.lost, *sorted(damaged)))
         _relocate(file, wish)
         if wish.database is None:
             where = shown_url(sqlite_url(home / REGISTRY))

@@ -186,6 +186,21 @@ def _alive(process: int) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A block that of all processes of this host only one is in at a time; the others wait."""
+    import fcntl
+
+    with disk_errors(f"cannot open {folder}"):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # of a network's filesystem, which may know no locks of folders
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def publish_file(temporary: Path, final: Path, folders: int = 1) -> None:
     """Give a finished temporary file its name, durably; so many of the folders above may be new."""
     with disk_errors(f"cannot store {final}"):
@@ -227,7 +242,10 @@ def write_file(final: Path, data: bytes) -> None:
             raise
         finally:
             os.close(fd)
-    publish_file(temporary, final)
+    try:
+        publish_file(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def copy_file(source: Path, target: Path) -> None:

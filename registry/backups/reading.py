@@ -14,11 +14,15 @@ from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.integrity import verify_records
 from storage.blobs import Blob, BlobStore, hash_file
-from storage.errors import IntegrityFailure
-from storage.files import copy_file
+from storage.errors import IntegrityFailure, MergestoreError
+from storage.files import copy_file, is_damage
+from storage.objects.contract import Objects
 from storage.progress import Progress
 
-_HINT = "use another backup, or copy what is damaged into this one from elsewhere"
+_HINT = (
+    "use another backup, or copy what is damaged into this one from elsewhere; `mergestore restore --partial` makes a "
+    "store of the objects that are whole"
+)
 
 
 def unpack_registry(folder: Path, manifest: Manifest, target: Path) -> None:
@@ -27,10 +31,11 @@ def unpack_registry(folder: Path, manifest: Manifest, target: Path) -> None:
         _refuse(folder, manifest, [manifest.registry.digest])
 
 
-def unpack(folder: Path, manifest: Manifest, home: Home, progress: Progress) -> None:
+def unpack(folder: Path, manifest: Manifest, home: Home, progress: Progress, *, partial: bool) -> list[str]:
     """Copy a backup's objects and policy to where a new store has them; each is checked.
 
-    Raises IntegrityFailure that names everything that is missing or damaged.
+    Raises IntegrityFailure that names everything that is missing or damaged; if ``partial``, objects that are not whole
+    are left out and named in the answer.
     """
     source = contents(folder)
     wanted = [each for each in manifest.blobs() if each != manifest.registry]
@@ -48,7 +53,10 @@ def unpack(folder: Path, manifest: Manifest, home: Home, progress: Progress) -> 
             progress.advance(each.size)
     finally:
         progress.finish()
-    _refuse(folder, manifest, damaged)
+    policy = manifest.policy.digest if manifest.policy is not None else None
+    if not partial or policy in damaged:
+        _refuse(folder, manifest, damaged)
+    return damaged
 
 
 def read_through(folder: Path, manifest: Manifest, progress: Progress) -> None:
@@ -58,12 +66,22 @@ def read_through(folder: Path, manifest: Manifest, progress: Progress) -> None:
     progress.start("check", sum(each.size for each in manifest.blobs()))
     try:
         for each in manifest.blobs():
-            if source.size(each.digest) != each.size or hash_file(source.path(each.digest)) != each:
+            if not is_whole(source, each):
                 damaged.append(each.digest)
             progress.advance(each.size)
     finally:
         progress.finish()
     _refuse(folder, manifest, damaged)
+
+
+def is_whole(source: Objects, wanted: Blob) -> bool:
+    """Whether an object is there with the bytes that it is named by; no where the disk fails at it."""
+    try:
+        return source.size(wanted.digest) == wanted.size and hash_file(source.path(wanted.digest)) == wanted
+    except MergestoreError as error:
+        if not is_damage(error):
+            raise
+        return False
 
 
 def check_records(engine: Engine) -> tuple[Head, list[Blob]]:
@@ -99,12 +117,15 @@ def compare(engine: Engine, manifest: Manifest) -> None:
 
 
 def _copied(source: BlobStore, wanted: Blob, target: Path) -> bool:
-    if source.size(wanted.digest) != wanted.size:
-        return False
-    copy_file(source.path(wanted.digest), target)
-    if hash_file(target) == wanted:
-        return True
-    target.unlink()
+    try:
+        if source.size(wanted.digest) == wanted.size:
+            copy_file(source.path(wanted.digest), target)
+            if hash_file(target) == wanted:
+                return True
+    except MergestoreError as error:
+        if not is_damage(error) or is_whole(source, wanted):  # else it is the new store's disk that fails
+            raise
+    target.unlink(missing_ok=True)
     return False
 
 

@@ -7,16 +7,20 @@ written last: until then the backup before is whole, and after it this one.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, not_, select
+from sqlalchemy import Connection, Engine, delete, func, not_, select
 from sqlalchemy.orm import Session
 
 from registry.backups.manifest import MANIFEST, Manifest, contents, read, write
+from registry.backups.reading import is_whole
 from registry.home import Home
+from registry.policies.enforcing import policies_of
 from registry.records import events, objects
 from registry.records.alone import alone, at_place
 from registry.records.columns import now
@@ -31,8 +35,8 @@ from registry.results import BackedUp
 from registry.upkeep.writers import storing
 from registry.wish import Context
 from storage.blobs import Blob, BlobStore, hash_file
-from storage.errors import Conflict, IntegrityFailure, UsageError
-from storage.files import copy_file, disk_errors, flush, resolved
+from storage.errors import Conflict, IntegrityFailure, MergestoreError, UsageError
+from storage.files import copy_file, disk_errors, flush, is_damage, locked, resolved, sweep
 from storage.objects.contract import Objects
 from storage.progress import Progress
 
@@ -70,23 +74,27 @@ def backup(context: Context, wish: Wish, snapshot: Snapshot, progress: Progress)
     Raises Conflict where there is something else, or a backup of another store; UsageError inside of the store;
     IntegrityFailure where the records are damaged: the backup before stays.
     """
-    if is_read_only(context.engine.url):  # nobody on this side writes to it, nor could it say who is at it
-        return _backed_up(context, wish, snapshot, progress)
-    with alone(context.engine, at_place("backup", wish.folder)), storing(context.engine, context.home):
+    policies_of(context.home)  # one that cannot be read does not take the place of a good one
+    with contextlib.ExitStack() as kept:
+        if not is_read_only(context.engine.url):  # else it cannot be put on record who is at it
+            kept.enter_context(alone(context.engine, at_place("backup", wish.folder)))
+            kept.enter_context(storing(context.engine, context.home))
+        _require_apart(context.home, wish.folder)
+        kept.enter_context(locked(wish.folder))
         return _backed_up(context, wish, snapshot, progress)
 
 
 def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progress) -> BackedUp:
     folder = wish.folder
-    before = _prepared(context.home, folder)
+    before = _before(folder)
     place = contents(folder)
     file = place.scratch("registry")
     try:
         with reading(context.engine) as session:
             snapshot(session.connection(), file)
         found = _tidied(file)
-        if before is not None and before.store_id != found.store_id:
-            raise Conflict(f"{folder} has the backup of another store", hint="choose another folder")
+        if before is not None:
+            _require_older(folder, before, found.store_id, context.engine)
         known = {each.digest for each in before.objects} if before is not None else set()
         before = replace(before, objects=()) if before is not None else None  # there are many
         done = _copy(context.home, place, found.objects, known, wish.read_data, progress)
@@ -125,18 +133,46 @@ def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progr
     )
 
 
-def _prepared(home: Home, folder: Path) -> Manifest | None:
-    """The backup before, if there is one, in a folder that may hold backups."""
-    inside, store = resolved(folder), resolved(home.root)
-    if inside == store or store in inside.parents or inside in store.parents:
-        raise UsageError(
-            f"{folder} and the store are in one another", hint="choose a folder elsewhere, on another disk"
-        )
+def _require_apart(home: Home, folder: Path) -> None:
+    """Make the folder of a backup, which is in no store, and no store in it."""
+    store = resolved(home.root)
+    for inside in (resolved(folder), resolved(folder / "objects")):
+        if inside == store or store in inside.parents or inside in store.parents:
+            raise UsageError(
+                f"{folder} and the store are in one another", hint="choose a folder elsewhere, on another disk"
+            )
     with disk_errors(f"cannot write a backup to {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-        if strange := sorted({each.name for each in folder.iterdir()} - _OURS):
+
+
+def _before(folder: Path) -> Manifest | None:
+    """The backup before, if there is one, in a folder that may hold backups."""
+    with disk_errors(f"cannot write a backup to {folder}"):
+        sweep(folder, MANIFEST)
+        names = {each.name for each in folder.iterdir()} - _OURS
+        if strange := sorted(name for name in names if not name.startswith(f"{MANIFEST}.")):
             raise Conflict(f"{folder} holds something else: {strange[0]}", hint="choose a new folder")
-    return read(folder) if (folder / MANIFEST).exists() else None
+        there = os.path.lexists(folder / MANIFEST)
+    try:
+        return read(folder) if there else None
+    except MergestoreError as error:
+        raise IntegrityFailure(
+            error.message,
+            hint=f"delete {folder / MANIFEST}: all else is read then, and what is whole kept",
+        ) from error
+
+
+def _require_older(folder: Path, before: Manifest, store: str, engine: Engine) -> None:
+    """Raise Conflict where the store does not know the end of what the backup has: it went back, or is another."""
+    if before.store_id != store:
+        raise Conflict(f"{folder} has the backup of another store", hint="choose another folder")
+    with reading(engine) as session:
+        known = events.hash_of(session, before.head.sequence)
+    if known != before.head.hash:
+        raise Conflict(
+            f"{folder} has what this store has not: audit event {before.head.sequence} is not in its log",
+            hint="the store went back, or two go on from one backup: keep this one, and choose another folder",
+        )
 
 
 def _tidied(file: Path) -> _Records:
@@ -189,7 +225,7 @@ def _copy(
     progress.start("backup", sum(each.size for each in unsure))
     try:
         for each in unsure:
-            if place.size(each.digest) == each.size and hash_file(place.path(each.digest)) == each:
+            if is_whole(place, each):
                 found.append(each)
             elif _copy_one(home.blobs, place, each):
                 done.copied.append(each)
@@ -207,19 +243,22 @@ def _copy(
 
 def _copy_one(source: Objects, place: BlobStore, wanted: Blob) -> bool:
     """Copy one object and read the copy: blocks may be shared with the store's, damage is not."""
-    if source.size(wanted.digest) != wanted.size:
-        return False
     target, temporary = place.path(wanted.digest), place.scratch("object")
     try:
-        copy_file(source.path(wanted.digest), temporary)
-        if hash_file(temporary) != wanted:
+        try:
+            if source.size(wanted.digest) != wanted.size:
+                return False
+            copy_file(source.path(wanted.digest), temporary)
+            if hash_file(temporary) != wanted:
+                return False
+        except MergestoreError as error:
+            if not is_damage(error) or is_whole(source, wanted):  # else it is the backup's disk that fails
+                raise
             return False
         with disk_errors(f"cannot store {target}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary.rename(target)
         return True
-    except IntegrityFailure:  # of an object that is damaged where it is stored elsewhere
-        return False
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -165,7 +165,8 @@ def parse_url(url: str | URL) -> URL:
 def _sqlite_engine(url: URL) -> Engine:
     file = Path(url.database or "")
     if file.exists() and not file.is_file():  # SQLite would wait for a pipe's other side, or tell of a broken disk
-        raise EnvironmentFailure(f"the registry {file} is not a file", hint="name another store, or another database")
+        hint = "move it away and restore a backup (`mergestore restore`), or name another store"
+        raise EnvironmentFailure(f"the registry {file} is not a file", hint=hint)
     if is_read_only(url):
         return _read_only_engine(url)
     engine = create_engine(url, connect_args={"timeout": WAIT_SECONDS})

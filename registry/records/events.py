@@ -73,6 +73,11 @@ def head(session: Session) -> Head | None:
     return _read_head(session.get(StoreMeta, HEAD_KEY))
 
 
+def hash_of(session: Session, sequence: int) -> str | None:
+    """The hash of an event; None where there is no such event."""
+    return session.scalar(select(AuditEvent.hash).where(AuditEvent.sequence == sequence))
+
+
 def of(session: Session, subjects: Iterable[str], newest: int | None = None) -> list[dict[str, Any]]:
     """The events about any of these subjects as JSON-ready values, oldest first: all, or so many of the newest."""
     found: list[AuditEvent] = []

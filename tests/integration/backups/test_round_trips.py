@@ -17,9 +17,10 @@ import pytest
 from sqlalchemy import Engine, select
 
 import mergestore
-from mergestore import Conflict, IntegrityFailure, NotFound, UsageError
+from mergestore import Conflict, IntegrityFailure, MergestoreError, NotFound, UsageError
 from registry.records.columns import Record
 from registry.records.database import reading, sqlite_url
+from storage.files import process_name
 from tests.integration.conftest import Server
 from tests.integration.golden_stores import GOLDEN
 from tests.integration.shell import Shell, listing
@@ -124,6 +125,82 @@ def test_what_the_backup_has_is_read_when_that_is_asked_for(home: Path, source: 
 
     path_of(backup, damaged).unlink()
     assert mergestore.backup(backup, home, database=source).mended == [damaged]
+
+
+def test_a_store_that_went_back_does_not_take_the_place_of_a_newer_backup(
+    home: Path, source: str, tmp_path: Path
+) -> None:
+    """As one that was restored from an older backup, or two that go on from one."""
+    backup, older = tmp_path / "backup", tmp_path / "older"
+    mergestore.backup(older, home, database=source)
+    with mergestore.open(home, database=source) as store:
+        store.merge("precious", "golden/base + 0.3*small")
+    newest = mergestore.backup(backup, home, database=source)
+    mergestore.restore(older, tmp_path / "went-back")
+    with pytest.raises(Conflict, match=r"has what this store has not: audit event \d+ is not in its log"):
+        mergestore.backup(backup, tmp_path / "went-back")
+    mergestore.restore(backup, tmp_path / "goes-on")
+    assert mergestore.backup(backup, tmp_path / "goes-on").audit_head == newest.audit_head
+
+
+def test_of_a_damaged_backup_what_is_whole_is_restored_when_that_is_asked_for(
+    home: Path, source: str, target: str | None, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    whole = mergestore.backup(backup, home, database=source)
+    digest = max(json.loads((backup / "manifest.json").read_text())["objects"], key=lambda each: each["size"])["digest"]
+    flip(backup, digest)
+    with pytest.raises(IntegrityFailure, match="missing or changed is") as refused:
+        mergestore.restore(backup, tmp_path / "new", database=target)
+    assert "restore --partial" in str(refused.value.hint)
+    restored = mergestore.restore(backup, tmp_path / "new", database=target, partial=True)
+    assert (restored.ok, restored.lost, restored.objects) == (False, [digest], whole.objects - 1)
+    with mergestore.open(tmp_path / "new", database=target, create=False) as store:
+        assert digest in {problem.get("digest") for problem in store.check_store().problems}
+
+
+def test_a_policy_that_cannot_be_read_does_not_take_the_place_of_a_good_one(
+    home: Path, source: str, tmp_path: Path
+) -> None:
+    backup, policy = tmp_path / "backup", home / "policy.yaml"
+    policy.write_text("policy: 1\n")
+    mergestore.backup(backup, home, database=source)
+    policy.write_bytes(b"\xff\xfe")
+    with pytest.raises(MergestoreError, match="policy"):
+        mergestore.backup(backup, home, database=source)
+    policy.unlink()
+    policy.mkdir()
+    with pytest.raises(MergestoreError, match="policy"):
+        mergestore.backup(backup, home, database=source)
+    mergestore.restore(backup, tmp_path / "new")
+    assert (tmp_path / "new" / "policy.yaml").read_text() == "policy: 1\n"
+
+
+def test_what_a_kill_has_left_beside_the_manifest_is_in_nobodys_way(home: Path, source: str, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    mergestore.backup(backup, home, database=source)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = process_name().split(".")[0]
+    left = backup / f"manifest.json.{host}.{dead.pid}.{uuid.uuid4().hex}.tmp"
+    elsewhere = backup / f"manifest.json.0badcafe.1.{uuid.uuid4().hex}.tmp"
+    for path in (left, elsewhere):
+        path.write_text("{")
+    assert mergestore.backup(backup, home, database=source).ok
+    assert (left.exists(), elsewhere.exists()) == (False, True)
+
+
+def test_a_manifest_that_is_damaged_is_told_with_the_way_out(home: Path, source: str, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    first = mergestore.backup(backup, home, database=source)
+    manifest = backup / "manifest.json"
+    manifest.write_text("{")
+    with pytest.raises(IntegrityFailure) as refused:
+        mergestore.backup(backup, home, database=source)
+    assert f"delete {manifest}" in str(refused.value.hint)
+    manifest.unlink()
+    again = mergestore.backup(backup, home, database=source)
+    assert (again.objects, again.copied) == (first.objects, 0)
 
 
 def path_of(folder: Path, digest: str) -> Path:

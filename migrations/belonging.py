@@ -1,0 +1,78 @@
+"""Whether a folder and a registry that lies elsewhere are of one store.
+
+One mistyped URL would do else, and ``gc`` would find every object in the folder to be garbage. So the folder keeps the
+identifier of its store; one that does not yet is known by its objects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from registry.records.database import parse_url, reading
+from registry.records.database_errors import shown_url
+from registry.records.identity import STORE_ID_KEY, store_id
+from registry.records.tables import Blob
+from storage.blobs import BlobStore
+from storage.errors import Conflict
+from storage.files import regular_size, resolved, write_file
+
+FILE = "store-id"
+_LOOKED_AT = 500  # objects of a folder that does not say whose it is
+_LONGEST = 64
+_HINT = "name the database that this store has (--database, $MERGESTORE_DATABASE), or another folder (--store)"
+
+
+def lies_elsewhere(database: str | None, home: Path) -> bool:
+    """Whether a registry is not the file in the folder itself."""
+    if database is None:
+        return False
+    url = parse_url(database)
+    return url.drivername != "sqlite" or resolved(Path(url.database or "")) != resolved(home / "registry.db")
+
+
+def require_unclaimed(home: Path, database: str) -> None:
+    """Raise Conflict where a new registry would be made for a folder that is a store's already."""
+    if (known := _known(home)) is not None:
+        where = shown_url(parse_url(database))
+        raise Conflict(f"{home} is the folder of store {known}; there is no registry in {where}", hint=_HINT)
+
+
+def require_same(engine: Engine, home: Path) -> None:
+    """Raise Conflict unless a folder is that of the registry's store; one that does not say so yet does from now on."""
+    where, known = shown_url(engine.url), _known(home)
+    with reading(engine) as session:
+        own = store_id(session)
+        if known is None and not _shares_objects(session, home):
+            raise Conflict(f"none of the objects in {home} is on record in {where}", hint=_HINT)
+    if known not in (None, own):
+        raise Conflict(f"{home} is the folder of store {known}; {where} is the registry of {own}", hint=_HINT)
+    if not (home / FILE).exists() and os.access(home, os.W_OK):
+        write_file(home / FILE, f"{own}\n".encode())
+
+
+def _shares_objects(session: Session, home: Path) -> bool:
+    """Whether some of the objects in a folder are on record; so they are where there is none."""
+    digests = list(islice(BlobStore(home / "objects", home / "tmp").digests(), _LOOKED_AT))
+    return not digests or session.scalar(select(Blob.digest).where(Blob.digest.in_(digests)).limit(1)) is not None
+
+
+def _known(home: Path) -> str | None:
+    """Which store a folder is of: as it says, or the registry that lies in it."""
+    if regular_size(home / FILE):
+        with (home / FILE).open("rb") as file:
+            return file.read(_LONGEST).decode(errors="replace").strip()
+    registry = home / "registry.db"
+    with contextlib.suppress(sqlite3.Error):
+        if regular_size(registry):
+            uri = f"{registry.absolute().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(uri, uri=True)) as opened:
+                found = opened.execute("SELECT value FROM store_meta WHERE key = ?", [STORE_ID_KEY]).fetchone()
+                return str(found[0]) if found else None
+    return None
