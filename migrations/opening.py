@@ -73,17 +73,19 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
     if not create and not there:
         hint = "make one with: mergestore init, or name another with --store DIR"
         raise EnvironmentFailure(f"there is no store in {home}", hint=hint)
-    storage = (
-        answering(wanted) if wish.objects is not None or (create and not there) else None
-    )  # before anything is made
+    elsewhere = place.database if lies_elsewhere(place.database, home) else None
+    # Before anything is made.
+    if elsewhere and not there:
+        require_unclaimed(home, elsewhere)
+    storage = answering(wanted) if wish.objects is not None or (create and not there) else None
     engine, backups = _connect(place), Home(home).backups
     try:
         found = migrations.current(engine)
         if filled and found is None:
             raise _lost_registry(home)
-        elsewhere, new = lies_elsewhere(place.database, home), create and found is None
+        new = create and found is None
         if elsewhere and new:
-            require_unclaimed(engine, home)
+            require_unclaimed(home, elsewhere)
         if new and storage is None:
             storage = answering(wanted)
         done = Migrated(found, migrations.head())

@@ -139,7 +139,11 @@ def content(root: Path) -> dict[str, str]:
     found = {}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
-        if not path.is_file() or path.name.startswith(("registry.db", "store-id")) or BACKUP in path.parts[len(root.parts)]:
+        if (
+            not path.is_file()
+            or path.name.startswith(("registry.db", "store-id"))
+            or BACKUP in path.parts[len(root.parts)]
+        ):
             continue
         if path.parent.name == "backups":  # of the registry: its schema and the moment stand in its name
             found[str(Path(name).with_name(path.name.split("-")[1]))] = ""
