@@ -13,10 +13,10 @@ from migrations import Migrated
 from migrations.belonging import lies_elsewhere, require_same, require_unclaimed
 from migrations.guarding import put_back
 from registry.home import Home
-from registry.records.database import open_engine, sqlite_url, writing
+from registry.records.database import open_engine, reading, sqlite_url, writing
 from registry.records.location import choose_storage, object_storage
 from registry.upkeep.writers import refuse_writers
-from storage.errors import EnvironmentFailure, IntegrityFailure
+from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure
 from storage.files import disk_errors
 from storage.objects.bucket import Bucket
 
@@ -98,6 +98,7 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
         if elsewhere:
             require_same(engine, home)
         if storage is not None and (wish.objects is not None or new):
+            _require_unused(engine, storage)
             locate_objects(engine, storage, wish.actor)
     except BaseException:
         engine.dispose()
@@ -132,6 +133,16 @@ def locate_objects(engine: Engine, storage: str, actor: str) -> None:
         if object_storage(session) != storage:
             refuse_writers(session, "an object storage is not chosen")
         choose_storage(session, storage, actor=actor)
+
+
+def _require_unused(engine: Engine, storage: str) -> None:
+    """Raise Conflict where an object storage has another store's objects: garbage, for the ``gc`` of this one."""
+    with reading(engine) as session:
+        if object_storage(session) == storage:
+            return
+    if next(iter(Bucket(storage, patience=_PATIENCE).list()), None) is not None:
+        hint = "choose another prefix; a store that has lost its registry gets it back by `mergestore restore`"
+        raise Conflict(f"there are objects in {storage} already", hint=hint)
 
 
 def _connect(place: Place) -> Engine:

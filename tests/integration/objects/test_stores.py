@@ -242,6 +242,13 @@ def test_where_the_objects_are_is_on_record(store, open_store, bucket, tmp_path,
     assert any("were put in" in problem["what"] for problem in found.problems)
 
 
+def test_two_stores_do_not_share_a_place(store, tmp_path):
+    """What one has would be garbage for the other."""
+    with pytest.raises(Conflict, match="there are objects in .* already"):
+        mergestore.init(tmp_path / "second", objects=store.home.storage)
+    assert store.check_store(read_data=True).problems == []
+
+
 def test_a_store_with_objects_in_its_folder_stays_as_it_is(local, bucket, monkeypatch):
     with pytest.raises(Conflict, match="in its own folder"):
         mergestore.init(local / "store", objects=bucket)
