@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVarTuple
 
-from sqlalchemy import Connection, Engine, Result, Select, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound, ProgrammingError
 from sqlalchemy.orm import Session
@@ -84,12 +84,13 @@ def writing(engine: Engine) -> Iterator[Session]:
         yield session
 
 
-def streamed(session: Session, query: Select[*Columns], at_once: int) -> Result[*Columns]:
+def streamed(session: Session, query: Select[*Columns], at_once: int) -> Iterator[Row[*Columns]]:
     """The rows of a query of which only so many are in memory at once.
 
     PostgreSQL keeps the others for whoever asks it so; what is only gone through in parts has been fetched whole.
     """
-    return session.execute(query, execution_options={"yield_per": at_once})
+    with session.execute(query, execution_options={"yield_per": at_once}) as rows:  # also where one cannot be read
+        yield from rows
 
 
 @contextlib.contextmanager
@@ -246,6 +247,7 @@ def _postgres_engine(url: URL) -> Engine:
         url,
         connect_args={key: value for key, value in arguments.items() if key not in url.query},
         pool_pre_ping=True,
+        json_deserializer=bytes.decode,  # JsonDocument reads the text: of a null the driver would tell nothing
     )
     event.listen(engine, "begin", _begin_postgres)
     return engine
