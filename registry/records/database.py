@@ -27,7 +27,7 @@ from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 from storage.journal import note
 
 WAIT_SECONDS = 30
-"""How long a writer waits for the one before it."""
+"""How long a writer waits for the one before it, and whoever asks a server for a table that another holds."""
 CONNECT_SECONDS = 5
 """How long to wait for a database server that does not answer."""
 WRITERS_LOCK = 0x6D65726765  # "merge"; PostgreSQL advisory locks are numbers, scoped to one database
@@ -254,12 +254,13 @@ def _postgres_engine(url: URL) -> Engine:
 
 
 def _begin_postgres(connection: Connection) -> None:
+    wait = f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"
     if connection.get_execution_options().get(_MODE, "read") == "read":
         # Recursions through lineage are overestimated a thousandfold: compiling them took longer than running them.
         # And what is streamed is read to its end: plans that are quick at the beginning only are none.
-        connection.exec_driver_sql("SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1")
+        connection.exec_driver_sql(f"{wait}; SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1")
         return
     # Read committed: every statement after the lock sees what the writer before committed.
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
+    connection.exec_driver_sql(wait)
     query = f"SELECT pg_advisory_xact_lock({WRITERS_LOCK}), CAST(pg_current_xact_id() AS text)"
     remember(connection, connection.exec_driver_sql(query).one()[1])
