@@ -62,6 +62,21 @@ def test_a_record_that_is_damaged(store):
     assert any("the record of the files of tiny@1 was changed" in problem["what"] for problem in found.problems)
 
 
+def test_a_path_that_no_file_can_have(store):
+    if store.engine.dialect.name != "sqlite":
+        pytest.skip("the server holds no such text")
+    nul = "UPDATE version_file SET referenced_path = 'a' || char(0) || 'b' WHERE referenced_path IS NOT NULL"
+    with writing(store.engine) as session:
+        session.execute(text(nul))
+    found = store.check_store()
+    assert any(("is missing" in told["what"], told["where"]) == (True, "far@1") for told in found.problems)
+    shell = Shell(store.home.root)
+    for words in (("check",), ("verify",), ("verify", "far"), ("show", "far"), ("repair",)):
+        code, out, err = shell(*words, "--json")
+        assert code in (0, 6), (words, out + err)
+        assert code == 6 or words[0] == "show"
+
+
 def test_parts_make_up_the_whole(store):
     total = len(list(store.home.blobs.digests()))
     read = [store.check_store(share=f"{part}/4").read["objects"] for part in range(1, 5)]
