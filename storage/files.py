@@ -87,7 +87,7 @@ def regular_size(path: Path, *, follow: bool = True) -> int | None:
             found = path.stat(follow_symlinks=follow)
     except EnvironmentFailure:
         raise
-    except OSError:
+    except (OSError, ValueError):  # the latter of a NUL character, which no path holds
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 

@@ -97,15 +97,25 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class JsonDocument(TypeDecorator[Any]):
-    """A JSON document, in and out."""
+    """A JSON object, or what other ``kind`` is said, in and out. Every database gives its text, read here."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
 
+    def __init__(self, kind: type = dict):
+        super().__init__()
+        self.kind = kind
+
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """Read a document; IntegrityFailure where the database holds something else."""
-        read = read_json if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
-        return checked_reader(read, "JSON document")
+        """Read a document; IntegrityFailure where the database holds something else, or JSON of another kind."""
+
+        def read(text: str | None) -> Any:
+            document = read_json(text)
+            if text is not None and type(document) is not self.kind:
+                raise TypeError(f"not of the kind {self.kind.__name__}")
+            return document
+
+        return checked_reader(read, "JSON object" if self.kind is dict else "JSON array")
 
 
 class Flag(TypeDecorator[bool]):
@@ -176,7 +186,11 @@ def _reader_of(kinds: tuple[type, ...], what: str) -> Callable[[Any], Any]:
     return checked
 
 
-_DECODER = json.JSONDecoder()
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 def read_json(text: str | None) -> Any:
@@ -188,7 +202,7 @@ def read_json(text: str | None) -> Any:
         document, end = _DECODER.raw_decode(text)
         if end == len(text):
             return document
-    return None if text is None else json.loads(text)
+    return None if text is None else json.loads(text, parse_constant=_no_number)
 
 
 _FLAGS = {0: False, 1: True, None: None}  # False and True are these numbers
@@ -224,7 +238,7 @@ class Record(DeclarativeBase):
         datetime: UtcDateTime(),
         float: Real(),
         Document: JsonDocument(),
-        Shape: JsonDocument(),
+        Shape: JsonDocument(list),
     }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVarTuple
 
-from sqlalchemy import Connection, Engine, Result, Select, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound, ProgrammingError
 from sqlalchemy.orm import Session
@@ -27,7 +27,7 @@ from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 from storage.journal import note
 
 WAIT_SECONDS = 30
-"""How long a writer waits for the one before it."""
+"""How long a writer waits for the one before it, and whoever asks a server for a table that another holds."""
 CONNECT_SECONDS = 5
 """How long to wait for a database server that does not answer."""
 WRITERS_LOCK = 0x6D65726765  # "merge"; PostgreSQL advisory locks are numbers, scoped to one database
@@ -84,12 +84,13 @@ def writing(engine: Engine) -> Iterator[Session]:
         yield session
 
 
-def streamed(session: Session, query: Select[*Columns], at_once: int) -> Result[*Columns]:
+def streamed(session: Session, query: Select[*Columns], at_once: int) -> Iterator[Row[*Columns]]:
     """The rows of a query of which only so many are in memory at once.
 
     PostgreSQL keeps the others for whoever asks it so; what is only gone through in parts has been fetched whole.
     """
-    return session.execute(query, execution_options={"yield_per": at_once})
+    with session.execute(query, execution_options={"yield_per": at_once}) as rows:  # also where one cannot be read
+        yield from rows
 
 
 @contextlib.contextmanager
@@ -247,18 +248,20 @@ def _postgres_engine(url: URL) -> Engine:
         url,
         connect_args={key: value for key, value in arguments.items() if key not in url.query},
         pool_pre_ping=True,
+        json_deserializer=bytes.decode,  # JsonDocument reads the text: of a null the driver would tell nothing
     )
     event.listen(engine, "begin", _begin_postgres)
     return engine
 
 
 def _begin_postgres(connection: Connection) -> None:
+    wait = f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"
     if connection.get_execution_options().get(_MODE, "read") == "read":
         # Recursions through lineage are overestimated a thousandfold: compiling them took longer than running them.
         # And what is streamed is read to its end: plans that are quick at the beginning only are none.
-        connection.exec_driver_sql("SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1")
+        connection.exec_driver_sql(f"{wait}; SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1")
         return
     # Read committed: every statement after the lock sees what the writer before committed.
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
+    connection.exec_driver_sql(wait)
     query = f"SELECT pg_advisory_xact_lock({WRITERS_LOCK}), CAST(pg_current_xact_id() AS text)"
     remember(connection, connection.exec_driver_sql(query).one()[1])

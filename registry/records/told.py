@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -43,8 +44,9 @@ class Told:
     def parts(self, *actions: str) -> Iterator[Sequence[Event]]:
         """The same, so many at once that one statement may name what they tell of."""
         query = select(*_COLUMNS).where(_LOG.action.in_(actions)).order_by(_LOG.sequence)
-        found = streamed(self._session, query, _AT_ONCE)
-        return ([_event(row) for row in rows] for rows in found.partitions())
+        rows = streamed(self._session, query, _AT_ONCE)
+        while part := [_event(row) for row in islice(rows, _AT_ONCE)]:
+            yield part
 
     def about(self, subjects: Iterable[str]) -> dict[str, list[Event]]:
         """The events about each of some subjects, a batch at most, oldest first."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, String, Table, select, type_coerce
@@ -13,6 +11,7 @@ from sqlalchemy.orm import Session
 from registry.records.columns import Flag, JsonDocument, Real, Record, UtcDateTime, Whole, Words
 from registry.records.database import streamed
 from registry.records.told import Finding
+from storage.errors import IntegrityFailure
 
 
 def unreadable(session: Session) -> Iterator[Finding]:
@@ -25,26 +24,15 @@ def unreadable(session: Session) -> Iterator[Finding]:
 
 def _in_column(session: Session, table: Table, column: Column[Any]) -> Iterator[Finding]:
     keys = list(table.primary_key)
+    dialect = session.connection().dialect
+    read = column.type.dialect_impl(dialect).result_processor(dialect, None)
+    if read is None:  # the server holds nothing else
+        return
     raw = (type_coerce(each, String) for each in (column, *keys))  # keys may be damaged as well
     query = select(*raw).where(column.is_not(None))
     for value, *key in streamed(session, query, 1000):
-        if not _is_read(column, value):
+        try:
+            read(value)
+        except IntegrityFailure:
             place = ", ".join(f"{each.name} {word}" for each, word in zip(keys, key, strict=True))
             yield f"{table.name}: {column.name} of the row with {place} cannot be read: {value!r:.80}", table.name
-
-
-def _is_read(column: Column[Any], value: Any) -> bool:
-    """What a server's driver has read already is no text any more."""
-    if isinstance(value, (datetime, dict, list)):
-        return True
-    if isinstance(column.type, Words):
-        return isinstance(value, str)
-    if isinstance(column.type, Flag):
-        return value in (0, 1)
-    if isinstance(column.type, (Whole, Real)):
-        return isinstance(value, int) or (isinstance(value, float) and isinstance(column.type, Real))
-    try:
-        datetime.fromisoformat(value) if isinstance(column.type, UtcDateTime) else json.loads(value)
-    except (ValueError, TypeError, RecursionError):
-        return False
-    return True

@@ -122,6 +122,22 @@ def test_a_writer_that_waits_too_long_gives_up(
     assert "another process" in (caught.value.hint or "")
 
 
+@pytest.mark.server
+def test_a_reader_waits_for_a_table_no_longer_than_a_writer(
+    postgres_url: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.2)
+    engine = connect(postgres_url)
+    migrations.upgrade(engine)
+    with writing(engine) as session:
+        session.execute(text("LOCK TABLE store_meta IN ACCESS EXCLUSIVE MODE"))
+        refused = pytest.raises(EnvironmentFailure)
+        with refused as caught, reading(engine) as other:
+            other.execute(text("SET LOCAL statement_timeout = '10s'"))
+            other.scalars(select(StoreMeta)).all()
+    assert "another process" in (caught.value.hint or "")
+
+
 INSERT = """
 import sys
 from registry.records import catalog

@@ -49,7 +49,7 @@ def damage() -> Damage:
             connection.execute(text(WITHOUT_FOREIGN_KEYS[engine.dialect.name]))
             if engine.dialect.name == "sqlite":
                 for name in GUARDS["sqlite"]:
-                    connection.execute(text(f"DROP TRIGGER {name}"))
+                    connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
             for statement in statements:
                 connection.exec_driver_sql(statement)
         with reading(engine) as session:
@@ -94,3 +94,19 @@ def test_damage_is_found_and_named(whole: Engine, damage: Damage, statement: str
         assert set(problem) == {"what", "where", "kind", "hint"}
         assert problem["kind"] == "integrity"
         json.dumps(problem)
+
+
+@pytest.mark.parametrize("place", ["model_version.attributes", "tensor.shape", "delta.statistics"])
+def test_json_of_another_kind_is_damage(whole: Engine, damage: Damage, place: str) -> None:
+    table, column = place.split(".")
+    for value in ("null", '"x"', "3", "{}" if column == "shape" else "[1]"):
+        problems = damage(whole, [f"UPDATE {table} SET {column} = '{value}'"])
+        assert any(f"{table}: {column} of the row with" in problem["what"] for problem in problems), (value, problems)
+
+
+def test_numbers_that_json_does_not_have_are_damage(whole: Engine, damage: Damage) -> None:
+    if whole.dialect.name != "sqlite":
+        pytest.skip("the server refuses them")
+    for value in ("NaN", '{"x": NaN}', '{"x": -Infinity} '):
+        problems = damage(whole, [f"UPDATE model_version SET attributes = '{value}'"])
+        assert any("model_version: attributes of the row" in problem["what"] for problem in problems), value

@@ -79,6 +79,17 @@ def test_no_broken_record_looks_like_a_bug(home: Path) -> None:
     assert turn > 100
 
 
+@pytest.mark.parametrize("attributes", ["null", '"x"', "[1]", "NaN"])
+def test_a_document_that_is_no_object_looks_like_no_bug(home: Path, tmp_path: Path, attributes: str) -> None:
+    engine = open_engine(sqlite_url(home / "registry.db"))
+    with migrating(engine) as connection, guards_aside(connection):
+        connection.execute(text("UPDATE model_version SET attributes = :told"), {"told": attributes})
+    engine.dispose()
+    for words in (("check",), ("verify",), ("backup", str(tmp_path / "backup")), ("repair",), ("show", "math")):
+        code, out, err = Shell(home)(*words, "--json")
+        assert code == INTEGRITY, (words, out + err)
+
+
 @contextmanager
 def guards_aside(connection: Connection) -> Iterator[None]:
     """Triggers are gone meanwhile, and stand there again: that they are missing would be found by itself."""
