@@ -60,6 +60,7 @@ assert version.source.startswith("file:"), version
     assert (stdout, stderr) == ("", "")
 
 
+@pytest.mark.slow
 def test_a_client_killed_while_it_writes_a_database(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     outbox = [payload() for _ in range(20)]

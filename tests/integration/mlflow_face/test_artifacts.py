@@ -155,6 +155,7 @@ def test_adapters_and_tasks_are_recipes_too(world, scheme, tmp_path):
         world.store.load(adapter.recipe_digest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracking", ["sqlite"], indirect=True)
 def test_versions_registered_by_older_software_stay_as_they_are(world, scheme):
     """Their source is models:/, of which MLflow has no files; what is made now gets a version of its own."""

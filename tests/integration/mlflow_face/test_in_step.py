@@ -103,6 +103,7 @@ def test_what_mlflow_takes_no_alias_of_stays_here(world):
     assert world.aliases() == {"fine": 2}
 
 
+@pytest.mark.slow
 @sqlite_only
 def test_two_stores_do_not_fight_over_one_name(world, tmp_path):
     store, name = world.store, world.merge

@@ -79,6 +79,7 @@ def test_a_run_that_mlflow_does_not_know_is_told_once_and_blocks_nothing(world, 
     assert "MLflow has no run" in store.sync()["errors"][0]
 
 
+@pytest.mark.slow
 @sqlite_only
 def test_registering_again_tries_again(world, trained):
     store = world.store
