@@ -49,10 +49,14 @@ class _StoredSource(SafetensorsSource):
 
 
 def place(home: Home, file: FileRow) -> Path:
-    """Where a file of a version lies: among the objects, or where it was referenced."""
+    """Where a file of a version lies: among the objects, or where it was referenced. IntegrityFailure for no path."""
     if file.blob_digest is not None:
         return home.blobs.path(file.blob_digest)
     assert file.referenced_path is not None
+    if "\0" in file.referenced_path:
+        raise IntegrityFailure(
+            f"{file.path} is recorded at no path: {file.referenced_path!r}", hint="run `mergestore verify`"
+        )
     return Path(file.referenced_path)
 
 
