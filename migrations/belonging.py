@@ -21,7 +21,7 @@ from registry.records.identity import STORE_ID_KEY, store_id
 from registry.records.tables import Blob
 from storage.blobs import BlobStore
 from storage.errors import Conflict
-from storage.files import regular_size, resolved, write_file
+from storage.files import disk_errors, regular_size, resolved, write_file
 
 FILE = "store-id"
 _LOOKED_AT = 500  # objects of a folder that does not say whose it is
@@ -55,6 +55,12 @@ def require_same(engine: Engine, home: Path) -> None:
         raise Conflict(f"{home} is the folder of store {known}; {where} is the registry of {own}", hint=_HINT)
     if not (home / FILE).exists() and os.access(home, os.W_OK):
         write_file(home / FILE, f"{own}\n".encode())
+
+
+def forget(home: Path) -> None:
+    """Let a folder not say any more whose it is: an older schema knows no identifier, and the next one draws another."""
+    with disk_errors(f"cannot change {home}"):
+        (home / FILE).unlink(missing_ok=True)
 
 
 def _shares_objects(session: Session, home: Path) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 
 import migrations
 from migrations import Migrated
-from migrations.belonging import lies_elsewhere, require_same, require_unclaimed
+from migrations.belonging import forget, lies_elsewhere, require_same, require_unclaimed
 from migrations.guarding import put_back
 from registry.home import Home
 from registry.records.database import open_engine, reading, sqlite_url, writing
@@ -112,7 +112,9 @@ def take_back(place: Place, schema: str) -> tuple[Engine, Migrated]:
         raise EnvironmentFailure(f"there is no store in {place.home}", hint="name one with --store DIR")
     engine = _connect(place)
     try:
-        return engine, migrations.downgrade(engine, schema, Home(place.home).backups)
+        done = migrations.downgrade(engine, schema, Home(place.home).backups)
+        forget(place.home)
+        return engine, done
     except BaseException:
         engine.dispose()
         raise
