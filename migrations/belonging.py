@@ -58,7 +58,7 @@ def require_same(engine: Engine, home: Path) -> None:
 
 
 def forget(home: Path) -> None:
-    """Let a folder not say any more whose it is: an older schema knows no identifier, and the next one draws another."""
+    """Let a folder say no more whose it is: an older schema knows no identifier, and the next one draws another."""
     with disk_errors(f"cannot change {home}"):
         (home / FILE).unlink(missing_ok=True)
 
