@@ -333,6 +333,8 @@ def restore(
     from storage.progress import Silent
 
     place, folder = _place(home, database), _as_path(source).absolute()
+    if partial and (check or folder.is_file()):
+        raise UsageError("a part is for making a store of a backup", hint="leave out --partial")
     if check:
         return check_backup(folder, Wish(place.home, None, None, _actor(), _software()), progress or Silent())
     if objects is not None and not folder.is_dir():

@@ -112,6 +112,8 @@ def take_back(place: Place, schema: str) -> tuple[Engine, Migrated]:
         raise EnvironmentFailure(f"there is no store in {place.home}", hint="name one with --store DIR")
     engine = _connect(place)
     try:
+        if lies_elsewhere(place.database, place.home) and migrations.current(engine) == migrations.head():
+            require_same(engine, place.home)
         done = migrations.downgrade(engine, schema, Home(place.home).backups)
         forget(place.home)
         return engine, done

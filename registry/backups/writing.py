@@ -156,6 +156,8 @@ def _before(folder: Path) -> Manifest | None:
     try:
         return read(folder) if there else None
     except MergestoreError as error:
+        if not is_damage(error):
+            raise
         raise IntegrityFailure(
             error.message,
             hint=f"delete {folder / MANIFEST}: all else is read then, and what is whole kept",

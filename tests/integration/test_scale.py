@@ -233,7 +233,8 @@ def test_the_check_of_records_takes_no_more_memory_for_more_versions(
     grow(engine, 0, few)
     before = peak(engine)
     grow(engine, few, many)
-    assert peak(engine) - before < 600 * (many - few)  # bytes; as records they take 15 times as much
+    most = 300 if engine.dialect.name == "sqlite" else 600  # bytes; as records they take 15 times as much at least
+    assert peak(engine) - before < most * (many - few)
 
 
 def test_the_check_of_records_has_few_rows_from_a_server_at_once(

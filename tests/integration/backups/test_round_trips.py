@@ -153,6 +153,8 @@ def test_of_a_damaged_backup_what_is_whole_is_restored_when_that_is_asked_for(
     with pytest.raises(IntegrityFailure, match="missing or changed is") as refused:
         mergestore.restore(backup, tmp_path / "new", database=target)
     assert "restore --partial" in str(refused.value.hint)
+    with pytest.raises(UsageError):
+        mergestore.restore(backup, check=True, partial=True)
     restored = mergestore.restore(backup, tmp_path / "new", database=target, partial=True)
     assert (restored.ok, restored.lost, restored.objects) == (False, [digest], whole.objects - 1)
     with mergestore.open(tmp_path / "new", database=target, create=False) as store:
