@@ -36,7 +36,11 @@ def other(tmp_path: Path) -> str:
 
 def refused(place: Path, url: str, *words: str, says: str) -> None:
     before = listing(place / "store")
-    for command in (words,) if words else (("list",), ("gc", "--apply", "--grace", "0"), ("check",), ("init",)):
+    for command in (
+        (words,)
+        if words
+        else (("list",), ("gc", "--apply", "--grace", "0"), ("init",), ("init", "--downgrade", "0003"))
+    ):
         error = Shell(place / "store", place).refused(CONFLICT, "--database", url, *command)
         assert says in error["message"]
         assert "--database" in error["hint"]
