@@ -72,8 +72,7 @@ def _manifests(
         message = outbox.find(session, outbox.MATERIALIZATION, each.id)
         if message is None or each.id not in vouched:
             continue
-        payload: Any = message.payload
-        manifest = payload.get("manifest") if isinstance(payload, dict) else None
+        manifest = message.payload.get("manifest")
         same = vouched[each.id] in (None, outbox.message_fingerprint(message))  # stores of old kept none
         if same and isinstance(manifest, dict) and "digest" in manifest:
             yield each, manifest

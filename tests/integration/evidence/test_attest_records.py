@@ -15,6 +15,7 @@ from tests.integration.models import LLAMA_CONFIG, fine_tune, save
 from tests.integration.shell import Shell
 
 OTHER = "blake3:" + "1" * 64
+CHANGED = "not on record any more, or that record was changed"
 
 
 @pytest.fixture
@@ -181,21 +182,21 @@ def test_a_result_that_was_asked_for_in_several_ways_is_of_the_record_whose_word
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "said"),
     [
-        "UPDATE outbox SET payload = replace(payload, 'Apache-2.0', 'MIT')",
-        "DELETE FROM outbox",
-        "UPDATE outbox SET payload = '{}'",
-        "UPDATE outbox SET payload = '[]'",
+        ("UPDATE outbox SET payload = replace(payload, 'Apache-2.0', 'MIT')", CHANGED),
+        ("DELETE FROM outbox", CHANGED),
+        ("UPDATE outbox SET payload = '{}'", CHANGED),
+        ("UPDATE outbox SET payload = '[]'", "the registry is damaged: '[]' is no JSON object"),
     ],
 )
-def test_a_record_that_is_not_as_the_log_has_it_vouches_for_nothing(filled, copy, key, tmp_path, statement):
+def test_a_record_that_is_not_as_the_log_has_it_vouches_for_nothing(filled, copy, key, tmp_path, statement, said):
     shutil.copytree(filled[1] / "store", tmp_path / "store")
     shell = Shell(tmp_path / "store")
     shell.text("attest", copy, *key)
     with sqlite3.connect(tmp_path / "store" / "registry.db") as connection:
         connection.execute(statement)
     connection.close()
-    assert "not on record any more, or that record was changed" in shell.refused(6, "attest", copy, *key)["message"]
+    assert said in shell.refused(6, "attest", copy, *key)["message"]
     rewrite(copy, lambda document: [each.update(licence="MIT") for each in document["lineage"]["nodes"]])
     shell.refused(6, "attest", copy, *key)
