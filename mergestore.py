@@ -335,6 +335,9 @@ def restore(
     place, folder = _place(home, database), _as_path(source).absolute()
     if partial and (check or folder.is_file()):
         raise UsageError("a part is for making a store of a backup", hint="leave out --partial")
+    if check and folder.is_file():
+        hint = "put it back without --check: it is read first, and refused if it is damaged"
+        raise UsageError("the snapshot of a registry is not checked alone", hint=hint)
     if check:
         return check_backup(folder, Wish(place.home, None, None, _actor(), _software()), progress or Silent())
     if objects is not None and not folder.is_dir():

@@ -78,7 +78,7 @@ def _shortcut(parameter: Any, convert: Any) -> Any:
         if optional and value is not None and any(_is_option(context, word) for word in words):
             raise typer.BadParameter(NO_VALUE, ctx=context, param=parameter)
         if kind in (Path, list[Path]) and value is not None and "" in words:
-            told = "it is empty, which would mean the current folder; write . for that"
+            told = "it is empty; name a file or folder (. is the current folder)"
             raise typer.BadParameter(told, ctx=context, param=parameter)
         if value is None and not parameter.required:
             value = () if several else None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from migrations.revisions import VERSION_TABLE, config, revision_of
+from migrations.revisions import VERSION_TABLE, config, require_free_names, revision_of
 from registry.records.database import migrating, reading
 from registry.records.database_errors import shown_url
 from registry.records.identity import WRITTEN_BY_KEY
@@ -78,6 +78,8 @@ def migrate(engine: Engine, backups: Path | None = None, *, software: str | None
         found = revision_of(connection)
         if not _outdated(connection, found, backups):
             return Migrated(head(), head())  # another process was faster
+        if found is None:
+            require_free_names(connection)
         from alembic import command
 
         step = partial(command.upgrade, config(connection), "head")

@@ -12,7 +12,7 @@ from pathlib import Path
 from migrations import current, migrate
 from migrations.guarding import put_back
 from migrations.recognizing import require_own_schema
-from migrations.revisions import revision_of
+from migrations.revisions import require_free_names, revision_of
 from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
 from registry.backups.reading import check_records, compare, read_through, unpack, unpack_registry
@@ -217,6 +217,7 @@ def _filled(database: str, file: Path) -> Iterator[str]:
         with migrating(engine) as connection:
             if revision_of(connection) is not None:
                 raise Conflict(f"there is a registry already: {where}", hint="name an empty database")
+            require_free_names(connection)
             fill(file, connection)
             yield where
     finally:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from storage.errors import IntegrityFailure
+from registry.records.database_errors import shown_url
+from storage.errors import Conflict, IntegrityFailure
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -28,6 +29,19 @@ def revision_of(connection: Connection) -> str | None:
         told = f"the registry is damaged: {VERSION_TABLE} has {len(found)} rows, where one says which schema it has"
         raise IntegrityFailure(told, hint="restore it from a backup (`mergestore restore`), or choose another store")
     return found[0] if found else None
+
+
+def require_free_names(connection: Connection) -> None:
+    """Raise Conflict where a database without a registry has tables of the names that one needs."""
+    from registry.records.tables import Model
+
+    if taken := sorted({*Model.metadata.tables}.intersection(inspect(connection).get_table_names())):
+        where = shown_url(connection.engine.url)
+        raise Conflict(
+            f"{where} holds no registry, but tables that are called as its own: {', '.join(taken)}",
+            hint=f"name another database; or restore a backup into one, if these are of a registry without its "
+            f"{VERSION_TABLE}",
+        )
 
 
 def config(connection: Connection) -> Config:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from migrations.revisions import VERSION_TABLE, config, revision_of
 from registry.records.database import WAIT_SECONDS, discard, migrating, open_engine, reading, sqlite_url
 from registry.records.database_errors import sqlite_failure
-from registry.records.read_only import connect, is_read_only
+from registry.records.read_only import connect, is_read_only_file
 from registry.records.transfer import copy_records
 from storage.errors import IntegrityFailure
 from storage.files import disk_errors, publish_file, sweep, temporary_path
@@ -82,7 +82,7 @@ def _copy_pages(connection: Connection, file: Path) -> None:
 def _opened(connection: Connection) -> sqlite3.Connection:
     url = connection.engine.url
     file = Path(str(url.database))
-    return connect(file, WAIT_SECONDS) if is_read_only(url) else sqlite3.connect(file)
+    return connect(file, WAIT_SECONDS) if is_read_only_file(url) else sqlite3.connect(file)
 
 
 def _copy_rows(connection: Connection, file: Path) -> None:

@@ -16,13 +16,12 @@ from registry.opening import open_base, open_skill, open_statistics
 from registry.policies.enforcing import policies_of
 from registry.records.catalog import look_up, resolve
 from registry.records.contents import FileRow, load_files, load_tensors, recorded_sha256
-from registry.records.database import reading, writing
+from registry.records.database import is_read_only, reading, writing
 from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
 from registry.records.integrity import verify_records
 from registry.records.lineage import ancestors
 from registry.records.names import parse_reference
 from registry.records.objects import remember_verified
-from registry.records.read_only import is_read_only
 from registry.records.recipes import load_recipe, materializations, merge_recipes
 from registry.records.statistics import load_statistics
 from registry.records.tables import Materialization, Model, ModelVersion, Statistics
@@ -106,7 +105,7 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
 
 
 def _remember(engine: Engine, findings: _Findings) -> None:
-    if (findings.sound or findings.damaged) and not is_read_only(engine.url):
+    if (findings.sound or findings.damaged) and not is_read_only(engine):
         with writing(engine) as session:
             remember_verified(session, findings.sound, findings.damaged)
 

@@ -24,11 +24,10 @@ from registry.policies.enforcing import policies_of
 from registry.records import events, objects
 from registry.records.alone import alone, at_place
 from registry.records.columns import now
-from registry.records.database import discard, open_engine, reading, sqlite_url, writing
+from registry.records.database import discard, is_read_only, open_engine, reading, sqlite_url, writing
 from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.integrity import verify_records
-from registry.records.read_only import is_read_only
 from registry.records.tables import Blob as BlobRecord
 from registry.records.tables import Garbage, Lease, VersionFile
 from registry.results import BackedUp
@@ -76,7 +75,7 @@ def backup(context: Context, wish: Wish, snapshot: Snapshot, progress: Progress)
     """
     policies_of(context.home)  # one that cannot be read does not take the place of a good one
     with contextlib.ExitStack() as kept:
-        if not is_read_only(context.engine.url):  # else it cannot be put on record who is at it
+        if not is_read_only(context.engine):  # else it cannot be put on record who is at it
             kept.enter_context(alone(context.engine, at_place("backup", wish.folder)))
             kept.enter_context(storing(context.engine, context.home))
         _require_apart(context.home, wish.folder)
@@ -97,6 +96,8 @@ def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progr
             _require_older(folder, before, found.store_id, context.engine)
         known = {each.digest for each in before.objects} if before is not None else set()
         before = replace(before, objects=()) if before is not None else None  # there are many
+        replaced = [each for each in (before.registry, before.policy) if each is not None] if before is not None else []
+        damaged = [each.digest for each in replaced if wish.read_data and not is_whole(place, each)]
         done = _copy(context.home, place, found.objects, known, wish.read_data, progress)
         registry, policy = place.adopt(file), _keep_policy(context.home, place)
     finally:
@@ -115,8 +116,8 @@ def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progr
         tuple(done.lost),
     )
     write(folder, manifest)
-    for each in [before.registry, before.policy] if before is not None else []:
-        if each is not None and each not in manifest.blobs():
+    for each in replaced:
+        if each not in manifest.blobs():
             place.remove(each.digest)
     return BackedUp(
         path=str(folder),
@@ -126,7 +127,7 @@ def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progr
         bytes=sum(each.size for each in kept),
         copied=len(done.copied),
         copied_bytes=sum(each.size for each in done.copied),
-        mended=done.mended,
+        mended=[*damaged, *done.mended],
         lost=done.lost,
         audit_head={"sequence": found.head.sequence, "hash": found.head.hash},
         notes=list(_notes(context.home, found.referenced)),
@@ -134,9 +135,9 @@ def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progr
 
 
 def _require_apart(home: Home, folder: Path) -> None:
-    """Make the folder of a backup, which is in no store, and no store in it."""
-    store = resolved(home.root)
-    for inside in (resolved(folder), resolved(folder / "objects")):
+    """Make the folder of a backup, which is in no store, and no store in it; also by no link from within."""
+    store, objects = resolved(home.root), folder / "objects"
+    for inside in map(resolved, (folder, objects, *objects.glob("*"), *objects.glob("*/*"))):
         if inside == store or store in inside.parents or inside in store.parents:
             raise UsageError(
                 f"{folder} and the store are in one another", hint="choose a folder elsewhere, on another disk"

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVarTuple
 
-from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Result, Row, Select, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound, NotSupportedError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from registry.records.commits import committing, remember
-from registry.records.database_errors import database_failure, shown_url
-from registry.records.read_only import connect, is_read_only, refusal
+from registry.records.database_errors import database_failure, refusal, shown_url
+from registry.records.read_only import connect, is_read_only_file
 from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 from storage.journal import note
 
@@ -36,6 +36,9 @@ Columns = TypeVarTuple("Columns")
 
 _LONG = 0.1  # seconds of waiting that are told
 _MODE = "mergestore_mode"
+_STREAMS = "mergestore_streams"
+# A replica, or a server or user that is set so: connections that are used again no longer keep to that by themselves.
+_ONLY_READS = "pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
 _URLS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
@@ -64,6 +67,20 @@ def open_engine(url: str | URL) -> Engine:
         raise
 
 
+def is_read_only(engine: Engine) -> bool:
+    """Whether this process can read the registry and not change it: a file without the right to, a replica."""
+    if engine.dialect.name == "sqlite":
+        return is_read_only_file(engine.url)
+    with reading(engine) as session:
+        return bool(session.scalar(text(f"SELECT {_ONLY_READS} OR NOT has_table_privilege('lease', 'INSERT')")))
+
+
+def require_writable(engine: Engine) -> None:
+    """Raise EnvironmentFailure for a registry that can only be read; worth asking before long work begins."""
+    if is_read_only(engine):
+        raise refusal(engine.url)
+
+
 def discard(file: Path) -> None:
     """Delete a SQLite file that nobody has open, and what SQLite keeps beside one; absent is fine."""
     for beside in ("", "-journal", "-wal", "-shm"):
@@ -89,8 +106,11 @@ def streamed(session: Session, query: Select[*Columns], at_once: int) -> Iterato
 
     PostgreSQL keeps the others for whoever asks it so; what is only gone through in parts has been fetched whole.
     """
+    under_way: set[Result[*Columns]] = session.info.setdefault(_STREAMS, set())
     with session.execute(query, execution_options={"yield_per": at_once}) as rows:  # also where one cannot be read
+        under_way.add(rows)
         yield from rows
+    under_way.discard(rows)
 
 
 @contextlib.contextmanager
@@ -117,7 +137,11 @@ def _transaction(engine: Engine, mode: str) -> Iterator[Session]:
         session.connection(execution_options=options)
         if (waited := time.monotonic() - clock) > _LONG:
             note("lock.waited", seconds=round(waited, 3))
-        yield session
+        try:
+            yield session
+        finally:  # whoever met an error goes through the rest no more, and the driver complains of what is left open
+            for rows in session.info.pop(_STREAMS, ()):
+                rows.close()
         if mode == "write":
             session.flush()
             with committing(session.connection()):
@@ -168,7 +192,7 @@ def _sqlite_engine(url: URL) -> Engine:
     if file.exists() and not file.is_file():  # SQLite would wait for a pipe's other side, or tell of a broken disk
         hint = "move it away and restore a backup (`mergestore restore`), or name another store"
         raise EnvironmentFailure(f"the registry {file} is not a file", hint=hint)
-    if is_read_only(url):
+    if is_read_only_file(url):
         return _read_only_engine(url)
     engine = create_engine(url, connect_args={"timeout": WAIT_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
@@ -255,13 +279,19 @@ def _postgres_engine(url: URL) -> Engine:
 
 
 def _begin_postgres(connection: Connection) -> None:
-    wait = f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"
     if connection.get_execution_options().get(_MODE, "read") == "read":
         # Recursions through lineage are overestimated a thousandfold: compiling them took longer than running them.
         # And what is streamed is read to its end: plans that are quick at the beginning only are none.
+        wait = f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"
         connection.exec_driver_sql(f"{wait}; SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1")
         return
+    query = f"SELECT {_ONLY_READS}, set_config('lock_timeout', '{WAIT_SECONDS}s', true)"
+    try:
+        only_reads = connection.exec_driver_sql(query).one()[0]
+    except NotSupportedError:  # a replica begins no transaction that may write
+        only_reads = True
+    if only_reads:
+        raise refusal(connection.engine.url)
     # Read committed: every statement after the lock sees what the writer before committed.
-    connection.exec_driver_sql(wait)
     query = f"SELECT pg_advisory_xact_lock({WRITERS_LOCK}), CAST(pg_current_xact_id() AS text)"
     remember(connection, connection.exec_driver_sql(query).one()[1])

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, Operationa
 from registry.records.read_only import on_read_only_filesystem
 from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError
 
+_WORKS = "what only looks works here (list, show, audit, find, diff, check, verify, backup)"
 _SQLITE = {
     sqlite3.SQLITE_BUSY: "another process kept it locked for too long: try again when that one is done",
     sqlite3.SQLITE_LOCKED: "another process kept it locked for too long: try again when that one is done",
@@ -32,7 +33,7 @@ _POSTGRES = {
     "08": "check that the server runs and that host and port are right",
     "28": "check user and password of the database URL",
     "3D": "create this database first (createdb), or name another one",
-    "42": "give this user the right to use the registry's tables",
+    "42": "give this user the right to use the registry's tables; to read them is enough for what only looks",
     "53": "the server is out of connections, memory or disk",
     "55": "another process kept it locked for too long: try again when that one is done",
     "57": "the server is shutting down or starting: try again",
@@ -47,6 +48,18 @@ _INSUFFICIENT_PRIVILEGE = "42501"
 def shown_url(url: URL) -> str:
     """The URL as a message may show it: no password, no options."""
     return url.set(query={}).render_as_string(hide_password=True)
+
+
+def refusal(url: URL) -> EnvironmentFailure:
+    """What a verb is told that would change a registry which can only be read."""
+    what = str(url.database) if url.drivername == "sqlite" else shown_url(url)
+    if url.drivername != "sqlite":
+        why, hint = "its server only lets this user read", f"name a user who may write, or the primary server; {_WORKS}"
+    elif on_read_only_filesystem(Path(what)):
+        why, hint = "its filesystem is read-only", f"mount it so that it can be written; {_WORKS}"
+    else:
+        why, hint = "this user has no right to write the file or its folder", f"ask who owns it; {_WORKS}"
+    return EnvironmentFailure(f"the registry {what} cannot be changed: {why}", hint=hint)
 
 
 def database_failure(url: URL, error: DBAPIError) -> MergestoreError | None:

@@ -12,36 +12,17 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from storage.errors import EnvironmentFailure
 
-_WORKS = "what only looks works here (list, show, audit, find, diff, check, verify, backup)"
 
-
-def is_read_only(url: URL) -> bool:
+def is_read_only_file(url: URL) -> bool:
     """Whether ``url`` is that of a SQLite file which is there, and which this process cannot write or share."""
     if url.drivername != "sqlite" or not url.database:
         return False
     file = Path(url.database).absolute()
     return file.exists() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
-
-
-def require_writable(engine: Engine) -> None:
-    """Raise EnvironmentFailure for a registry that can only be read; worth asking before long work begins."""
-    if is_read_only(engine.url):
-        raise refusal(engine.url)
-
-
-def refusal(url: URL) -> EnvironmentFailure:
-    """What a verb is told that would change such a registry."""
-    file = Path(url.database or "")
-    if on_read_only_filesystem(file):
-        why, hint = "its filesystem is read-only", f"mount it so that it can be written; {_WORKS}"
-    else:
-        why, hint = "this user has no right to write the file or its folder", f"ask who owns it; {_WORKS}"
-    return EnvironmentFailure(f"the registry {file} cannot be changed: {why}", hint=hint)
 
 
 def on_read_only_filesystem(file: Path) -> bool:

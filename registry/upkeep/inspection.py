@@ -18,11 +18,10 @@ from sqlalchemy.orm import Session
 
 from registry.home import Home
 from registry.records import objects
-from registry.records.database import reading, writing
+from registry.records.database import is_read_only, reading, writing
 from registry.records.guards import guard_problems
 from registry.records.integrity import verify_records
 from registry.records.objects import Stored
-from registry.records.read_only import is_read_only
 from registry.records.tables import ModelVersion, VersionFile
 from registry.results import Inspection
 from registry.upkeep.side_by_side import side_by_side
@@ -178,7 +177,7 @@ def _read(context: Context, due: list[Stored], limit: float | None, progress: Pr
 
 
 def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
-    if (sound or damaged) and not is_read_only(context.engine.url):
+    if (sound or damaged) and not is_read_only(context.engine):
         with writing(context.engine) as session:
             objects.remember_verified(session, sound, damaged)
         sound.clear()

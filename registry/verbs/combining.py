@@ -14,9 +14,8 @@ from merging.adapters.settings import (
     Rest,
     check_extraction,
 )
-from registry.records.database import writing
+from registry.records.database import require_writable, writing
 from registry.records.names import validate_name
-from registry.records.read_only import require_writable
 from registry.results import Checked, Materialized, MaterializedAdapter, Merged
 from registry.upkeep.writers import storing
 from registry.verbs.registering import Registering

@@ -13,9 +13,8 @@ from registry.provenance.standing import fits_mlflow
 from registry.records import aliases as alias_records
 from registry.records import catalog, readiness
 from registry.records import pins as pin_records
-from registry.records.database import writing
+from registry.records.database import require_writable, writing
 from registry.records.names import parse_reference
-from registry.records.read_only import require_writable
 from registry.records.tables import ModelVersion, Outbox
 from registry.results import Attested
 from registry.verbs.opened import Opened

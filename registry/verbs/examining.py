@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry import answers
 from registry.evidence.keys import signer
-from registry.records.database import reading
-from registry.records.read_only import require_writable
+from registry.records.database import reading, require_writable
 from registry.results import Anchored, Audit, Difference, Found, Impact, Influence, Listing, Rebuilt, Verification
 from registry.targets import folder_instead
 from registry.verbs.opened import Opened

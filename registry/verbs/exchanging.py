@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from registry.records.read_only import require_writable
+from registry.records.database import require_writable
 from registry.results import Exported, Imported
 from registry.upkeep.writers import storing
 from registry.verbs.opened import Opened

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from registry.records.read_only import require_writable
+from registry.records.database import require_writable
 from registry.results import Collected, Inspection, Repaired
 from registry.verbs.opened import Opened
 from registry.wish import Context

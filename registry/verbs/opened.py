@@ -16,7 +16,7 @@ from registry.records import garbage
 from registry.records.database import reading
 from registry.records.identity import store_id
 from registry.records.location import is_settled, object_storage
-from registry.records.read_only import is_read_only
+from registry.records.read_only import is_read_only_file
 from storage.paths import as_path
 
 HUB = "hf:"
@@ -43,7 +43,7 @@ class Opened:
         self.actor = actor
         self._home = Home(Path(home), functools.partial(garbage.spare, engine), quota, cache_limit=objects_cache)
         self._settled = False
-        if not is_read_only(engine.url):
+        if not is_read_only_file(engine.url):
             self.home.prepare()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -64,6 +65,21 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
+    with _running("initdb", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8") as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_replica(postgres_server: Server) -> Iterator[Server]:
+    """Another server that follows it, with what it has just now: it can only be read."""
+    origin = f"-h 127.0.0.1 -p {postgres_server.port} -U postgres".split()
+    with _running("pg_basebackup", *origin, "--write-recovery-conf", "--checkpoint=fast", "--no-sync") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _running(make: str, *options: str) -> Iterator[Server]:
+    """A server whose data a tool of PostgreSQL's makes."""
     binaries = _binaries()
     # Not pytest's folder: only its owner may enter that, and a socket's path must be short.
     home = Path(tempfile.mkdtemp(prefix="mergestore-pg-", dir="/tmp"))
@@ -71,11 +87,10 @@ def postgres_server() -> Iterator[Server]:
         shutil.chown(home, "postgres", "postgres")
     data, port = home / "data", _free_port()
     settings = [f"port={port}", f"unix_socket_directories={home}", *_SETTINGS.split()]
-    options = " ".join(f"-c {setting}" for setting in settings)
-    initialize = f"-D {data} -A trust -U postgres --no-sync -E UTF8 --locale=C.UTF-8".split()
+    given = " ".join(f"-c {setting}" for setting in settings)
     try:
-        _as_postgres(binaries / "initdb", *initialize)
-        _as_postgres(binaries / "pg_ctl", "-D", data, "-w", "-l", home / "log", "-o", options, "start")
+        _as_postgres(binaries / make, *options, "-D", data)
+        _as_postgres(binaries / "pg_ctl", "-D", data, "-w", "-l", home / "log", "-o", given, "start")
         yield Server(port)
     finally:
         if (data / "postmaster.pid").exists():

@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import migrations
 from registry.records import database, events
-from registry.records.database import open_engine, reading, sqlite_url, writing
+from registry.records.database import open_engine, reading, sqlite_url, streamed, writing
 from registry.records.identity import STORE_ID_KEY
 from registry.records.tables import ModelVersion, StoreMeta
 from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, UsageError
@@ -69,6 +70,19 @@ def test_a_reading_block_cannot_write(engine: Engine) -> None:
         session.execute(insert(StoreMeta).values(key="a", value="1"))
     with writing(engine) as session:  # and its connection can be used for writing again
         session.add(StoreMeta(key="a", value="1"))
+
+
+def test_rows_that_nobody_goes_through_to_the_end_are_let_go(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    with writing(engine) as session:
+        session.add_all(StoreMeta(key=f"{number:03}", value="1") for number in range(100))
+    under_way = []
+    with reading(engine) as session:
+        under_way.append(streamed(session, select(StoreMeta.key), 10))
+        assert next(under_way[0]) is not None
+    engine.dispose()  # what ends a command, before what it held is collected
+    under_way.clear()
+    gc.collect()
+    assert caplog.text == ""
 
 
 def test_a_reading_block_sees_one_state(engine: Engine) -> None:

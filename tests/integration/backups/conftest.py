@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import Engine
 
 from migrations.snapshots import fill
 from registry.records.database import migrating, sqlite_url
+from tests.integration.conftest import Server
 from tests.integration.tampering.conftest import Everything, everything
 
 __all__ = ["everything"]
@@ -33,3 +35,16 @@ def source(request: pytest.FixtureRequest, home: Path, connect: Callable[[str], 
     for file in home.glob("registry.db*"):
         file.unlink()
     return url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def target(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """An empty database for what is restored; None for SQLite in its folder."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    name = f"restored_{uuid.uuid4().hex}"
+    server.run(f'CREATE DATABASE "{name}"')
+    yield server.url(name).render_as_string()
+    server.run(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -1,0 +1,143 @@
+"""Where backups and restored stores are not written, and stores that do not take the place of a good backup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+import mergestore
+from mergestore import Conflict, IntegrityFailure, MergestoreError, NotFound, UsageError
+from registry.records.database import open_engine, sqlite_url
+from tests.integration.shell import Shell, listing
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+
+def test_a_store_that_went_back_does_not_take_the_place_of_a_newer_backup(
+    home: Path, source: str, tmp_path: Path
+) -> None:
+    """As one that was restored from an older backup, or two that go on from one."""
+    backup, older = tmp_path / "backup", tmp_path / "older"
+    mergestore.backup(older, home, database=source)
+    with mergestore.open(home, database=source) as store:
+        store.merge("precious", "golden/base + 0.3*small")
+    newest = mergestore.backup(backup, home, database=source)
+    mergestore.restore(older, tmp_path / "went-back")
+    with pytest.raises(Conflict, match=r"has what this store has not: audit event \d+ is not in its log"):
+        mergestore.backup(backup, tmp_path / "went-back")
+    mergestore.restore(backup, tmp_path / "goes-on")
+    assert mergestore.backup(backup, tmp_path / "goes-on").audit_head == newest.audit_head
+
+
+def test_a_policy_that_cannot_be_read_does_not_take_the_place_of_a_good_one(
+    home: Path, source: str, tmp_path: Path
+) -> None:
+    backup, policy = tmp_path / "backup", home / "policy.yaml"
+    policy.write_text("policy: 1\n")
+    mergestore.backup(backup, home, database=source)
+    policy.write_bytes(b"\xff\xfe")
+    with pytest.raises(MergestoreError, match="policy"):
+        mergestore.backup(backup, home, database=source)
+    policy.unlink()
+    policy.mkdir()
+    with pytest.raises(MergestoreError, match="policy"):
+        mergestore.backup(backup, home, database=source)
+    mergestore.restore(backup, tmp_path / "new")
+    assert (tmp_path / "new" / "policy.yaml").read_text() == "policy: 1\n"
+
+
+def test_damaged_records_are_not_backed_up_and_the_backup_before_stays(
+    home: Path, tmp_path: Path, connect: Callable[[str], Engine]
+) -> None:
+    mergestore.backup(tmp_path / "backup", home)
+    before = listing(tmp_path / "backup")
+    with connect(sqlite_url(home / "registry.db").render_as_string()).connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.exec_driver_sql("UPDATE model_version SET licence = 'MIT' WHERE licence IS NULL")
+        connection.commit()
+    with pytest.raises(IntegrityFailure, match="whose records are damaged"):
+        mergestore.backup(tmp_path / "backup", home)
+    assert listing(tmp_path / "backup") == before
+    assert mergestore.restore(tmp_path / "backup", tmp_path / "new").ok
+
+
+def test_it_is_restored_only_where_nothing_is(
+    home: Path, tmp_path: Path, postgres_url: str, connect: Callable[[str], Engine]
+) -> None:
+    backup = tmp_path / "backup"
+    mergestore.backup(backup, home)
+    before = listing(home)
+    with pytest.raises(Conflict, match="not empty"):
+        mergestore.restore(backup, home)
+    assert listing(home) == before
+    (tmp_path / "new").mkdir()  # an empty folder is as good as none
+    mergestore.restore(backup, tmp_path / "new", database=postgres_url)
+    with pytest.raises(Conflict, match="there is a registry already"):
+        mergestore.restore(backup, tmp_path / "other", database=postgres_url)
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(NotFound, match="no backup"):
+        mergestore.restore(home, tmp_path / "other")
+
+
+def test_it_is_written_only_where_backups_are(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="in one another"):
+        mergestore.backup(home / "backup", home)
+    with pytest.raises(UsageError, match="in one another"):
+        mergestore.backup(tmp_path, home)
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a").touch()
+    with pytest.raises(Conflict, match="something else: a"):
+        mergestore.backup(tmp_path / "letters", home)
+    mergestore.backup(tmp_path / "backup", home)
+    mergestore.init(tmp_path / "another")
+    before = listing(tmp_path / "backup")
+    with pytest.raises(Conflict, match="another store"):
+        mergestore.backup(tmp_path / "backup", tmp_path / "another")
+    assert listing(tmp_path / "backup") == before
+
+
+def test_a_snapshot_that_is_none_is_refused(home: Path, tmp_path: Path) -> None:
+    for file in home.glob("registry.db*"):
+        file.unlink()
+    (tmp_path / "noise").write_bytes(b"noise" * 1000)
+    (tmp_path / "empty").touch()
+    for name, kind in (("noise", IntegrityFailure), ("empty", IntegrityFailure), ("absent", NotFound)):
+        with pytest.raises(kind):
+            mergestore.restore(tmp_path / name, home)
+    assert not (home / "registry.db").exists()
+    assert not list((home / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("depth", ["objects", "objects/blake3", "objects/blake3/??"])
+def test_a_backup_whose_objects_are_the_stores_own_is_none(home: Path, tmp_path: Path, depth: str) -> None:
+    backup = tmp_path / "backup"
+    mergestore.backup(backup, home)
+    (place, *_) = sorted(backup.glob(depth))
+    place.rename(tmp_path / "aside")
+    place.symlink_to(home / place.relative_to(backup))
+    with pytest.raises(UsageError, match="in one another"):
+        mergestore.backup(backup, home)
+
+
+def test_tables_of_somebody_else_are_not_mixed_with_a_registrys(home: Path, tmp_path: Path, database_url: str) -> None:
+    """A database may be shared, as with MLflow; not where both call a table the same."""
+    engine = open_engine(database_url)
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.exec_driver_sql("CREATE TABLE model (theirs TEXT)")
+        connection.commit()
+    engine.dispose()
+    mergestore.backup(tmp_path / "backup", home)
+    for words in (["init"], ["restore", tmp_path / "backup"]):
+        told = Shell(tmp_path / "new").json("--database", database_url, *words, code=4)["error"]
+        assert "tables that are called as its own: model" in told["message"]
+
+
+def test_a_snapshot_is_not_checked_alone(home: Path) -> None:
+    kept = mergestore.init(home, downgrade="0003")["backup"]
+    with pytest.raises(UsageError, match="not checked alone"):
+        mergestore.restore(kept, check=True)
