@@ -49,7 +49,10 @@ def require_same(engine: Engine, home: Path) -> None:
     where, known = shown_url(engine.url), _known(home)
     with reading(engine) as session:
         own = store_id(session)
-        if known is None and not _shares_objects(session, home):
+        stranger = known is None and not _shares_objects(session, home)
+    if stranger:
+        known = _known(home)  # or objects of somebody who has opened the store just now, for the first time
+        if known is None:
             raise Conflict(f"none of the objects in {home} is on record in {where}", hint=_HINT)
     if known not in (None, own):
         raise Conflict(f"{home} is the folder of store {known}; {where} is the registry of {own}", hint=_HINT)

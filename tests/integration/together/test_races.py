@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 import mergestore
 from mergestore import Conflict, EnvironmentFailure, Store
+from migrations import belonging
 from migrations.opening import locate_objects
 from registry import directories, materializing, unified
 from registry.backups import writing as backups
@@ -295,6 +296,25 @@ def test_no_place_is_chosen_while_somebody_stores_objects(empty: Store) -> None:
         raise AssertionError
     with reading(empty.engine) as session:
         assert collecting_garbage.at_work(session) == []
+
+
+def test_the_first_who_open_a_new_store_take_each_others_objects_for_its_own(
+    surroundings: None, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its registry lies elsewhere, and the folder does not say yet whose it is; then it does, and has an object."""
+    home = tmp_path / "shared"
+    mergestore.init(home, database=database_url)
+    (home / belonging.FILE).unlink()
+
+    def open_and_store() -> None:
+        with mergestore.open(home, database=database_url) as another:
+            file = another.home.blobs.scratch("object")
+            file.write_text("not on record yet")
+            another.home.blobs.adopt(file)
+
+    first(monkeypatch, belonging, "_shares_objects", open_and_store)
+    with mergestore.open(home, database=database_url) as opened:
+        assert (home / belonging.FILE).read_text().strip() == opened.id
 
 
 # --- backups ----------------------------------------------------------------------------------------------
