@@ -108,13 +108,14 @@ class Step:
 @dataclass(frozen=True)
 class Fault:
     """What the ``at``-th step of these kinds meets: ``kill``, ``short`` or the number of an error; and after that every
-    step of the kinds ``then``.
+    step of the kinds ``then``. Where ``path`` is given, all steps of these kinds on that file, as on a bad sector.
     """
 
     what: str | int
     at: int
     kinds: tuple[str, ...]
     then: tuple[str, ...] = ()
+    path: str = ""
 
 
 def available() -> bool:
@@ -154,6 +155,7 @@ class Supervisor:
         self.port = port
         self.steps = list[Step]()
         self.met = 0
+        self._bad = self._file()
         self._seen = 0
         self._committing = False
 
@@ -265,10 +267,18 @@ class Supervisor:
     def _is_met(self, step: Step) -> bool:
         if self.fault is None:
             return False
+        if self.fault.path:
+            return step.kind in self.fault.kinds and step.path == self.fault.path and self._file() == self._bad
         if self.met:
             return step.kind in self.fault.then
         self._seen += step.kind in self.fault.kinds
         return step.kind in self.fault.kinds and self._seen == self.fault.at
+
+    def _file(self) -> int | None:
+        """Which file it is that the fault is of: another one of this name does not lie on the bad sector."""
+        if self.fault is None or not self.fault.path:
+            return None
+        return os.stat(self.root + self.fault.path).st_ino  # noqa: PTH116
 
     def _shortened(self, name: str, arguments: list[int]) -> int:
         """Write the first half of what a call was to write, in its place; 0 where there is nothing to halve."""
