@@ -8,15 +8,19 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from storage import files
 from tests.integration.shell import listing, rows
 
 ROOT = Path(__file__).parents[3]
+LOCKS = Path("/proc/locks")
 READING: tuple[tuple[str, ...], ...] = (
     *(("list",), ("show", "math"), ("audit", "assistant"), ("find", "events"), ("impact", "math"), ("metrics",)),
     *(("verify",), ("check", "assistant@1"), ("diff", "math", "math"), ("gc",), ("stats", "list"), ("anchor",)),
@@ -95,6 +99,24 @@ def test_it_is_backed_up(locked: Path) -> None:
     assert [code for code, _, _ in told] == [0] * 4, told
     assert "new: 0 objects" in told[1][1]
     assert (listing(locked), rows_of(locked)) == before
+
+
+def test_its_backup_waits_for_the_owners_into_the_same_folder(locked: Path) -> None:
+    """Who cannot put on record that it is at it waits by a lock on the folder."""
+    lock(locked)
+    folder = locked.parent / "copy"
+    folder.mkdir()
+    with ThreadPoolExecutor() as pool:
+        with files.locked(folder):
+            done = pool.submit(ask, locked, ("backup", "copy"))
+            while not any(
+                "->" in line and f":{folder.stat().st_ino} " in line for line in LOCKS.read_text().splitlines()
+            ):
+                assert not done.done(), done.result()
+                time.sleep(0.01)
+            assert list(folder.iterdir()) == []
+        ((code, _, err),) = done.result()
+    assert code == 0, err
 
 
 def rows_of(home: Path) -> Any:
