@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -109,9 +110,7 @@ def test_its_backup_waits_for_the_owners_into_the_same_folder(locked: Path) -> N
     with ThreadPoolExecutor() as pool:
         with files.locked(folder):
             done = pool.submit(ask, locked, ("backup", "copy"))
-            while not any(
-                "->" in line and f":{folder.stat().st_ino} " in line for line in LOCKS.read_text().splitlines()
-            ):
+            while not re.search(f"-> FLOCK .*:{folder.stat().st_ino} ", LOCKS.read_text()):
                 assert not done.done(), done.result()
                 time.sleep(0.01)
             assert list(folder.iterdir()) == []

@@ -22,8 +22,9 @@ from sqlalchemy import make_url
 import mergestore
 from registry.records import database, events
 from registry.records.columns import now
+from storage.blobs import key_of
 from tests.integration.models import LLAMA_CONFIG, floats, save
-from tests.integration.operations.runbook import follow, run, sections, steps
+from tests.integration.operations.runbook import follow, matches, run, sections, steps
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -97,6 +98,25 @@ def test_the_database_is_lost(place: Path) -> None:
         path.unlink()
     follow(heading, place, start=1)
     assert "ok:" in run("mergestore check", place)
+
+
+def test_the_backup_is_damaged(place: Path) -> None:
+    heading = "The backup is damaged"
+    with mergestore.open("store") as store:
+        (digest,) = [each["digest"] for each in store.show("several@1")["files"]]
+    flip(place / "backup" / "store" / "objects" / key_of(digest))
+    follow(heading, place, stop=2)
+    flip(place / "backup" / "store" / "objects" / key_of(digest))
+    (place / "store" / "registry.db").write_bytes(b"no database" * 1000)
+    follow(heading, place, start=2)
+
+
+def test_the_folder_and_the_database_are_of_two_stores(place: Path, tmp_path: Path, postgres_url: str) -> None:
+    heading = "The folder and the database are of two stores"
+    (step,) = steps(heading)
+    mergestore.init(tmp_path / "another", database=postgres_url)
+    assert matches(step.printed, run(step.command.replace("postgresql://me@db/other", postgres_url), place))
+    assert "ok:" in run("mergestore check --read-data", place)
 
 
 def test_no_registry_is_made_beside_objects(place: Path, tmp_path: Path, postgres_url: str) -> None:
