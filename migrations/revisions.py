@@ -35,7 +35,8 @@ def require_free_names(connection: Connection) -> None:
     """Raise Conflict where a database without a registry has tables of the names that one needs."""
     from registry.records.tables import Model
 
-    if taken := sorted({*Model.metadata.tables}.intersection(inspect(connection).get_table_names())):
+    found = inspect(connection)
+    if taken := sorted({*Model.metadata.tables}.intersection([*found.get_table_names(), *found.get_view_names()])):
         where = shown_url(connection.engine.url)
         raise Conflict(
             f"{where} holds no registry, but tables that are called as its own: {', '.join(taken)}",

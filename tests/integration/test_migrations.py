@@ -149,11 +149,12 @@ def test_down_with_data_leaves_nothing_and_up_again_works(engine: Engine) -> Non
 
 def test_an_upgrade_that_fails_changes_nothing(database_url: str, connect: Connect) -> None:
     engine = connect(database_url)
-    run(engine, "CREATE TABLE pin (x INTEGER)")  # in the way of one of the last tables
+    run(engine, "CREATE TABLE theirs (licence TEXT)")
+    run(engine, "CREATE INDEX ix_model_version_licence ON theirs (licence)")  # in the way of one of the last
     with pytest.raises(DBAPIError):
         migrations.upgrade(engine)
-    assert tables(engine) == {"pin"}
-    run(engine, "DROP TABLE pin")
+    assert tables(engine) == {"theirs"}
+    run(engine, "DROP TABLE theirs")
     assert migrations.upgrade(engine)
 
 

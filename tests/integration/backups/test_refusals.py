@@ -128,7 +128,7 @@ def test_tables_of_somebody_else_are_not_mixed_with_a_registrys(home: Path, tmp_
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA query_only = OFF")
-        connection.exec_driver_sql("CREATE TABLE model (theirs TEXT)")
+        connection.exec_driver_sql("CREATE VIEW model AS SELECT 1 AS theirs")
         connection.commit()
     engine.dispose()
     mergestore.backup(tmp_path / "backup", home)

@@ -67,6 +67,7 @@ def test_a_registered_version_is_made_on_demand(world, scheme, tmp_path):
     assert world.store.sync()["pending"] == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_not_handed_out(world, scheme):
     made = world.store.materialize(world.merge)
     weights = Path(made.path) / "model.safetensors"
@@ -188,6 +189,7 @@ print(json.dumps({"folder": folder, "shape": list(model(torch.tensor([[1, 2]])).
 """
 
 
+@pytest.mark.slow
 def test_in_an_environment_with_mergestore_mlflow_just_does_it(world, installed):
     """Found by MLflow itself, through entry points; the folder is one that transformers loads."""
     made = world.store.materialize(world.merge)

@@ -30,6 +30,7 @@ def waiting(store):
         return [(message.kind, message.attempts, message.last_error) for message in outbox.pending(session)]
 
 
+@pytest.mark.slow
 def test_an_alias_is_moved_and_removed_as_the_store_moves_it(world):
     store, name = world.store, world.merge
     assert store.alias(name, "early")["notes"] == []
