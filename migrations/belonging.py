@@ -57,7 +57,18 @@ def require_same(engine: Engine, home: Path) -> None:
     if known not in (None, own):
         raise Conflict(f"{home} is the folder of store {known}; {where} is the registry of {own}", hint=_HINT)
     if not (home / FILE).exists() and os.access(home, os.W_OK):
-        write_file(home / FILE, f"{own}\n".encode())
+        claim(home, own)
+
+
+def require_free(home: Path, own: str) -> None:
+    """Raise Conflict where the registry of store ``own`` is to be put into the folder of another."""
+    if (known := _known(home)) not in (None, own):
+        raise Conflict(f"{home} is the folder of store {known}; this is the registry of {own}", hint=_HINT)
+
+
+def claim(home: Path, own: str) -> None:
+    """Let a folder say that it is of store ``own``, whose registry lies elsewhere."""
+    write_file(home / FILE, f"{own}\n".encode())
 
 
 def forget(home: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from migrations import current, migrate
+from migrations.belonging import claim, lies_elsewhere, require_free
 from migrations.guarding import put_back
 from migrations.recognizing import require_own_schema
 from migrations.revisions import require_free_names, revision_of
@@ -17,9 +20,11 @@ from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
 from registry.backups.reading import check_records, compare, read_through, unpack, unpack_registry
 from registry.home import Home
-from registry.records.database import discard, migrating, open_engine, sqlite_url, writing
+from registry.records.at_rest import discard, parts, settle
+from registry.records.database import migrating, open_engine, reading, sqlite_url, writing
 from registry.records.database_errors import shown_url
 from registry.records.events import Head
+from registry.records.identity import store_id
 from registry.records.location import LOCATION_KEY, move_objects
 from registry.results import Restored
 from storage.blobs import Blob
@@ -31,6 +36,7 @@ from storage.files import (
     publish_file,
     regular_size,
     remove_tree,
+    resolved,
     staged_directory,
 )
 from storage.progress import Progress
@@ -73,7 +79,7 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
 
     Raises NotFound where there is no backup, IntegrityFailure for a damaged one, Conflict for what is in the way.
     """
-    found, home = read(folder), wish.home
+    found, home = read(folder), resolved(wish.home)
     _require_empty(home)
     with staged_directory(home) as staging:
         file, place = staging / REGISTRY, Home(staging, storage=wish.objects)
@@ -86,6 +92,9 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
             kept = tuple(each for each in found.objects if each.digest not in damaged)
             found = replace(found, objects=kept, lost=(*found.lost, *sorted(damaged)))
         _relocate(file, wish)
+        if lies_elsewhere(wish.database, home):
+            claim(staging, found.store_id)
+        _like(staging, home)
         if wish.database is None:
             where = shown_url(sqlite_url(home / REGISTRY))
             _publish(staging, home)
@@ -107,15 +116,19 @@ def restore_registry(snapshot: Path, wish: Wish) -> Restored:
     place, target = Home(home, storage=_storage(snapshot)), home / REGISTRY
     if not home.is_dir() or (place.storage is None and not (home / "objects").is_dir()):
         raise NotFound(f"there are no objects in {home}", hint="name the folder of the store with --store DIR")
-    if database is None and target.exists():
-        raise Conflict(f"there is a registry already: {target}", hint="move it away, with what begins with its name")
+    if database is None and (there := parts(target)):
+        raise Conflict(f"there is a registry already: {there[0]}", hint="move it away, with what begins with its name")
     file = place.blobs.scratch("registry")
     try:
         copy_file(snapshot, file)
         head, stored = _bring_up(file, wish, None)
+        own = _identity(file)
+        require_free(home, own)
         if database is not None:
             with _filled(database, file) as where:
                 pass
+            if lies_elsewhere(database, home):
+                claim(home, own)
         else:
             publish_file(file, target)
             where = shown_url(sqlite_url(target))
@@ -166,6 +179,17 @@ def _relocate(file: Path, wish: Wish) -> None:
             move_objects(session, wish.objects, actor=wish.actor)
     finally:
         engine.dispose()
+    settle(file)
+
+
+def _identity(file: Path) -> str:
+    engine = open_engine(sqlite_url(file))
+    try:
+        with reading(engine) as session:
+            return store_id(session)
+    finally:
+        engine.dispose()
+        settle(file)
 
 
 def _bring_up(file: Path, wish: Wish, manifest: Manifest | None) -> tuple[Head, list[Blob]]:
@@ -183,9 +207,10 @@ def _bring_up(file: Path, wish: Wish, manifest: Manifest | None) -> tuple[Head, 
             compare(engine, manifest)
         found = check_records(engine)
         put_back(engine, wish.actor)
-        return found
     finally:
         engine.dispose()
+    settle(file)
+    return found
 
 
 def _fill_and_publish(database: str, file: Path, staging: Path, home: Path) -> str:
@@ -228,6 +253,18 @@ def _require_empty(home: Path) -> None:
     with disk_errors(f"cannot look into {home}"):
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
             raise Conflict(f"{home} is not empty", hint="a store is restored into a new folder: --store DIR")
+        if home.is_mount():
+            raise Conflict(f"a filesystem is mounted at {home}", hint="a store is restored into a folder in it")
+
+
+def _like(staging: Path, home: Path) -> None:
+    """Give the folder that will be ``home`` the owner and the permissions of the empty one that it replaces."""
+    if home.exists():
+        with disk_errors(f"cannot write {home}"):
+            meant = home.stat()
+            with contextlib.suppress(PermissionError):  # another's folder, into which one may write
+                os.chown(staging, meant.st_uid, meant.st_gid)
+            shutil.copystat(home, staging)
 
 
 def _publish(staging: Path, home: Path) -> None:

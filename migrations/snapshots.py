@@ -14,7 +14,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from migrations.revisions import VERSION_TABLE, config, revision_of
-from registry.records.database import WAIT_SECONDS, discard, migrating, open_engine, reading, sqlite_url
+from registry.records.at_rest import discard, settle
+from registry.records.database import WAIT_SECONDS, migrating, open_engine, reading, sqlite_url
 from registry.records.database_errors import sqlite_failure
 from registry.records.read_only import connect, is_read_only_file
 from registry.records.transfer import copy_records
@@ -48,7 +49,7 @@ def snapshot(connection: Connection, file: Path) -> None:
             _copy_pages(connection, file)
         else:
             _copy_rows(connection, file)
-        _settle(file)
+        settle(file)
         _check(file, revision)
     except sqlite3.Error as error:
         failure = sqlite_failure(sqlite_url(file), error)
@@ -99,12 +100,6 @@ def _make(connection: Connection, revision: str) -> None:
     from alembic import command
 
     command.upgrade(config(connection), revision)
-
-
-def _settle(file: Path) -> None:
-    """Leave one plain file, without a write-ahead log beside it."""
-    with contextlib.closing(sqlite3.connect(file)) as opened:
-        opened.execute("PRAGMA journal_mode = DELETE")
 
 
 def _check(file: Path, revision: str | None) -> None:

@@ -8,13 +8,14 @@ from sqlalchemy import Engine
 
 from registry.backups.manifest import Manifest, contents
 from registry.home import Home
+from registry.policies.reading import read_policy_file
 from registry.records import events, objects
 from registry.records.database import reading
 from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.integrity import verify_records
 from storage.blobs import Blob, BlobStore, hash_file
-from storage.errors import IntegrityFailure, MergestoreError
+from storage.errors import IntegrityFailure, MergestoreError, UsageError
 from storage.files import copy_file, is_damage
 from storage.objects.contract import Objects
 from storage.progress import Progress
@@ -38,24 +39,23 @@ def unpack(folder: Path, manifest: Manifest, home: Home, progress: Progress, *, 
     are left out and named in the answer.
     """
     source = contents(folder)
-    wanted = [each for each in manifest.blobs() if each != manifest.registry]
     damaged = []
-    progress.start("restore", sum(each.size for each in wanted))
+    progress.start("restore", sum(each.size for each in manifest.objects))
     try:
-        for each in wanted:
+        for each in manifest.objects:
             scratch = home.blobs.scratch("object")
-            if not _copied(source, each, scratch):
-                damaged.append(each.digest)
-            elif each == manifest.policy:
-                scratch.rename(home.policy)
-            else:
+            if _copied(source, each, scratch):
                 home.blobs.adopt(scratch, each)
+            else:
+                damaged.append(each.digest)
             progress.advance(each.size)
     finally:
         progress.finish()
-    policy = manifest.policy.digest if manifest.policy is not None else None
-    if not partial or policy in damaged:
+    if manifest.policy is not None and not _copied(source, manifest.policy, home.policy):
+        _refuse(folder, manifest, [*damaged, manifest.policy.digest])
+    if not partial:
         _refuse(folder, manifest, damaged)
+    _require_policy(source, manifest)
     return damaged
 
 
@@ -72,6 +72,7 @@ def read_through(folder: Path, manifest: Manifest, progress: Progress) -> None:
     finally:
         progress.finish()
     _refuse(folder, manifest, damaged)
+    _require_policy(source, manifest)
 
 
 def is_whole(source: Objects, wanted: Blob) -> bool:
@@ -114,6 +115,16 @@ def compare(engine: Engine, manifest: Manifest) -> None:
         raise IntegrityFailure(
             f"the backup's records name objects that are not in it: {', '.join(absent)}", hint="use another backup"
         )
+
+
+def _require_policy(source: BlobStore, manifest: Manifest) -> None:
+    """Raise IntegrityFailure for a policy that cannot be read, with which none of the store's skills could be used."""
+    if manifest.policy is None:
+        return
+    try:
+        read_policy_file(source.path(manifest.policy.digest), "policy.yaml of the backup")
+    except UsageError as error:
+        raise IntegrityFailure(f"the backup is damaged: {error.message}", hint="use another backup") from error
 
 
 def _copied(source: BlobStore, wanted: Blob, target: Path) -> bool:

@@ -23,8 +23,9 @@ from registry.home import Home
 from registry.policies.enforcing import policies_of
 from registry.records import events, objects
 from registry.records.alone import alone, at_place
+from registry.records.at_rest import discard, settle
 from registry.records.columns import now
-from registry.records.database import discard, is_read_only, open_engine, reading, sqlite_url, writing
+from registry.records.database import is_read_only, open_engine, reading, sqlite_url, writing
 from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.integrity import verify_records
@@ -35,13 +36,14 @@ from registry.upkeep.writers import storing
 from registry.wish import Context
 from storage.blobs import Blob, BlobStore, hash_file
 from storage.errors import Conflict, IntegrityFailure, MergestoreError, UsageError
-from storage.files import copy_file, disk_errors, flush, is_damage, locked, resolved, sweep
+from storage.files import copy_file, disk_errors, flush, is_damage, locked, open_to_read, resolved, sweep
 from storage.objects.contract import Objects
 from storage.progress import Progress
 
 Snapshot = Callable[[Connection, Path], None]
 """Writes the registry that a connection sees into a new SQLite file."""
 
+_SQLITE = b"SQLite format 3\0"
 _OURS = {MANIFEST, "objects", "tmp"}
 
 
@@ -116,9 +118,7 @@ def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progr
         tuple(done.lost),
     )
     write(folder, manifest)
-    for each in replaced:
-        if each not in manifest.blobs():
-            place.remove(each.digest)
+    _forget(place, manifest, before)
     return BackedUp(
         path=str(folder),
         ok=not done.lost,
@@ -187,9 +187,11 @@ def _tidied(file: Path) -> _Records:
             session.execute(delete(Garbage))
             session.execute(delete(BlobRecord).where(not_(objects.used())))
         with reading(engine) as session:
-            return _told(session)
+            found = _told(session)
     finally:
         engine.dispose()
+    settle(file)
+    return found
 
 
 def _told(session: Session) -> _Records:
@@ -272,6 +274,24 @@ def _keep_policy(home: Home, place: BlobStore) -> Blob | None:
     temporary = place.scratch("policy")
     copy_file(home.policy, temporary)
     return place.adopt(temporary)
+
+
+def _forget(place: BlobStore, manifest: Manifest, before: Manifest | None) -> None:
+    """Delete the policy and the registry of the backup before, and registries of backups that were cut short."""
+    named = {each.digest for each in manifest.blobs()}
+    if before is not None and before.policy is not None and before.policy.digest not in named:
+        place.remove(before.policy.digest)
+    for digest in place.digests():
+        if digest not in named and _is_registry(place.path(digest)):
+            place.remove(digest)
+
+
+def _is_registry(path: Path) -> bool:
+    try:
+        with os.fdopen(open_to_read(path), "rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False  # nothing of ours, or nothing that can be told of it just now
 
 
 def _notes(home: Home, referenced: int) -> list[str]:

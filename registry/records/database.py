@@ -81,12 +81,6 @@ def require_writable(engine: Engine) -> None:
         raise refusal(engine.url)
 
 
-def discard(file: Path) -> None:
-    """Delete a SQLite file that nobody has open, and what SQLite keeps beside one; absent is fine."""
-    for beside in ("", "-journal", "-wal", "-shm"):
-        file.with_name(file.name + beside).unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """A session that sees one consistent state of the database and cannot write."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -160,6 +161,38 @@ def test_a_registry_that_was_damaged_in_the_backup_is_named(home: Path, source: 
     again = mergestore.backup(backup, home, database=source, read_data=True)
     assert (again.ok, again.mended) == (True, damaged)
     assert mergestore.restore(backup, check=True).ok
+
+
+def test_registries_of_backups_that_were_cut_short_go_again(home: Path, source: str, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    mergestore.backup(backup, home, database=source)
+    manifest = (backup / "manifest.json").read_bytes()
+    with mergestore.open(home, database=source) as store:
+        for number in range(3):  # killed each time, before the manifest was written
+            store.alias("small@1", f"try{number}")
+            mergestore.backup(backup, home, database=source)
+            cut = path_of(backup, json.loads((backup / "manifest.json").read_text())["registry"]["digest"])
+            cut.rename(tmp_path / cut.name)
+            mergestore.backup(backup, home, database=source)
+            shutil.copy(tmp_path / cut.name, cut)
+    assert manifest != (backup / "manifest.json").read_bytes()
+    last = mergestore.backup(backup, home, database=source)
+    assert len(objects_of(backup)) == last.objects + 1
+    assert mergestore.restore(backup, check=True).ok
+
+
+def test_a_policy_that_is_none_is_damage(home: Path, tmp_path: Path) -> None:
+    """As a manifest says that was forged, or damaged where a digest was made right again."""
+    backup = tmp_path / "backup"
+    mergestore.backup(backup, home)
+    manifest = backup / "manifest.json"
+    document = json.loads(manifest.read_text())
+    document["policy"] = document["objects"][0]
+    manifest.write_text(json.dumps(document))
+    for arguments in ({"check": True}, {"home": tmp_path / "new"}):
+        with pytest.raises(IntegrityFailure, match="policy.yaml of the backup"):
+            mergestore.restore(backup, **arguments)
+    assert not (tmp_path / "new").exists()
 
 
 def test_something_else_in_the_place_of_an_object_is_named_and_left_alone(home: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,75 @@ def test_tables_of_somebody_else_are_not_mixed_with_a_registrys(home: Path, tmp_
     for words in (["init"], ["restore", tmp_path / "backup"]):
         told = Shell(tmp_path / "new").json("--database", database_url, *words, code=4)["error"]
         assert "tables that are called as its own: model" in told["message"]
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal", "-shm"])
+def test_a_snapshot_is_not_put_beside_what_is_left_of_another_registry(home: Path, ending: str) -> None:
+    """SQLite would take that for a part of it."""
+    kept = mergestore.init(home, downgrade="0003")["backup"]
+    for path in home.glob("registry.db*"):
+        path.unlink()
+    left = home / f"registry.db{ending}"
+    left.write_bytes(b"of another")
+    with pytest.raises(Conflict, match=left.name) as refused:
+        mergestore.restore(kept, home)
+    assert "what begins with its name" in str(refused.value.hint)
+    left.unlink()
+    assert mergestore.restore(kept, home).ok
+
+
+def test_a_registry_is_not_put_into_the_folder_of_another_store(home: Path, tmp_path: Path, database_url: str) -> None:
+    kept = mergestore.init(home, downgrade="0003")["backup"]
+    folder = tmp_path / "another"
+    mergestore.init(folder, database=sqlite_url(tmp_path / "its.db").render_as_string())
+    before = listing(folder)
+    for database in (None, database_url):
+        with pytest.raises(Conflict, match="is the folder of store"):
+            mergestore.restore(kept, folder, database=database)
+    assert listing(folder) == before
+
+
+def test_a_restored_store_says_whose_it_is_where_its_registry_lies_elsewhere(
+    home: Path, tmp_path: Path, database_url: str
+) -> None:
+    mergestore.backup(tmp_path / "backup", home)
+    mergestore.restore(tmp_path / "backup", tmp_path / "new", database=database_url)
+    other = mergestore.init(tmp_path / "other")
+    wrong = sqlite_url(Path(other["home"]) / "registry.db").render_as_string()
+    with pytest.raises(Conflict, match="is the registry of"):
+        mergestore.open(tmp_path / "new", database=wrong)
+    with mergestore.open(tmp_path / "new", database=database_url) as store:
+        assert (tmp_path / "new" / "store-id").read_text().strip() == store.id
+        assert store.check_store().problems == []
+
+
+def test_an_empty_folder_keeps_who_may_look_into_it(home: Path, tmp_path: Path) -> None:
+    mergestore.backup(tmp_path / "backup", home)
+    for name in ("private", "real"):
+        (tmp_path / name).mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert mergestore.restore(tmp_path / "backup", tmp_path / "private").ok
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o700
+    assert mergestore.restore(tmp_path / "backup", tmp_path / "link").ok
+    assert (tmp_path / "link").is_symlink()
+    with mergestore.open(tmp_path / "real", create=False) as store:
+        assert store.check_store().problems == []
+
+
+def test_where_a_filesystem_is_mounted_nothing_is_restored(home: Path, tmp_path: Path) -> None:
+    """The store appears there by one rename, which nothing does to a mount: told before anything is copied."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", mount], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"mounting a filesystem needs root: {done.stderr.strip()}")
+    try:
+        mergestore.backup(tmp_path / "backup", home)
+        with pytest.raises(Conflict, match="a filesystem is mounted at"):
+            mergestore.restore(tmp_path / "backup", mount)
+        assert mergestore.restore(tmp_path / "backup", mount / "store").ok
+    finally:
+        subprocess.run(["umount", "--lazy", mount], check=True)
 
 
 def test_a_snapshot_is_not_checked_alone(home: Path) -> None:

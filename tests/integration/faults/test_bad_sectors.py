@@ -15,7 +15,7 @@ from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
-INTEGRITY = 6
+INTEGRITY, ENVIRONMENT = 6, 7
 
 
 def largest_of(laboratory: Laboratory, place: str) -> str:
@@ -44,6 +44,27 @@ def test_in_the_store_it_is_left_out_of_a_backup_and_named(laboratory: Laborator
     assert answer["objects"] == answer["copied"] > 5
     shell = Shell(laboratory.root / "elsewhere")
     assert shell.json("restore", laboratory.root / "new-backup", "--check", code=INTEGRITY)["lost"] == [digest]
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 7])
+def test_a_registry_that_was_half_written_is_not_taken_for_a_backups(laboratory: Laboratory, every: int) -> None:
+    """SQLite says nothing of a write that fails as it brings its log into the file at the end."""
+    scenario = Scenario("backup {root}/new-backup")
+    laboratory.prepare(scenario)
+    steps = [step.path for step in laboratory.trial(scenario).steps if step.kind == "write"]
+    places = [at for at, path in enumerate(steps, 1) if path.startswith("/new-backup/tmp/registry")]
+    for at in places[::every]:
+        laboratory.reset()
+        trial = laboratory.trial(scenario, Fault(errno.EIO, at, ("write",), then=("write",)))
+        assert trial.met, at
+        assert trial.answers[-1]["code"] == ENVIRONMENT, (at, trial.answers[-1])
+        assert not (laboratory.root / "new-backup" / "manifest.json").exists()
+    for at in places[::every]:
+        laboratory.reset()
+        trial = laboratory.trial(scenario, Fault(errno.EIO, at, ("write",)))
+        if trial.answers[-1]["code"] == 0:
+            Shell(laboratory.root / "elsewhere").text("restore", laboratory.root / "new-backup", "--check")
+    assert len(places) > 20
 
 
 def test_in_a_backup_it_is_copied_anew_when_it_is_read(laboratory: Laboratory) -> None:
