@@ -83,6 +83,8 @@ from storage.errors import (  # noqa: E402
 from storage.paths import as_path as _as_path  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Engine
 
     from merging.methods import Coefficients, Computed, Fused, Inputs, Method, Parameter, Part, Products, Spanned
@@ -381,7 +383,7 @@ def _quota_of(engine: Engine, asked: int | None) -> int | None:
 def _given_quota() -> int | None:
     from storage.sizes import parse_quota
 
-    return parse_quota(os.environ.get("MERGESTORE_QUOTA") or None) or None
+    return _size_in("MERGESTORE_QUOTA", parse_quota) or None
 
 
 def _tracking(place: Place, given: str | None) -> str:
@@ -392,12 +394,18 @@ def _tracking(place: Place, given: str | None) -> str:
 
 
 def _cache_size() -> int | None:
-    named = os.environ.get("MERGESTORE_OBJECTS_CACHE")
-    if not named:
-        return None
     from storage.sizes import parse_size
 
-    return parse_size(named)
+    return _size_in("MERGESTORE_OBJECTS_CACHE", parse_size)
+
+
+def _size_in(variable: str, parse: Callable[[str], int | None]) -> int | None:
+    """The size that a variable of the environment names, if it does; an error names the variable."""
+    given = os.environ.get(variable)
+    try:
+        return parse(given) if given else None
+    except UsageError as error:
+        raise UsageError(f"${variable}: {error.message}", hint=error.hint) from error
 
 
 def _actor(named: str | None = None) -> str:

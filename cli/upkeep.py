@@ -50,7 +50,7 @@ def repaired(answer: Repaired) -> None:
     if answer.lost:
         say("look for a copy: mergestore repair --apply --from DIR; or register the same content again")
     if not answer.applied and any(each["how"] for each in answer.objects):
-        say("nothing was changed: mergestore repair --apply mends it")
+        say("nothing was changed: the same with --apply mends it")
         if answer.lost:
             say("what is lost now may be made again from what that mends, which is tried then")
 
@@ -75,6 +75,8 @@ def restored(answer: Restored) -> None:
         say(f"  backed up {time_text(answer.created_at)}")
     if answer.database is not None:
         say(f"  database {answer.database}")
+        if not answer.database.startswith(f"sqlite:///{answer.home}/"):
+            say("  name that database for every later command: --database, or $MERGESTORE_DATABASE")
     say(f"  as of audit event {answer.audit_head['sequence']}, {answer.audit_head['hash']}")
     _lost(answer.lost)
 

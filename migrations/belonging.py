@@ -23,7 +23,7 @@ from storage.blobs import BlobStore
 from storage.errors import Conflict
 from storage.files import disk_errors, regular_size, resolved, write_file
 
-FILE = "store-id"
+FILE, REGISTRY = "store-id", "registry.db"
 _LOOKED_AT = 500  # objects of a folder that does not say whose it is
 _LONGEST = 64
 _HINT = "name the database that this store has (--database, $MERGESTORE_DATABASE), or another folder (--store)"
@@ -34,7 +34,7 @@ def lies_elsewhere(database: str | None, home: Path) -> bool:
     if database is None:
         return False
     url = parse_url(database)
-    return url.drivername != "sqlite" or resolved(Path(url.database or "")) != resolved(home / "registry.db")
+    return url.drivername != "sqlite" or resolved(Path(url.database or "")) != resolved(home / REGISTRY)
 
 
 def require_unclaimed(home: Path, database: str) -> None:
@@ -53,9 +53,16 @@ def require_same(engine: Engine, home: Path) -> None:
     if stranger:
         known = _known(home)  # or objects of somebody who has opened the store just now, for the first time
         if known is None:
-            raise Conflict(f"none of the objects in {home} is on record in {where}", hint=_HINT)
+            hint = f"{_HINT}; if they do belong together, write {own} into {home / FILE}"
+            raise Conflict(f"not all of the objects in {home} are on record in {where}", hint=hint)
     if known not in (None, own):
         raise Conflict(f"{home} is the folder of store {known}; {where} is the registry of {own}", hint=_HINT)
+    if regular_size(home / REGISTRY):
+        raise Conflict(
+            f"{home} has a registry of its own, {REGISTRY}, and {where} is another one of the same store",
+            hint=f"two that go on from one are two stores: leave --database and $MERGESTORE_DATABASE out; or, if that "
+            f"one has taken its place, move {REGISTRY} away",
+        )
     if not (home / FILE).exists() and os.access(home, os.W_OK):
         claim(home, own)
 
@@ -78,9 +85,10 @@ def forget(home: Path) -> None:
 
 
 def _shares_objects(session: Session, home: Path) -> bool:
-    """Whether some of the objects in a folder are on record; so they are where there is none."""
+    """Whether the objects in a folder are on record, as far as they are looked at: stores may share a base."""
     digests = list(islice(BlobStore(home / "objects", home / "tmp").digests(), _LOOKED_AT))
-    return not digests or session.scalar(select(Blob.digest).where(Blob.digest.in_(digests)).limit(1)) is not None
+    known = set(session.scalars(select(Blob.digest).where(Blob.digest.in_(digests))))
+    return known.issuperset(digests)
 
 
 def _known(home: Path) -> str | None:
@@ -88,7 +96,7 @@ def _known(home: Path) -> str | None:
     if regular_size(home / FILE):
         with (home / FILE).open("rb") as file:
             return file.read(_LONGEST).decode(errors="replace").strip()
-    registry = home / "registry.db"
+    registry = home / REGISTRY
     with contextlib.suppress(sqlite3.Error):
         if regular_size(registry):
             uri = f"{registry.absolute().as_uri()}?mode=ro"

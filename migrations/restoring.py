@@ -28,7 +28,7 @@ from registry.records.identity import store_id
 from registry.records.location import LOCATION_KEY, move_objects
 from registry.results import Restored
 from storage.blobs import Blob
-from storage.errors import Conflict, IntegrityFailure, NotFound, Undecided
+from storage.errors import Conflict, IntegrityFailure, NotFound, Undecided, UsageError
 from storage.files import (
     copy_file,
     disk_errors,
@@ -81,6 +81,8 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
     """
     found, home = read(folder), resolved(wish.home)
     _require_empty(home)
+    if resolved(folder) in home.parents:
+        raise UsageError(f"{home} is in the backup", hint="a store is restored into a folder elsewhere: --store DIR")
     with staged_directory(home) as staging:
         file, place = staging / REGISTRY, Home(staging, storage=wish.objects)
         place.prepare()

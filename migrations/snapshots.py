@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from migrations.revisions import VERSION_TABLE, config, revision_of
 from registry.records.at_rest import discard, settle
@@ -70,9 +72,20 @@ def fill(file: Path, connection: Connection) -> None:
     try:
         with reading(source) as session:
             _make(connection, str(revision_of(session.connection())))
-            copy_records(session.connection(), connection)
+            with _fitting():
+                copy_records(session.connection(), connection)
     finally:
         source.dispose()
+
+
+@contextlib.contextmanager
+def _fitting() -> Iterator[None]:
+    """A block that copies records, which keep to the rules of their schema unless they were changed around them."""
+    try:
+        yield
+    except IntegrityError as error:
+        message = f"the records of the registry are damaged: {error.orig}"
+        raise IntegrityFailure(message, hint="run `mergestore verify`, which tells what was changed") from error
 
 
 def _copy_pages(connection: Connection, file: Path) -> None:
@@ -91,7 +104,8 @@ def _copy_rows(connection: Connection, file: Path) -> None:
     try:
         with migrating(engine) as target:
             _make(target, str(revision_of(connection)))
-            copy_records(connection, target)
+            with _fitting():
+                copy_records(connection, target)
     finally:
         engine.dispose()
 

@@ -22,6 +22,7 @@ _FICLONE = 0x40049409
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _FLUSHES = 16
+_SMALL = 1 << 16  # what SQLite keeps in memory that processes share takes 32 KiB
 
 _HINTS = {
     errno.ENOSPC: "free some space or choose another disk, then run the same command again",
@@ -54,6 +55,15 @@ def is_damage(error: Exception) -> bool:
     All else is of the moment and says nothing of it: no right to read, no files or memory to be had, a server away.
     """
     return not isinstance(error, OSError) or error.errno in (*_OF_THE_FILE, errno.EIO)
+
+
+def is_full(path: Path) -> bool:
+    """Whether the filesystem of a file has no room left for the smallest of files; no where that cannot be told."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _SMALL
 
 
 def is_shortage(error: Exception) -> bool:
@@ -139,9 +149,9 @@ def temporary_path(folder: Path, label: str) -> Path:
     return folder / f"{label}.{process_name()}.{uuid.uuid4().hex}.tmp"
 
 
-def process_name() -> str:
-    """What tells the running process from all others, of all hosts."""
-    return f"{_host()}.{os.getpid()}"
+def process_name(number: int | None = None) -> str:
+    """What tells the running process from all others, of all hosts; or another one of this host, by its number."""
+    return f"{_host()}.{number or os.getpid()}"
 
 
 def is_dead(process: str) -> bool:

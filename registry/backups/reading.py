@@ -24,6 +24,10 @@ _HINT = (
     "use another backup, or copy what is damaged into this one from elsewhere; `mergestore restore --partial` makes a "
     "store of the objects that are whole"
 )
+_HINT_RECORDS = (
+    "use another backup; while the store is there, `mergestore backup --read-data` mends this one; a store whose "
+    "registry is had elsewhere (backups/registry-….db) takes what is whole of its objects by `mergestore repair --from`"
+)
 
 
 def unpack_registry(folder: Path, manifest: Manifest, target: Path) -> None:
@@ -146,7 +150,8 @@ def _refuse(folder: Path, manifest: Manifest, damaged: list[str]) -> None:
     what = {manifest.registry.digest: "its registry"}
     if manifest.policy is not None:
         what[manifest.policy.digest] = "its policy"
+    hint = _HINT_RECORDS if what.keys() & set(damaged) else _HINT
     named = ", ".join(f"{what.get(each, 'object')} {each}" for each in damaged)
     raise IntegrityFailure(
-        f"the backup in {folder} is damaged: missing or changed is {named}", hint=_HINT, details={"damaged": damaged}
+        f"the backup in {folder} is damaged: missing or changed is {named}", hint=hint, details={"damaged": damaged}
     )

@@ -13,7 +13,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import uuid
 from typing import Any
 
 from sqlalchemy import Engine
@@ -38,7 +37,7 @@ class Courier:
 
     def __init__(self, engine: Engine, tracking_uri: str, actor: str):
         self._engine, self._tracking_uri = engine, tracking_uri
-        self._holder = uuid.uuid4().hex
+        self._holder = ""
         self._child: subprocess.Popen[str] | None = None
         if not reachable(tracking_uri, PATIENCE_SECONDS):
             note("provenance.unreachable", WARNING)
@@ -50,6 +49,7 @@ class Courier:
                 stderr=subprocess.DEVNULL,
                 text=True,
             )
+            self._holder = leases.new_holder(self._child.pid)  # it goes on where this process is killed
             url = engine.url.render_as_string(hide_password=False)
             self._say(
                 {

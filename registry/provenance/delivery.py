@@ -5,7 +5,6 @@ after, and may come much later (``sync``).
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -59,7 +58,7 @@ def deliver_message(
     Raises EnvironmentFailure for what may be tried again; NotFound and Conflict for what cannot be delivered at all,
     and waits no more.
     """
-    with _leased(engine, messages.lease_name(message.kind, message.key), holder or uuid.uuid4().hex) as mine:
+    with _leased(engine, messages.lease_name(message.kind, message.key), holder or leases.new_holder()) as mine:
         if not mine:
             return None
         try:
@@ -139,7 +138,7 @@ def _repair(engine: Engine, name: str, tracking_uri: str) -> bool:
     """Bring a registered model in step that nothing waits for; one of another store was told of before."""
     key = messages.begins(messages.REGISTERED, name)
     lease = messages.lease_name(messages.REGISTERED, key)
-    with contextlib.suppress(Conflict), _leased(engine, lease, uuid.uuid4().hex) as mine:
+    with contextlib.suppress(Conflict), _leased(engine, lease, leases.new_holder()) as mine:
         return mine and _keep(engine, name, tracking_uri)
     return False
 

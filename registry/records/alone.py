@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from registry.records import leases
 from registry.records.database import writing
 from storage.digests import sha256_digest
 from storage.errors import MergestoreError
-from storage.files import process_name, resolved
+from storage.files import resolved
 from storage.journal import note
 
 SECONDS = 60.0
@@ -38,7 +37,7 @@ def at_place(what: str, path: Path) -> str:
 def alone(engine: Engine, name: str) -> Iterator[float]:
     """A block that of all processes only one is in at a time; how many seconds it waited for the others."""
     clock, pause = time.monotonic(), _FIRST
-    holder = f"{process_name()}.{uuid.uuid4().hex}"
+    holder = leases.new_holder()
     while not _take(engine, name, holder):
         note("lease.waiting", lease=name, seconds=round(time.monotonic() - clock, 3))
         time.sleep(pause)
@@ -50,7 +49,7 @@ def alone(engine: Engine, name: str) -> Iterator[float]:
 @contextmanager
 def if_free(engine: Engine, name: str) -> Iterator[bool]:
     """The same, for who does not wait: whether the block is in alone, or somebody else is."""
-    holder = f"{process_name()}.{uuid.uuid4().hex}"
+    holder = leases.new_holder()
     if not _take(engine, name, holder):
         yield False
         return

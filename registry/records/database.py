@@ -37,8 +37,12 @@ Columns = TypeVarTuple("Columns")
 _LONG = 0.1  # seconds of waiting that are told
 _MODE = "mergestore_mode"
 _STREAMS = "mergestore_streams"
-# A replica, or a server or user that is set so: connections that are used again no longer keep to that by themselves.
-_ONLY_READS = "pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
+# A replica; a server or user that is set so, to which connections that are used again no longer keep by themselves; or
+# one without the right to write.
+_ONLY_READS = (
+    "pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean "
+    "OR CASE WHEN to_regclass('lease') IS NOT NULL THEN NOT has_table_privilege('lease', 'INSERT') ELSE false END"
+)
 _URLS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
@@ -72,7 +76,7 @@ def is_read_only(engine: Engine) -> bool:
     if engine.dialect.name == "sqlite":
         return is_read_only_file(engine.url)
     with reading(engine) as session:
-        return bool(session.scalar(text(f"SELECT {_ONLY_READS} OR NOT has_table_privilege('lease', 'INSERT')")))
+        return bool(session.scalar(text(f"SELECT {_ONLY_READS}")))
 
 
 def require_writable(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, Operationa
 
 from registry.records.read_only import on_read_only_filesystem
 from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError
+from storage.files import is_full
 
 _WORKS = "what only looks works here (list, show, audit, find, diff, check, verify, backup)"
 _SQLITE = {
@@ -23,6 +25,10 @@ _SQLITE = {
 }
 _READ_ONLY = (
     "its filesystem is read-only: find out why (the system's log tells), and mount it again so that it can be written"
+)
+_FULL = (
+    "the disk is full: free some space, then run the same command again; results in the store's folder cache may be "
+    "deleted by hand"
 )
 _SQLITE_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _GONE = ("no such column", "no such table")
@@ -78,7 +84,10 @@ def sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
     if code in _SQLITE_DAMAGE or (code == sqlite3.SQLITE_ERROR and str(error).startswith(_GONE)):
         return _damaged(url, error)
     if code in _SQLITE:
-        hint = _READ_ONLY if on_read_only_filesystem(Path(url.database or "")) else _SQLITE[code]
+        file = Path(url.database or "")
+        hint = _READ_ONLY if on_read_only_filesystem(file) else _SQLITE[code]
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN) and is_full(file.absolute()):
+            hint = _FULL
         return EnvironmentFailure(f"cannot use the database {url.database}: {error}", hint=hint)
     return None
 
@@ -104,4 +113,4 @@ def _postgres_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
 
 def _reason(url: URL, error: DBAPIError) -> str:
     reason = " ".join(str(error.orig).split())
-    return reason.replace(str(url.password), "***") if url.password else reason
+    return re.sub(rf"(?<!\w){re.escape(str(url.password))}(?!\w)", "***", reason) if url.password else reason

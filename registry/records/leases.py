@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -9,14 +10,19 @@ from sqlalchemy.orm import Session
 
 from registry.records.columns import UtcDateTime, now
 from registry.records.tables import Lease
-from storage.files import is_dead
+from storage.files import is_dead, process_name
+
+
+def new_holder(number: int | None = None) -> str:
+    """A name for who takes a lease: this process, or another one of this host, by its number."""
+    return f"{process_name(number)}.{uuid.uuid4().hex}"
 
 
 def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
     """Take or prolong the lease ``name``; False while another holder has it.
 
-    ``holder`` names one process, not one machine; where it begins with its ``process_name``, a lease of a process of
-    this host that was killed is free. The caller commits before it begins the job.
+    ``holder`` names one process, not one machine (``new_holder``); a lease of a process of this host that was killed is
+    free. The caller commits before it begins the job.
     """
     at = clock(session)
     lease = session.get(Lease, name)

@@ -190,7 +190,7 @@ def test_a_policy_that_is_none_is_damage(home: Path, tmp_path: Path) -> None:
     document["policy"] = document["objects"][0]
     manifest.write_text(json.dumps(document))
     for arguments in ({"check": True}, {"home": tmp_path / "new"}):
-        with pytest.raises(IntegrityFailure, match="policy.yaml of the backup"):
+        with pytest.raises(IntegrityFailure, match=r"policy\.yaml of the backup"):
             mergestore.restore(backup, **arguments)
     assert not (tmp_path / "new").exists()
 

@@ -207,6 +207,31 @@ def test_where_a_filesystem_is_mounted_nothing_is_restored(home: Path, tmp_path:
         subprocess.run(["umount", "--lazy", mount], check=True)
 
 
+def test_nothing_is_restored_into_a_backup(home: Path, tmp_path: Path) -> None:
+    mergestore.backup(tmp_path / "backup", home)
+    with pytest.raises(UsageError, match="is in the backup"):
+        mergestore.restore(tmp_path / "backup", tmp_path / "backup" / "deep" / "store")
+    assert mergestore.backup(tmp_path / "backup", home).ok
+
+
+@pytest.mark.server
+def test_records_that_were_changed_around_their_rules_are_damaged(
+    home: Path, tmp_path: Path, postgres_url: str, connect: Callable[[str], Engine]
+) -> None:
+    """Copied into SQLite, which keeps to them: a bug of ours is what that looked like."""
+    mergestore.backup(tmp_path / "backup", home)
+    mergestore.restore(tmp_path / "backup", tmp_path / "moved", database=postgres_url)
+    with connect(postgres_url).connect() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_event DISABLE TRIGGER ALL")
+        connection.exec_driver_sql("DELETE FROM audit_event WHERE sequence = 2")
+        connection.commit()
+    for words in (["backup", tmp_path / "another"], ["init", "--downgrade", "0003"]):
+        code, _, err = Shell(tmp_path / "moved")("--database", postgres_url, *words)
+        assert code == 6, err
+        assert "the records of the registry are damaged" in err
+    assert not list((tmp_path / "moved" / "backups").iterdir())
+
+
 def test_a_snapshot_is_not_checked_alone(home: Path) -> None:
     kept = mergestore.init(home, downgrade="0003")["backup"]
     with pytest.raises(UsageError, match="not checked alone"):

@@ -63,8 +63,16 @@ def test_a_folder_that_does_not_say_so_is_known_by_its_objects(
     place: Path, elsewhere: str, other: str, tmp_path: Path
 ) -> None:
     Shell(tmp_path / "empty").text("init")
-    refused(place, sqlite_url(tmp_path / "empty" / "registry.db").render_as_string(), says="none of the objects in")
+    refused(place, sqlite_url(tmp_path / "empty" / "registry.db").render_as_string(), says="not all of the objects in")
     Shell(place / "store").text("--database", elsewhere, "list")
+
+
+def test_a_copy_of_a_registry_is_not_used_beside_the_registry_itself(place: Path, tmp_path: Path) -> None:
+    """By that of an older backup, what was registered since would be garbage."""
+    mergestore.restore(place / "backup" / "store", tmp_path / "rehearsal")
+    url = sqlite_url(tmp_path / "rehearsal" / "registry.db").render_as_string()
+    refused(place, url, says="has a registry of its own")
+    Shell(place / "store").text("check")
 
 
 def test_no_registry_is_made_for_a_folder_that_has_one_elsewhere(tmp_path: Path) -> None:

@@ -66,6 +66,14 @@ def test_the_disk_is_full(place: Path, mounted: object) -> None:
     save(place / "big", big, LLAMA_CONFIG)
     run("mergestore materialize weighted", place)
     follow("The disk is full", place)
+    (place / "store" / "cache" / "large").write_bytes(bytes(100_000))
+    with contextlib.suppress(OSError), (place / "store" / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(512))
+    assert "the disk is full: free some space" in run("mergestore list", place)
+    shutil.rmtree(place / "store" / "cache")
+    assert "golden/base" in run("mergestore list", place)
+    assert "ok:" in run("mergestore check", place)
 
 
 def test_an_object_is_damaged(place: Path) -> None:
