@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage.blobs import BlobStore
 from storage.files import disk_errors
 from storage.objects.contract import Objects
+
+if TYPE_CHECKING:
+    from storage.objects.bucket import Bucket
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class Home:
 
     cache_limit: int | None = None
     """Bytes that copies of remote objects take in this folder at most, unless the usual is meant."""
+
+    claim: Callable[[Bucket], None] | None = None
+    """Called before the first object is stored in an object storage: Conflict where that is another store's."""
 
     @property
     def cache(self) -> Path:
@@ -64,7 +71,7 @@ class Home:
         from storage.objects.remote import RemoteObjects
 
         cache = ReadCache(self.root / "objects-cache", self.cache_limit or LIMIT)
-        return RemoteObjects(Bucket(self.storage), cache, temporary, self.spare)
+        return RemoteObjects(Bucket(self.storage), cache, temporary, self.spare, self.claim)
 
     def prepare(self) -> None:
         """Make the folders that are missing."""
