@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.blobs import BlobStore
-from storage.files import disk_errors
+from storage.files import disk_errors, folder_of_this_process
 from storage.objects.contract import Objects
 
 if TYPE_CHECKING:
@@ -63,14 +64,17 @@ class Home:
     @cached_property
     def blobs(self) -> Objects:
         """The immutable objects."""
-        temporary = self.root / "tmp"
         if self.storage is None:
-            return BlobStore(self.root / "objects", temporary, self.spare)
+            return BlobStore(self.root / "objects", self.root / "tmp", self.spare)
         from storage.objects.bucket import Bucket
         from storage.objects.read_cache import LIMIT, ReadCache
         from storage.objects.remote import RemoteObjects
 
-        cache = ReadCache(self.root / "objects-cache", self.cache_limit or LIMIT)
+        copies, temporary = self.root / "objects-cache", self.root / "tmp"
+        if not all(os.access(folder, os.W_OK) for folder in (self.root, copies, temporary) if folder.exists()):
+            own = folder_of_this_process()
+            copies, temporary = own / "objects-cache", own / "tmp"
+        cache = ReadCache(copies, self.cache_limit or LIMIT)
         return RemoteObjects(Bucket(self.storage), cache, temporary, self.spare, self.claim)
 
     def prepare(self) -> None:
