@@ -110,7 +110,7 @@ def test_a_place_that_says_nothing_yet_is_known_by_its_objects(second, shell, bu
     assert second.json("gc")["strangers"] == []
 
 
-@pytest.mark.parametrize("told", ["by its key", "by its objects"])
+@pytest.mark.parametrize("told", ["by its key", pytest.param("by its objects", marks=pytest.mark.slow)])
 def test_nothing_is_stored_or_deleted_in_the_place_of_another(shell, second, bucket, models, told):
     """As two stores that share one since before places said whose they are."""
     place = f"{bucket}/lab"
@@ -129,7 +129,7 @@ def test_nothing_is_stored_or_deleted_in_the_place_of_another(shell, second, buc
     shell.text("list")
 
 
-@pytest.mark.parametrize("told", ["by its key", "by its objects"])
+@pytest.mark.parametrize("told", [pytest.param("by its key", marks=pytest.mark.slow), "by its objects"])
 def test_a_backup_is_not_restored_into_the_place_of_another(shell, second, bucket, models, tmp_path, told):
     shell.text("register", "base", "one", models / "one")
     place = f"{bucket}/lab"
@@ -145,7 +145,7 @@ def test_a_backup_is_not_restored_into_the_place_of_another(shell, second, bucke
     assert shell.json("verify")["ok"]
 
 
-@pytest.mark.parametrize("told", ["by its key", "by its objects"])
+@pytest.mark.parametrize("told", ["by its key", pytest.param("by its objects", marks=pytest.mark.slow)])
 def test_a_backup_is_restored_into_its_stores_own_place(second, bucket, tmp_path, told):
     """Its identity is the same; only one of the two may go on."""
     place = f"{bucket}/second"
