@@ -14,11 +14,13 @@ from migrations.belonging import forget, lies_elsewhere, require_same, require_u
 from migrations.guarding import put_back
 from registry.home import Home
 from registry.records.database import open_engine, reading, sqlite_url, writing
+from registry.records.identity import store_id
 from registry.records.location import choose_storage, object_storage
 from registry.upkeep.writers import refuse_writers
 from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure
 from storage.files import disk_errors
 from storage.objects.bucket import Bucket
+from storage.objects.owner import claim, owner
 
 _PATIENCE = 3.0  # seconds for an object storage to answer, when a store is put there
 
@@ -134,17 +136,20 @@ def answering(objects: str | None) -> str | None:
 def locate_objects(engine: Engine, storage: str, actor: str) -> None:
     """Put on record where the objects of a store go, while nobody stores any. Raises Conflict otherwise."""
     with writing(engine) as session:
-        if object_storage(session) != storage:
+        if (chosen := object_storage(session)) != storage:
             refuse_writers(session, "an object storage is not chosen")
         choose_storage(session, storage, actor=actor)
+        if chosen != storage:  # last: no place says that it is of a store that may not have it
+            claim(Bucket(storage, patience=_PATIENCE), store_id(session), lambda digests: False)
 
 
 def _require_unused(engine: Engine, storage: str) -> None:
-    """Raise Conflict where an object storage has another store's objects: garbage, for the ``gc`` of this one."""
+    """Raise Conflict where something is in an object storage that does not say whose it is."""
     with reading(engine) as session:
         if object_storage(session) == storage:
             return
-    if next(iter(Bucket(storage, patience=_PATIENCE).list()), None) is not None:
+    bucket = Bucket(storage, patience=_PATIENCE)
+    if owner(bucket) is None and next(iter(bucket.list()), None) is not None:
         hint = "choose another prefix; a store that has lost its registry gets it back by `mergestore restore`"
         raise Conflict(f"there are objects in {storage} already", hint=hint)
 

@@ -39,6 +39,8 @@ from storage.files import (
     resolved,
     staged_directory,
 )
+from storage.objects.bucket import Bucket
+from storage.objects.owner import claim
 from storage.progress import Progress
 
 REGISTRY = "registry.db"
@@ -90,6 +92,11 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
         _bring_up(file, wish, found)
         if wish.objects is not None and not wish.partial:
             read_through(folder, found, progress)  # before anything is elsewhere, where nobody would clear it up
+        if wish.objects is not None:
+            own = {each.digest for each in found.objects}
+            claim(
+                Bucket(wish.objects), found.store_id, lambda digests: 2 * len(own.intersection(digests)) > len(digests)
+            )
         if damaged := set(unpack(folder, found, place, progress, partial=wish.partial)):
             kept = tuple(each for each in found.objects if each.digest not in damaged)
             found = replace(found, objects=kept, lost=(*found.lost, *sorted(damaged)))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage.blobs import BlobStore
-from storage.files import disk_errors
+from storage.files import disk_errors, folder_of_this_process
 from storage.objects.contract import Objects
+
+if TYPE_CHECKING:
+    from storage.objects.bucket import Bucket
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,9 @@ class Home:
 
     cache_limit: int | None = None
     """Bytes that copies of remote objects take in this folder at most, unless the usual is meant."""
+
+    claim: Callable[[Bucket], None] | None = None
+    """Called before the first object is stored in an object storage: Conflict where that is another store's."""
 
     @property
     def cache(self) -> Path:
@@ -56,15 +64,18 @@ class Home:
     @cached_property
     def blobs(self) -> Objects:
         """The immutable objects."""
-        temporary = self.root / "tmp"
         if self.storage is None:
-            return BlobStore(self.root / "objects", temporary, self.spare)
+            return BlobStore(self.root / "objects", self.root / "tmp", self.spare)
         from storage.objects.bucket import Bucket
         from storage.objects.read_cache import LIMIT, ReadCache
         from storage.objects.remote import RemoteObjects
 
-        cache = ReadCache(self.root / "objects-cache", self.cache_limit or LIMIT)
-        return RemoteObjects(Bucket(self.storage), cache, temporary, self.spare)
+        copies, temporary = self.root / "objects-cache", self.root / "tmp"
+        if not all(os.access(folder, os.W_OK) for folder in (self.root, copies, temporary) if folder.exists()):
+            own = folder_of_this_process()
+            copies, temporary = own / "objects-cache", own / "tmp"
+        cache = ReadCache(copies, self.cache_limit or LIMIT)
+        return RemoteObjects(Bucket(self.storage), cache, temporary, self.spare, self.claim)
 
     def prepare(self) -> None:
         """Make the folders that are missing."""

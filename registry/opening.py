@@ -18,7 +18,7 @@ from storage.checkpoints.tensors import TensorEntry
 from storage.deltas.base_model import BaseModel
 from storage.errors import InputRefused, IntegrityFailure
 from storage.files import regular_size
-from storage.objects.contract import Ranges
+from storage.objects.contract import Objects, Ranges
 
 if TYPE_CHECKING:
     from storage.deltas.delta import DeltaFile
@@ -28,24 +28,39 @@ if TYPE_CHECKING:
 class _StoredSource(SafetensorsSource):
     """Files that were checked when they were registered: what is wrong with them now is damage, not bad input.
 
-    ``remote``: those that are nowhere on this machine, and so are read by ranges.
+    ``remote``: those that are nowhere on this machine, and so are read by ranges. ``stored``: the objects that lie at
+    the paths of others.
     """
 
-    def __init__(self, entries: Iterable[TensorEntry], remote: Mapping[str, Ranges]):
+    def __init__(
+        self, entries: Iterable[TensorEntry], remote: dict[str, Ranges], stored: Mapping[str, str], blobs: Objects
+    ):
         super().__init__(Path("/"), entries)
         self._remote = remote
+        self._stored = stored
+        self._blobs = blobs
 
     def read_into(self, name: str, start: int, out: memoryview) -> None:
         """Fill ``out`` with bytes of a tensor; IntegrityFailure where its file is missing or too short."""
         entry = self.entries[name]
         try:
-            if (ranges := self._remote.get(entry.file)) is not None:
-                ranges.read_into(entry.offset + start, out.cast("B"))
-            else:
-                super().read_into(name, start, out)
+            if entry.file not in self._remote:
+                try:
+                    return super().read_into(name, start, out)
+                except InputRefused:
+                    self._look_again(entry.file)
+            if entry.file not in self._remote:
+                return super().read_into(name, start, out)
+            self._remote[entry.file].read_into(entry.offset + start, out.cast("B"))
         except InputRefused as error:
             message = f"tensor {name!r} cannot be read: {error.message}"
             raise IntegrityFailure(message, hint="run `mergestore verify`") from error
+
+    def _look_again(self, file: str) -> None:
+        """Read a file by ranges from now on, where its copy has made room for others before it was opened."""
+        ranges = self._blobs.ranges(self._stored[file]) if file in self._stored else None
+        if ranges is not None:
+            self._remote.setdefault(file, ranges)
 
 
 def place(home: Home, file: FileRow) -> Path:
@@ -81,21 +96,25 @@ def open_base(session: Session, home: Home, version: ModelVersion) -> BaseModel:
     """A registered base's tensors; the caller closes ``source``. Digests are checked as its bytes are used."""
     files = {file.path: file for file in load_files(session, version.id)}
     tensors = load_tensors(session, version.id)
-    remote = {}
+    remote, stored, paths, entries = dict[str, Ranges](), dict[str, str](), dict[str, str](), []
     for file in files.values():
-        if file.kind == "weights" and file.blob_digest is not None:
-            remote[file.blob_digest] = home.blobs.ranges(file.blob_digest)
-    entries = []
-    for tensor in tensors:
-        if tensor.file is None or tensor.offset is None or tensor.file not in files:
-            raise IntegrityFailure(f"{version.reference}: tensor {tensor.name!r} has no file on record")
-        file = files[tensor.file]
+        if file.kind != "weights":
+            continue
+        ranges = home.blobs.ranges(file.blob_digest) if file.blob_digest is not None else None
         # An absolute path stands for itself whatever the source's root is.
-        path = str(file.blob_digest) if remote.get(str(file.blob_digest)) is not None else str(place(home, file))
+        paths[file.path] = path = str(file.blob_digest if ranges is not None else place(home, file))
+        if ranges is not None:
+            remote[path] = ranges
+        elif file.blob_digest is not None:
+            stored[path] = file.blob_digest
+    for tensor in tensors:
+        if tensor.file is None or tensor.offset is None or tensor.file not in paths:
+            raise IntegrityFailure(f"{version.reference}: tensor {tensor.name!r} has no file on record")
+        path = paths[tensor.file]
         entries.append(TensorEntry(tensor.name, tensor.dtype, tensor.shape, path, tensor.offset, tensor.nbytes))
     config = files.get("config.json")
     return BaseModel(
-        source=_StoredSource(entries, {name: ranges for name, ranges in remote.items() if ranges is not None}),
+        source=_StoredSource(entries, remote, stored, home.blobs),
         digests={tensor.name: tensor.digest for tensor in tensors},
         digest=version.digest,
         config=_read_config(place(home, config)) if config else None,

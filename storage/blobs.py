@@ -66,6 +66,13 @@ def key_of(digest: str) -> str:
     return f"{algorithm}/{name[:2]}/{name}"
 
 
+def digest_of(key: str) -> str | None:
+    """Which object lies there among the others; None where none does."""
+    algorithm, _, name = key.partition("/")
+    digest = f"{algorithm}:{name[3:]}"
+    return digest if is_digest(digest) and key == key_of(digest) else None
+
+
 def scratch_path(temporary: Path, label: str) -> Path:
     """A fresh path in a folder of temporary files, where what dead processes have left is cleared up."""
     with disk_errors(f"cannot write in {temporary}"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import errno
+import functools
 import glob
 import hashlib
 import os
@@ -12,6 +14,7 @@ import shutil
 import socket
 import stat
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -147,6 +150,15 @@ def fsync_path(path: Path) -> None:
 def temporary_path(folder: Path, label: str) -> Path:
     """A name in ``folder`` that nothing else has. It tells whose it is, so that ``sweep`` knows what is left over."""
     return folder / f"{label}.{process_name()}.{uuid.uuid4().hex}.tmp"
+
+
+@functools.cache
+def folder_of_this_process() -> Path:
+    """A folder for temporary files, in $TMPDIR, that is deleted when the process ends."""
+    with disk_errors("cannot make a temporary folder"):
+        folder = Path(tempfile.mkdtemp(prefix="mergestore-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def process_name(number: int | None = None) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from registry.own_place import require_own_place
 from registry.records.database import require_writable
 from registry.results import Collected, Inspection, Repaired
 from registry.verbs.opened import Opened
@@ -77,12 +78,14 @@ class Keeping(Opened):
 
         What is found is noted, and deleted by the first run that comes ``grace`` later, if nothing has come to need it.
         ``cache_limit``: results in the cache that were not used for longest go too, until it takes so many bytes at
-        most. Safe beside running writers. Raises IntegrityFailure where the records contradict each other.
+        most. Safe beside running writers. Raises IntegrityFailure where the records contradict each other, Conflict
+        where the objects are in another store's place.
         """
         from registry.upkeep.collecting_garbage import collect_garbage
 
         if apply:
             require_writable(self.engine)
+            require_own_place(self.engine, self.home)
         if grace < timedelta(0):
             raise UsageError(f"a grace of {grace} lies in the future", hint="0 deletes at once")
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)

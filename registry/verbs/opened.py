@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from registry.home import Home
+from registry.own_place import claim_for
 from registry.records import garbage
 from registry.records.database import reading
 from registry.records.identity import store_id
@@ -41,7 +42,13 @@ class Opened:
         self.engine = engine
         self.tracking_uri = tracking_uri
         self.actor = actor
-        self._home = Home(Path(home), functools.partial(garbage.spare, engine), quota, cache_limit=objects_cache)
+        self._home = Home(
+            Path(home),
+            functools.partial(garbage.spare, engine),
+            quota,
+            cache_limit=objects_cache,
+            claim=functools.partial(claim_for, engine),
+        )
         self._settled = False
         if not is_read_only_file(engine.url):
             self.home.prepare()

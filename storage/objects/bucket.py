@@ -83,23 +83,33 @@ class Bucket:
             )
         return found
 
-    def create(self, key: str, path: Path, size: int) -> bool:
-        """Store a file under a key that nothing is stored under; False where another was quicker.
+    def get(self, key: str) -> bytes | None:
+        """All that is stored under a key, which must be little; None where nothing is."""
+        with self._errors(f"cannot read {key}"):
+            from obstore import get
+
+            try:
+                return bytes(get(self._store, key).bytes())
+            except FileNotFoundError:
+                return None
+
+    def create(self, key: str, source: Path | bytes, size: int) -> bool:
+        """Store a file, or a few bytes, under a key that nothing is stored under; False where another was quicker.
 
         A large file goes up in parts, and S3 asks no such condition when parts are put together: there the last one
         wins. That is no matter for keys that are digests.
         """
         if size <= _PART:
-            return self._put(key, path, mode="create", use_multipart=False)
+            return self._put(key, source, mode="create", use_multipart=False)
         if self.size(key) is not None:
             return False
-        self.replace(key, path, size)
+        self.replace(key, source, size)
         return True
 
-    def replace(self, key: str, path: Path, size: int) -> None:
+    def replace(self, key: str, source: Path | bytes, size: int) -> None:
         """Store a file under a key, in the place of what is stored there."""
         part = max(_PART, -(-size // _PARTS))
-        self._put(key, path, use_multipart=size > _PART, chunk_size=part, max_concurrency=_AT_ONCE)
+        self._put(key, source, use_multipart=size > _PART, chunk_size=part, max_concurrency=_AT_ONCE)
 
     def list(self) -> Iterator[tuple[str, int]]:
         """Every key below the prefix, in order, and its bytes."""
@@ -146,14 +156,14 @@ class Bucket:
             return parsedate_to_datetime(headers["Date"])
         return None
 
-    def _put(self, key: str, path: Path, **how: Any) -> bool:
+    def _put(self, key: str, source: Path | bytes, **how: Any) -> bool:
         """Whether it was stored: False where something is under the key, and that was the condition."""
         with self._errors(f"cannot store {key}"):
             from obstore import put
             from obstore.exceptions import AlreadyExistsError
 
             try:
-                put(self._store, key, path, **how)
+                put(self._store, key, source, **how)
             except AlreadyExistsError:
                 return False
             except FileNotFoundError as error:

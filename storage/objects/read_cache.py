@@ -7,6 +7,7 @@ for the first time. They can be deleted at any time: who has one open reads on.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.blobs import Blob, hash_file, key_of
-from storage.files import disk_errors
+from storage.files import disk_errors, disk_failure
 
 LIMIT = 20_000_000_000
 """Bytes that the copies take at most, unless it is said otherwise."""
@@ -50,9 +51,11 @@ class ReadCache:
                     path.unlink(missing_ok=True)
                     return None
                 self._sound[digest] = mark
-            os.utime(path, ns=(time.time_ns(), mark[2]))
+            _use(path, mark)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise disk_failure(error, f"cannot use the copy {path}") from error
         return path
 
     def keep(self, temporary: Path, blob: Blob) -> Path:
@@ -89,6 +92,15 @@ class ReadCache:
             with contextlib.suppress(FileNotFoundError):  # another process makes room too
                 status = entry.stat(follow_symlinks=False)
                 yield _Copy(Path(entry.path), status.st_size, status.st_atime)
+
+
+def _use(path: Path, mark: Mark) -> None:
+    """Let a copy count as used just now, where this user may: another's is used all the same."""
+    try:
+        os.utime(path, ns=(time.time_ns(), mark[2]))
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
 
 
 def _mark(path: Path) -> Mark:

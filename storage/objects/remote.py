@@ -10,11 +10,11 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from storage.blobs import RESTORE, Blob, compare, hash_file, key_of, make_room, scratch_path
-from storage.digests import is_digest
+from storage.blobs import RESTORE, Blob, compare, digest_of, hash_file, key_of, make_room, scratch_path
 from storage.errors import IntegrityFailure
 from storage.files import disk_errors, fsync_path, write_all
 from storage.objects.bucket import Bucket
+from storage.objects.owner import KEY
 from storage.objects.ranges import Blocks, RangeReader
 from storage.objects.read_cache import ReadCache
 
@@ -24,12 +24,23 @@ _SHARE = 4  # what is as large as this part of the read cache does not go there 
 class RemoteObjects:
     """The objects below one prefix of a bucket, with a read cache on this machine."""
 
-    def __init__(self, bucket: Bucket, cache: ReadCache, temporary: Path, spare: Callable[[str], None] | None = None):
-        """``spare``: called with the digest of an object before it is looked at: something new will rely on it."""
+    def __init__(
+        self,
+        bucket: Bucket,
+        cache: ReadCache,
+        temporary: Path,
+        spare: Callable[[str], None] | None = None,
+        claim: Callable[[Bucket], None] | None = None,
+    ):
+        """``spare``: called with the digest of an object before it is looked at: something new will rely on it.
+
+        ``claim``: called once before anything is stored; raises Conflict where the place is another store's.
+        """
         self.bucket = bucket
         self.cache = cache
         self.temporary = temporary
         self._spare = spare
+        self._claim = claim
 
     def path(self, digest: str) -> Path:
         """A file of the read cache with an object's bytes, fetched if need be, compared with their digest."""
@@ -61,7 +72,7 @@ class RemoteObjects:
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Every object there is, in order of digests, and its bytes."""
         for key, size in self.bucket.list():
-            if (digest := _digest_of(key)) is not None:
+            if (digest := digest_of(key)) is not None:
                 yield digest, size
 
     def digests(self) -> Iterator[str]:
@@ -72,7 +83,7 @@ class RemoteObjects:
     def strangers(self) -> Iterator[str]:
         """What lies below the prefix and is no object."""
         for key, _ in self.bucket.list():
-            if _digest_of(key) is None:
+            if digest_of(key) is None and key != KEY:
                 yield f"{self.bucket.url}/{key}"
 
     def scratch(self, label: str) -> Path:
@@ -82,6 +93,9 @@ class RemoteObjects:
     def adopt(self, temporary: Path, blob: Blob | None = None) -> Blob:
         """Store a finished file; the same content twice is stored once, and takes the place of damaged bytes."""
         try:
+            if self._claim is not None:
+                self._claim(self.bucket)
+                self._claim = None
             blob = blob or hash_file(temporary)
             if self._spare is not None:
                 # First of all, whether it is there or not: what was found to be garbage may be deleted until then.
@@ -165,9 +179,3 @@ class RemoteObjects:
 
     def _told(self, digest: str) -> str:
         return f"{self.bucket.url}/{key_of(digest)}"
-
-
-def _digest_of(key: str) -> str | None:
-    algorithm, _, name = key.partition("/")
-    digest = f"{algorithm}:{name[3:]}"
-    return digest if is_digest(digest) and key == key_of(digest) else None
