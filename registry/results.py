@@ -365,8 +365,9 @@ class Inspection(Result):
     """Answer of ``check_store``: ``problems`` each name what, where, what to do, and the ``digest`` of an object.
 
     ``checked`` counts by kind. ``read`` and ``left``, which time did not allow: {objects, bytes} of those asked for.
-    ``read_since``: when the object was read that was not read for longest; None while some were never (``never_read``).
-    ``unneeded``: objects that no record names. ``strangers``: files among the objects that are none.
+    ``read_since``: when the object was read that was not read for longest; None while some were never read whole and
+    sound (``never_read``), or are missing. ``unneeded``: objects that no record names. ``strangers``: files among the
+    objects that are none.
     """
 
     ok: bool

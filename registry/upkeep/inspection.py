@@ -48,16 +48,21 @@ class Share:
     parts: int = 1
 
     def choose(self, stored: list[Stored]) -> list[Stored]:
-        """Those of the objects that are meant, in their order. Parts are by digest: together they are the whole."""
+        """Those of the objects that are meant, in their order. Parts are by digest: together they are the whole.
+
+        What is known to be damaged comes last, and beside the percentage: it keeps nothing else from being read.
+        """
+        known = [each for each in stored if each.damaged]
+        others = [each for each in stored if not each.damaged]
         if self.percent is None:
-            return [each for each in stored if int(each.digest[-8:], 16) % self.parts == self.part - 1]
+            return [each for each in others + known if int(each.digest[-8:], 16) % self.parts == self.part - 1]
         wanted, total, chosen = sum(each.size for each in stored) * self.percent / 100, 0, []
-        for each in stored:
+        for each in others:
             if total >= wanted:
                 break
             chosen.append(each)
             total += each.size
-        return chosen
+        return chosen + known
 
 
 def parse_share(text: str) -> Share:
@@ -87,8 +92,8 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
         problems += there.problems(session)
         problems += _absent_references(session)
         checked = {"versions": session.scalar(select(func.count(ModelVersion.id))) or 0, "objects": there.objects}
-        chosen = share.choose(objects.stored(session)) if share is not None else []
-    due = [each for each in chosen if each.digest not in there.absent]
+        present = [each for each in objects.stored(session) if each.digest not in there.absent] if share else []
+    due = share.choose(present) if share is not None else []
     read = _Read()
     if due:
         limit = None if seconds is None else clock + seconds
@@ -104,7 +109,7 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
         read={"objects": read.objects, "bytes": read.bytes},
         left={"objects": len(left), "bytes": sum(each.size for each in left)},
         never_read=never,
-        read_since=since.isoformat() if since is not None else None,
+        read_since=since.isoformat() if since is not None and not never and not there.absent else None,
         unneeded=there.unneeded,
         strangers=[str(path) for path in context.home.blobs.strangers()],
         seconds=time.monotonic() - clock,

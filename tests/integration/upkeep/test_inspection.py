@@ -153,3 +153,41 @@ def test_on_the_command_line(surroundings, tmp_path):
             path.write_bytes(path.read_bytes() + b"0")
     code, out, _ = shell("check")
     assert (code, out.startswith("DAMAGED")) == (6, True)
+
+
+@pytest.mark.parametrize("change", ["gone", "changed"])
+def test_what_is_lost_keeps_nothing_else_from_being_read(store, change):
+    """A night's share is as large as the object: it would be chosen each night, and nothing else."""
+    sizes = {digest: store.home.blobs.size(digest) for digest in store.home.blobs.digests()}
+    lost = max(sizes, key=lambda digest: sizes[digest])
+    path, share = store.home.blobs.path(lost), f"{100 * sizes[lost] / sum(sizes.values()) - 0.1}%"
+    good = path.read_bytes()
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(bytes([good[0] ^ 1]) + good[1:])
+    for _ in range(2 * len(sizes)):
+        found = store.check_store(share=share)
+    assert (found.ok, found.never_read, found.read_since) == (False, 1, None)
+    assert {each["digest"] for each in found.problems} == {lost}
+    assert store.metrics()["objects_never_read"] == 1
+    path.write_bytes(good)
+    assert store.check_store(share=share).read_since is not None, "it is read again, whatever else is"
+
+
+def test_what_was_read_and_is_gone_since_is_not_told_to_have_been_read(store):
+    assert store.check_store(read_data=True).read_since is not None
+    store.home.blobs.path(min(store.home.blobs.digests())).unlink()
+    assert store.check_store().read_since is None
+
+
+def test_time_goes_to_what_is_not_known_to_be_damaged(store, monkeypatch):
+    digests = list(store.home.blobs.digests())
+    for digest in digests[:3]:
+        path = store.home.blobs.path(digest)
+        path.write_bytes(os.urandom(path.stat().st_size))
+    store.check_store(read_data=True)
+    read = []
+    monkeypatch.setattr(type(store.home.blobs), "verify", lambda self, digest, sha256=None: read.append(digest))
+    store.check_store(read_data=True)
+    assert set(read[-3:]) == set(digests[:3])
