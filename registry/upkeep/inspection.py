@@ -27,8 +27,8 @@ from registry.results import Inspection
 from registry.upkeep.side_by_side import side_by_side
 from registry.wish import Context
 from storage.blobs import RESTORE
-from storage.errors import IntegrityFailure, MergestoreError, UsageError
-from storage.files import is_damage, regular_size
+from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, UsageError
+from storage.files import is_damage, is_shortage, regular_size
 from storage.progress import Progress
 
 Problem = dict[str, Any]
@@ -143,10 +143,16 @@ def _absent_references(session: Session) -> Iterator[Problem]:
     query = select(VersionFile).where(VersionFile.referenced_path.is_not(None))
     for file in session.scalars(query):
         path = Path(str(file.referenced_path))
-        size = regular_size(path)
+        version = session.get_one(ModelVersion, file.version_id)
+        try:
+            size = regular_size(path)
+        except EnvironmentFailure as error:
+            if is_shortage(error):
+                raise
+            yield {"what": error.message, "where": version.reference, "kind": error.kind, "hint": error.hint}
+            continue
         if size != file.size:
             what = "is missing" if size is None else f"has {size:,} bytes instead of {file.size:,}"
-            version = session.get_one(ModelVersion, file.version_id)
             hint = "restore the file where it was, or register the base again from where it is now"
             yield {"what": f"{path} {what}", "where": version.reference, "kind": "integrity", "hint": hint}
 
@@ -190,6 +196,7 @@ def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
 
 
 def _problem(what: str, digest: str, uses: Uses, error: MergestoreError | None = None) -> Problem:
-    kind = IntegrityFailure.kind if error is None else error.kind
+    # What the disk fails to read is damage too; of what could not be looked at the kind is the environment.
+    kind = IntegrityFailure.kind if error is None or isinstance(error, OSError) else error.kind
     where = ", ".join(f"{version}: {path}" for version, path in uses.get(digest, ())) or "an object"
     return {"what": what, "where": where, "kind": kind, "hint": RESTORE, "digest": digest}
