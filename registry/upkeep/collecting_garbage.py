@@ -20,12 +20,11 @@ from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
 from registry.results import Collected
 from registry.upkeep.eviction import evict
-from registry.upkeep.leftovers import leftovers
+from registry.upkeep.leftovers import clear_up, leftovers
 from registry.upkeep.side_by_side import side_by_side
 from registry.upkeep.writers import at_work
 from registry.wish import Context
 from storage.errors import IntegrityFailure
-from storage.files import remove_tree
 from storage.progress import Progress
 
 DELETED = "objects.delete"
@@ -64,8 +63,7 @@ def collect_garbage(
                 at = max([leases.clock(session), *(lease.acquired_at + _TICK for lease in at_work(session))])
                 garbage.condemn(session, there, at)
         deleted = _sweep(context, grace, unneeded, progress)
-        for each in rest:
-            remove_tree(each.path)
+        rest = clear_up(home, rest)
     return Collected(
         applied=apply,
         grace_seconds=grace.total_seconds(),
