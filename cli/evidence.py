@@ -14,7 +14,7 @@ import typer
 from cli import report
 from cli.console import remark, say
 from cli.verb import Invocation, store_or_folder, verb
-from mergestore import IntegrityFailure, UsageError, Verification
+from mergestore import UsageError, Verification
 
 if TYPE_CHECKING:
     from mergestore import Anchored, Attested
@@ -62,7 +62,7 @@ def verify(
     verification = _verified(invocation, target, key, attestation, anchor)
     invocation.answer(verification, report.verification)
     if not verification.ok:
-        raise typer.Exit(IntegrityFailure.exit_code if verification.damaged else UsageError.exit_code)
+        raise typer.Exit(verification.exit_code)
 
 
 def _verified(

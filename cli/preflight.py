@@ -37,7 +37,7 @@ from cli.options import (
 )
 from cli.units import parse_duration
 from cli.verb import Invocation, verb
-from mergestore import IntegrityFailure, UsageError
+from mergestore import UsageError
 
 
 def _check_store(invocation: Invocation, read_data: bool, subset: str | None, max_duration: str | None) -> None:
@@ -48,7 +48,7 @@ def _check_store(invocation: Invocation, read_data: bool, subset: str | None, ma
         found = store.check_store(read_data=read_data, share=subset, seconds=seconds, progress=invocation.progress())
     invocation.answer(found, upkeep.inspected)
     if not found.ok:
-        raise typer.Exit(IntegrityFailure.exit_code)
+        raise typer.Exit(found.exit_code)
 
 
 @verb

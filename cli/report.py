@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cli.console import remark, say, say_problem
 from cli.grid import Column, print_grid
 from cli.units import count_text, digest_text, number_text, seconds_text, size_text
+from mergestore import EnvironmentFailure, IntegrityFailure
 
 if TYPE_CHECKING:
     from mergestore import (
@@ -211,10 +212,16 @@ def imported(answer: Imported) -> None:
     _notes(answer.notes)
 
 
+def verdict(answer: Verification) -> str:
+    """What was found, in a word."""
+    words = {0: "ok", IntegrityFailure.exit_code: "DAMAGED", EnvironmentFailure.exit_code: "INCOMPLETE"}
+    return words.get(answer.exit_code, "WRONG")
+
+
 def verification(answer: Verification) -> None:
     """What was checked, and each problem: what, where and what to do."""
     counts = ", ".join(number_text(count, kind.replace("_", " ")) for kind, count in answer.checked.items())
-    say(f"{'DAMAGED' if answer.damaged else 'ok' if answer.ok else 'WRONG'}: checked {counts or 'nothing'}")
+    say(f"{verdict(answer)}: checked {counts or 'nothing'}")
     for problem in answer.problems:
         say_problem(problem)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cli.console import remark, say, say_problem
+from cli.report import verdict
 from cli.units import number_text, seconds_text, size_text, time_text
 from mergestore import BackedUp, Collected, Inspection, Repaired, Restored
 from registry.upkeep.about import ABOUT
@@ -15,7 +16,7 @@ from registry.upkeep.about import ABOUT
 def inspected(answer: Inspection) -> None:
     """What was checked and read, and each problem: what, where and what to do."""
     counts = ", ".join(number_text(count, kind) for kind, count in answer.checked.items())
-    say(f"{'ok' if answer.ok else 'DAMAGED'}: checked {counts}")
+    say(f"{verdict(answer)}: checked {counts}")
     if answer.read["objects"]:
         say(f"read {number_text(answer.read['objects'], 'objects')}, {size_text(answer.read['bytes'])}")
     if answer.left["objects"]:

@@ -79,7 +79,8 @@ def _exit_codes() -> str:
     tree = {one.exit_code: (one.kind, inspect.getdoc(one) or "") for one in MergestoreError.__subclasses__()}
     rows = [_row(str(code), kind, meaning) for code, (kind, meaning) in sorted({**ours, **tree}.items())]
     heading = "## Exit codes\n\n| code | `kind` in JSON | meaning |\n|---|---|---|\n"
-    note = "`verify` ends with 6 when it found damage, with 2 when only a policy file cannot be read, "
+    note = "`verify`, and `check` of a store, end with 6 when they found damage, else with 7 when they could not look "
+    note += "at a referenced base, and with 2 when only a policy file cannot be read; "
     note += "`doctor` and `sync` with 7 when something is out of reach."
     return heading + "\n".join(rows) + f"\n\n{note}\n"
 

@@ -40,7 +40,7 @@ from storage.files import (
     staged_directory,
 )
 from storage.objects.bucket import Bucket
-from storage.objects.owner import claim
+from storage.objects.owner import claim as claim_place
 from storage.progress import Progress
 
 REGISTRY = "registry.db"
@@ -94,7 +94,7 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
             read_through(folder, found, progress)  # before anything is elsewhere, where nobody would clear it up
         if wish.objects is not None:
             own = {each.digest for each in found.objects}
-            claim(
+            claim_place(
                 Bucket(wish.objects), found.store_id, lambda digests: 2 * len(own.intersection(digests)) > len(digests)
             )
         if damaged := set(unpack(folder, found, place, progress, partial=wish.partial)):

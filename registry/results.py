@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.errors import UsageError
+from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 
 
 @dataclass(frozen=True)
@@ -356,22 +356,33 @@ class Verification(Result):
 
     @property
     def damaged(self) -> bool:
-        """Whether something is not as it was: problems of kind usage, as in a policy file, are somebody's mistakes."""
-        return any(problem["kind"] != UsageError.kind for problem in self.problems)
+        """Whether something is not as it was.
+
+        Problems of kind usage, as in a policy file, are somebody's mistakes; of kind environment is what could not be
+        looked at.
+        """
+        return bool({problem["kind"] for problem in self.problems} - {UsageError.kind, EnvironmentFailure.kind})
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with: 6 for damage, else 7 where something could not be looked at, else 2 or 0."""
+        if self.damaged:
+            return IntegrityFailure.exit_code
+        if any(problem["kind"] == EnvironmentFailure.kind for problem in self.problems):
+            return EnvironmentFailure.exit_code
+        return 0 if self.ok else UsageError.exit_code
 
 
 @dataclass(frozen=True)
-class Inspection(Result):
+class Inspection(Verification):
     """Answer of ``check_store``: ``problems`` each name what, where, what to do, and the ``digest`` of an object.
 
     ``checked`` counts by kind. ``read`` and ``left``, which time did not allow: {objects, bytes} of those asked for.
-    ``read_since``: when the object was read that was not read for longest; None while some were never (``never_read``).
-    ``unneeded``: objects that no record names. ``strangers``: files among the objects that are none.
+    ``read_since``: when the object was read that was not read for longest; None while some were never read whole and
+    sound (``never_read``), or are missing. ``unneeded``: objects that no record names. ``strangers``: files among the
+    objects that are none.
     """
 
-    ok: bool
-    checked: dict[str, int]
-    problems: list[dict[str, Any]]
     read: dict[str, int]
     left: dict[str, int]
     never_read: int

@@ -31,7 +31,7 @@ from storage.blobs import RESTORE
 from storage.checkpoints.inputs import tensor_digests
 from storage.digests import model_digest
 from storage.errors import IntegrityFailure, MergestoreError, NotFound
-from storage.files import is_damage
+from storage.files import is_damage, is_shortage
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -54,7 +54,15 @@ class _Findings:
         """A problem; what does not mean damage is raised again, for nothing was found out then."""
         if not is_damage(error):
             raise error
-        self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": error.hint or hint})
+        kind = IntegrityFailure.kind if isinstance(error, OSError) else error.kind  # the disk fails to read it
+        self.problems.append({"what": error.message, "where": where, "kind": kind, "hint": error.hint or hint})
+
+    def add_of_file(self, error: MergestoreError, where: str) -> None:
+        """The same of a file that is somebody else's: that it cannot be looked at keeps nothing else from being."""
+        if is_damage(error) or is_shortage(error):
+            self.add(error, where)
+        else:
+            self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": error.hint})
 
     def result(self) -> Verification:
         return Verification(not self.problems, self.checked, self.problems)
@@ -198,7 +206,7 @@ def _check_base(session: Session, home: Home, version: ModelVersion, findings: _
     try:
         base = open_base(session, home, version)
     except MergestoreError as error:
-        findings.add(error, version.reference)
+        findings.add_of_file(error, version.reference)
         return
     recorded = {tensor.name: tensor.digest for tensor in load_tensors(session, version.id)}
     try:
@@ -208,7 +216,7 @@ def _check_base(session: Session, home: Home, version: ModelVersion, findings: _
                 message = f"tensor {name!r} hashes to {found[name]}, recorded is {recorded[name]}"
                 findings.add(IntegrityFailure(message, hint="restore the file, or register it anew"), version.reference)
     except MergestoreError as error:
-        findings.add(error, version.reference)
+        findings.add_of_file(error, version.reference)
     finally:
         base.source.close()
 

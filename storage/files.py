@@ -226,6 +226,36 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
+@contextlib.contextmanager
+def held(lock: Path) -> Iterator[bool]:
+    """Whether this process has the file's lock for the time of the block; where another has it, nobody waits.
+
+    Whoever has it may delete the file. OSError where it cannot be opened or made.
+    """
+    import fcntl
+
+    while True:
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            if _is_at(fd, lock):  # else whoever had it deleted it just before
+                yield True
+                return
+        finally:
+            os.close(fd)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def publish_file(temporary: Path, final: Path, folders: int = 1) -> None:
     """Give a finished temporary file its name, durably; so many of the folders above may be new."""
     with disk_errors(f"cannot store {final}"):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from registry.home import Home
 from registry.software import package_version
 from storage.digests import json_digest
 from storage.errors import Conflict, InputRefused, UsageError
-from storage.files import disk_errors, remove_tree
+from storage.files import disk_errors, held, remove_tree
 
 
 @contextmanager
@@ -46,17 +44,15 @@ def under_way(home: Home, job: Job, ready: Ready) -> Iterator[Path]:
         }
     )
     folder = home.collecting / key.removeprefix("sha256:")[:32]
-    with disk_errors(f"cannot write in {home.collecting}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with contextlib.ExitStack() as stack:
+        with disk_errors(f"cannot write in {home.collecting}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            ours = stack.enter_context(held(folder.with_suffix(".lock")))
+        if not ours:
             raise Conflict(
                 f"another process is collecting the same {job.asked.kind} of {job.skill.reference}",
                 hint="wait for it: it goes on record when it is done",
-            ) from None
+            )
         folder.mkdir(exist_ok=True)
         try:
             yield folder
@@ -65,8 +61,6 @@ def under_way(home: Home, job: Job, ready: Ready) -> Iterator[Path]:
             raise
         finally:
             _tidy(home, folder)
-    finally:
-        os.close(descriptor)
 
 
 def _tidy(home: Home, folder: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, exists, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from registry.records import leases
@@ -17,6 +17,8 @@ from registry.records.tables import Blob, Delta, Model, ModelVersion, Statistics
 NAMED = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
 """Where records name objects."""
 _AT_ONCE = 1000
+_DAMAGED = datetime(1970, 1, 1, tzinfo=UTC)
+"""What stands instead of when an object was last read, where it was damaged then: no object is as old."""
 
 
 class Stored(NamedTuple):
@@ -25,12 +27,15 @@ class Stored(NamedTuple):
     digest: str
     size: int
     sha256: str | None
+    damaged: bool = False
+    """Whether it was when it was last read."""
 
 
 def stored(session: Session) -> list[Stored]:
     """Every object on record, those first that were not read for longest."""
     at = Blob.verified_at
-    query = select(Blob.digest, Blob.size, Blob.sha256).order_by(at.is_not(None), at, Blob.digest)
+    query = select(Blob.digest, Blob.size, Blob.sha256, func.coalesce(at == _DAMAGED, false()))
+    query = query.order_by(at.is_not(None), at, Blob.digest)
     return [Stored(*row) for row in streamed(session, query, _AT_ONCE)]
 
 
@@ -41,10 +46,10 @@ def sizes(session: Session) -> Iterator[tuple[str, int]]:
 
 
 def last_read(session: Session) -> tuple[int, datetime | None]:
-    """How many objects were never read whole since they came; since when all of them were, if none is of those."""
+    """How many objects were never read whole and sound; of the others, when that was which was not for longest."""
     at = Blob.verified_at
-    never = session.scalar(select(func.count()).where(at.is_(None))) or 0
-    return never, session.scalar(select(func.min(at))) if not never else None
+    never = session.scalar(select(func.count()).where(or_(at.is_(None), at == _DAMAGED))) or 0
+    return never, session.scalar(select(func.min(at)).where(at != _DAMAGED))
 
 
 def used() -> ColumnElement[bool]:
@@ -70,6 +75,6 @@ def uses(session: Session, digests: Iterable[str]) -> dict[str, list[tuple[str, 
 
 def remember_verified(session: Session, sound: Iterable[str], damaged: Iterable[str] = ()) -> None:
     """Note what was just read whole. No event of the log: it is no claim that anybody relies on."""
-    for digests, at in ((sound, leases.clock(session)), (damaged, None)):
+    for digests, at in ((sound, leases.clock(session)), (damaged, _DAMAGED)):
         for batch in batches(sorted(set(digests))):
             session.execute(update(Blob).where(Blob.digest.in_(batch)).values(verified_at=at))

@@ -127,7 +127,7 @@ class AliasEvent(Record):
 class Blob(Record):
     """A stored file, named by the BLAKE3 digest of its bytes; SHA-256 once it has left the store.
 
-    ``verified_at``: when it was last read whole and found to be what its name says.
+    ``verified_at``: when it was last read whole and found to be what its name says; the epoch where it was not.
     """
 
     __tablename__ = "blob"

@@ -6,6 +6,7 @@ garbage, in a store whose records contradict each other: they might name what se
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,18 +20,19 @@ from registry.records.database import reading, writing
 from registry.records.integrity import verify_records
 from registry.results import Collected
 from registry.upkeep.eviction import evict
-from registry.upkeep.leftovers import leftovers
+from registry.upkeep.leftovers import clear_up, leftovers
 from registry.upkeep.side_by_side import side_by_side
 from registry.upkeep.writers import at_work
 from registry.wish import Context
 from storage.errors import IntegrityFailure
-from storage.files import remove_tree
 from storage.progress import Progress
 
 DELETED = "objects.delete"
 """What the log calls it that objects were deleted."""
 
 _TICK = timedelta(microseconds=1)
+_HOLD = 1.0  # seconds: then others may write, which wait for half a minute at most
+_PAUSE = 0.2  # seconds: those who wait for SQLite are in no queue, and look every tenth of a second
 
 Objects = dict[str, int]
 """Sizes in bytes by digest."""
@@ -55,13 +57,13 @@ def collect_garbage(
     deleted: Objects = {}
     if apply:
         for batch in batches(found):
+            there = [digest for digest in batch if home.blobs.has(digest)]  # maybe by requests: nobody waits for them
             with writing(context.engine) as session:
                 # Later than every writer began, also where the clock was set back meanwhile.
                 at = max([leases.clock(session), *(lease.acquired_at + _TICK for lease in at_work(session))])
-                garbage.condemn(session, [digest for digest in batch if home.blobs.has(digest)], at)
+                garbage.condemn(session, there, at)
         deleted = _sweep(context, grace, unneeded, progress)
-        for each in rest:
-            remove_tree(each.path)
+        rest = clear_up(home, rest)
     return Collected(
         applied=apply,
         grace_seconds=grace.total_seconds(),
@@ -95,14 +97,21 @@ def _unneeded(session: Session, home: Home) -> Objects:
 def _sweep(context: Context, grace: timedelta, sizes: Mapping[str, int], progress: Progress) -> Objects:
     """Delete what was garbage before the grace began, and before any writer did that is still at work."""
     with reading(context.engine) as session:
-        candidates = sorted(garbage.known(session))
+        left = sorted(garbage.known(session))
     deleted: Objects = {}
-    progress.start("delete", len(candidates))
+    progress.start("delete", len(left))
     try:
-        for batch in batches(candidates):
+        while left:
+            batch = next(batches(left))
+            context.home.blobs.has(batch[0])  # a server that is away is waited for here, where nobody waits for us
+            clock = time.monotonic()
             with writing(context.engine) as session:
-                deleted |= _sweep_batch(session, context, batch, grace, sizes)
-            progress.advance(len(batch))
+                gone, rest = _sweep_batch(session, context, batch, grace, sizes)
+            deleted |= gone
+            left = [*rest, *left[len(batch) :]]
+            progress.advance(len(batch) - len(rest))
+            if left:
+                time.sleep(min((time.monotonic() - clock) / 4, _PAUSE))
     finally:
         progress.finish()
     return deleted
@@ -110,16 +119,23 @@ def _sweep(context: Context, grace: timedelta, sizes: Mapping[str, int], progres
 
 def _sweep_batch(
     session: Session, context: Context, batch: Sequence[str], grace: timedelta, sizes: Mapping[str, int]
-) -> Objects:
-    """In one transaction, which no writer can begin or end in the middle of."""
+) -> tuple[Objects, list[str]]:
+    """In one transaction, which no writer can begin or end in the middle of: what is gone, and what is left.
+
+    Outside of one a writer could look at an object, and rely on it, just before it is deleted.
+    """
+    deadline = time.monotonic() + _HOLD
     until = min([leases.clock(session) - grace, *(lease.acquired_at for lease in at_work(session))])
     needed, known = garbage.needed(session, batch), garbage.known(session, batch)
     garbage.forget(session, [digest for digest in batch if digest in needed])
     due = [digest for digest in batch if digest not in needed and digest in known and known[digest] <= until]
+    gone: Objects = {}
     for digest in due:
         context.home.blobs.remove(digest)
-    garbage.forget(session, due, deleted=True)
-    gone = {digest: sizes.get(digest, 0) for digest in due}
+        gone[digest] = sizes.get(digest, 0)
+        if time.monotonic() > deadline:
+            break
+    garbage.forget(session, gone, deleted=True)
     if gone:
         events.append(
             session,
@@ -128,7 +144,7 @@ def _sweep_batch(
             subject="objects",
             details={"objects": gone, "bytes": sum(gone.values())},
         )
-    return gone
+    return gone, due[len(gone) :]
 
 
 def _told(digest: str, size: int, found_at: datetime | None, deleted: Mapping[str, int]) -> dict[str, Any]:

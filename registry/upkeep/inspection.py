@@ -27,8 +27,8 @@ from registry.results import Inspection
 from registry.upkeep.side_by_side import side_by_side
 from registry.wish import Context
 from storage.blobs import RESTORE
-from storage.errors import IntegrityFailure, MergestoreError, UsageError
-from storage.files import is_damage, regular_size
+from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, UsageError
+from storage.files import is_damage, is_shortage, regular_size
 from storage.progress import Progress
 
 Problem = dict[str, Any]
@@ -48,16 +48,21 @@ class Share:
     parts: int = 1
 
     def choose(self, stored: list[Stored]) -> list[Stored]:
-        """Those of the objects that are meant, in their order. Parts are by digest: together they are the whole."""
+        """Those of the objects that are meant, in their order. Parts are by digest: together they are the whole.
+
+        What is known to be damaged comes last, and beside the percentage: it keeps nothing else from being read.
+        """
+        known = [each for each in stored if each.damaged]
+        others = [each for each in stored if not each.damaged]
         if self.percent is None:
-            return [each for each in stored if int(each.digest[-8:], 16) % self.parts == self.part - 1]
+            return [each for each in others + known if int(each.digest[-8:], 16) % self.parts == self.part - 1]
         wanted, total, chosen = sum(each.size for each in stored) * self.percent / 100, 0, []
-        for each in stored:
+        for each in others:
             if total >= wanted:
                 break
             chosen.append(each)
             total += each.size
-        return chosen
+        return chosen + known
 
 
 def parse_share(text: str) -> Share:
@@ -87,8 +92,8 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
         problems += there.problems(session)
         problems += _absent_references(session)
         checked = {"versions": session.scalar(select(func.count(ModelVersion.id))) or 0, "objects": there.objects}
-        chosen = share.choose(objects.stored(session)) if share is not None else []
-    due = [each for each in chosen if each.digest not in there.absent]
+        present = [each for each in objects.stored(session) if each.digest not in there.absent] if share else []
+    due = share.choose(present) if share is not None else []
     read = _Read()
     if due:
         limit = None if seconds is None else clock + seconds
@@ -104,7 +109,7 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
         read={"objects": read.objects, "bytes": read.bytes},
         left={"objects": len(left), "bytes": sum(each.size for each in left)},
         never_read=never,
-        read_since=since.isoformat() if since is not None else None,
+        read_since=since.isoformat() if since is not None and not never and not there.absent else None,
         unneeded=there.unneeded,
         strangers=[str(path) for path in context.home.blobs.strangers()],
         seconds=time.monotonic() - clock,
@@ -138,10 +143,16 @@ def _absent_references(session: Session) -> Iterator[Problem]:
     query = select(VersionFile).where(VersionFile.referenced_path.is_not(None))
     for file in session.scalars(query):
         path = Path(str(file.referenced_path))
-        size = regular_size(path)
+        version = session.get_one(ModelVersion, file.version_id)
+        try:
+            size = regular_size(path)
+        except EnvironmentFailure as error:
+            if is_shortage(error):
+                raise
+            yield {"what": error.message, "where": version.reference, "kind": error.kind, "hint": error.hint}
+            continue
         if size != file.size:
             what = "is missing" if size is None else f"has {size:,} bytes instead of {file.size:,}"
-            version = session.get_one(ModelVersion, file.version_id)
             hint = "restore the file where it was, or register the base again from where it is now"
             yield {"what": f"{path} {what}", "where": version.reference, "kind": "integrity", "hint": hint}
 
@@ -185,6 +196,7 @@ def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
 
 
 def _problem(what: str, digest: str, uses: Uses, error: MergestoreError | None = None) -> Problem:
-    kind = IntegrityFailure.kind if error is None else error.kind
+    # What the disk fails to read is damage too; of what could not be looked at the kind is the environment.
+    kind = IntegrityFailure.kind if error is None or isinstance(error, OSError) else error.kind
     where = ", ".join(f"{version}: {path}" for version, path in uses.get(digest, ())) or "an object"
     return {"what": what, "where": where, "kind": kind, "hint": RESTORE, "digest": digest}

@@ -6,14 +6,14 @@ import contextlib
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from registry.home import Home
-from storage.files import is_leftover, is_of_this_host
+from storage.files import held, is_leftover, is_of_this_host, remove_tree
 
 _DAY = timedelta(days=1)
 
@@ -45,10 +45,30 @@ def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
                 continue
             if not temporary and _is_held(path.with_suffix(".lock")):
                 continue
+            if path.suffix == ".lock" and path.with_suffix("").exists():
+                continue  # it goes with its folder
             found = _measured(path)
             dead = is_leftover(path) or (not is_of_this_host(path) and found.changed_at < yesterday)
             if dead if temporary else found.changed_at < before:
                 yield found
+
+
+def clear_up(home: Home, found: Iterable[Leftover]) -> list[Leftover]:
+    """Delete leftovers; which were deleted: not what somebody has gone on with since they were found."""
+    return [each for each in found if _cleared(home, each)]
+
+
+def _cleared(home: Home, leftover: Leftover) -> bool:
+    path, lock = leftover.path, leftover.path.with_suffix(".lock")
+    if path.parent != home.collecting or path.suffix.startswith(".tmp"):
+        remove_tree(path)
+        return True
+    with contextlib.suppress(FileNotFoundError), held(lock) as ours:  # where the folder of all collections went
+        if ours and _measured(path) == leftover:
+            remove_tree(path)
+            lock.unlink(missing_ok=True)
+            return True
+    return False
 
 
 def _is_held(lock: Path) -> bool:

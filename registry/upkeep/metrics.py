@@ -12,6 +12,7 @@ from registry.publishing import free_space
 from registry.quota import limit
 from registry.records import events, leases, quota
 from registry.records.database import reading
+from registry.records.objects import last_read
 from registry.records.tables import Blob, Garbage, Model, ModelVersion, Outbox
 from registry.upkeep.eviction import cached
 from registry.upkeep.writers import at_work
@@ -36,7 +37,7 @@ def _of_records(session: Session, home: Home) -> dict[str, Any]:
     garbage = select(func.count(), func.sum(Blob.size)).select_from(Garbage)
     found, bytes_ = session.execute(garbage.outerjoin(Blob, Blob.digest == Garbage.digest)).one()
     at = leases.clock(session)
-    read = session.scalar(select(func.min(Blob.verified_at)))
+    never_read, read = last_read(session)
     waiting = session.execute(select(func.count(), func.min(Outbox.created_at)).where(Outbox.delivered_at.is_(None)))
     pending, oldest = waiting.one()
     return {
@@ -44,7 +45,7 @@ def _of_records(session: Session, home: Home) -> dict[str, Any]:
         "objects": session.scalar(select(func.count()).select_from(Blob)) or 0,
         "object_bytes": quota.used(session),
         "quota_bytes": limit(session, home),
-        "objects_never_read": session.scalar(select(func.count()).where(Blob.verified_at.is_(None))) or 0,
+        "objects_never_read": never_read,
         "oldest_read_seconds": (at - read).total_seconds() if read is not None else None,
         "outbox_messages": pending,
         "outbox_oldest_seconds": (at - oldest).total_seconds() if oldest is not None else None,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 """Seconds for which a request is tried again where the server is away or fails: restarts are waited out."""
 
+BRIEFLY = 10.0
+"""The same of deleting, which others have to wait for: less than the half minute in which they give up."""
+
 _PART = 16 << 20  # bytes of one part of an upload: S3 takes ten thousand of 5 MiB at least
 _PARTS = 9_000
 _AT_ONCE = 4
@@ -121,11 +124,11 @@ class Bucket:
                     yield str(each["path"]), int(each["size"])
 
     def delete(self, key: str) -> None:
-        """Delete what is stored under a key; absent is fine."""
+        """Delete what is stored under a key; absent is fine. Tried again for a few seconds only."""
         with self._errors(f"cannot delete {key}"), contextlib.suppress(FileNotFoundError):
             from obstore import delete
 
-            delete(self._store, key)
+            delete(self._hasty, key)
 
     def answer(self) -> None:
         """Raise EnvironmentFailure unless the bucket is there, and answers to these credentials."""
@@ -172,6 +175,14 @@ class Bucket:
 
     @cached_property
     def _store(self) -> S3Store:
+        return self._client(self._patience, 60)
+
+    @cached_property
+    def _hasty(self) -> S3Store:
+        return self._client(min(self._patience, BRIEFLY), BRIEFLY)
+
+    def _client(self, patience: float, timeout: float) -> S3Store:
+        """``timeout``: seconds that one request may take."""
         try:
             from obstore.store import S3Store
         except ImportError as error:
@@ -181,11 +192,11 @@ class Bucket:
         return S3Store(
             bucket,
             prefix=prefix or None,
-            client_options={"allow_http": True, "connect_timeout": "5s", "timeout": "60s"},
+            client_options={"allow_http": True, "connect_timeout": "5s", "timeout": timedelta(seconds=timeout)},
             retry_config={
                 "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=3), "base": 2},
                 "max_retries": 100,
-                "retry_timeout": timedelta(seconds=self._patience),
+                "retry_timeout": timedelta(seconds=patience),
             },
         )
 

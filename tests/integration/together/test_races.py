@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -30,6 +32,7 @@ from registry.registering import register_skill as registering
 from registry.upkeep import collecting_garbage, eviction
 from registry.upkeep.writers import storing
 from storage.blobs import BlobStore
+from storage.files import held
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
 from tests.integration.upkeep.test_garbage import lay, states
 
@@ -114,6 +117,29 @@ def test_two_that_find_the_same_garbage(store: Store, other: Store, monkeypatch:
     first(monkeypatch, collecting_garbage, "leftovers", lambda: other.collect_garbage(apply=True))
     assert states(store.collect_garbage(apply=True)) == {digest: "found"}
     assert states(store.collect_garbage(grace=NONE, apply=True)) == {digest: "deleted"}
+
+
+def test_a_collection_that_is_gone_on_with_just_now_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever goes on with it takes its lock after ``gc`` found it given up, and before it is deleted."""
+    folder = store.home.collecting / "ab"
+    folder.mkdir(parents=True)
+    (folder / "sums").write_bytes(b"12")
+    lock = folder.with_suffix(".lock")
+    for path in (folder / "sums", folder):
+        os.utime(path, (1, 1))
+    with lock.open("w") as held:
+        first(monkeypatch, collecting_garbage, "_sweep", lambda: fcntl.flock(held, fcntl.LOCK_EX))
+        assert store.collect_garbage(apply=True).leftovers == []
+        assert (folder / "sums").exists()
+    assert [each["path"] for each in store.collect_garbage(apply=True).leftovers] == [str(folder)]
+    assert list(store.home.collecting.iterdir()) == []
+
+
+def test_a_lock_that_its_owner_deleted_just_now_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "ab.lock"
+    first(monkeypatch, fcntl, "flock", lock.unlink)
+    with held(lock) as ours, held(lock) as others:
+        assert (ours, others) == (True, False)
 
 
 def test_a_clock_that_is_set_back_deletes_nothing_that_a_writer_needs(

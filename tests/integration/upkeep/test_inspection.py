@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +18,7 @@ from registry.records.database import writing
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
 from tests.integration.shell import Shell
 
+ROOT = Path(__file__).parents[3]
 BASE = llama("F32", seed=1)
 
 
@@ -73,6 +78,36 @@ def test_a_path_that_no_file_can_have(store, database_url):
     for words in (("check",), ("verify",), ("verify", "far"), ("diff", "far", "tiny"), ("repair",)):
         code, out, err = Shell(store.home.root)(*words, "--database", database_url, "--json")
         assert code == 6, (words, out + err)
+
+
+@pytest.mark.parametrize("words", [("check", "--read-data"), ("verify",), ("verify", "far")])
+def test_a_base_that_cannot_be_looked_at_hides_no_damage(store, database_url, tmp_path, words):
+    """Its folder is without the right to it, as that of another user; root is bound by that here too."""
+    far, digest = tmp_path / "far", min(store.home.blobs.digests())
+    ask = [*bound(), sys.executable, "-m", "cli", "--store", str(store.home.root), "--database", database_url]
+
+    def asked():
+        done = subprocess.run([*ask, *words, "--json"], cwd=ROOT, capture_output=True, text=True)
+        return done.returncode, {(each["kind"], each["where"]) for each in json.loads(done.stdout)["problems"]}
+
+    far.chmod(0)
+    try:
+        assert asked() == (7, {("environment", "far@1")})
+        path = store.home.blobs.path(digest)
+        path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+        code, problems = asked()
+    finally:
+        far.chmod(0o755)
+    assert ("environment", "far@1") in problems
+    whole = words != ("verify", "far")
+    assert (code, {kind for kind, _ in problems}) == (
+        (6, {"environment", "integrity"}) if whole else (7, {"environment"})
+    )
+
+
+def bound():
+    """Before a command that permissions are to bind: root is, without these powers."""
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
 @pytest.mark.parametrize("column", ["created_at", "verified_at"])
@@ -153,3 +188,41 @@ def test_on_the_command_line(surroundings, tmp_path):
             path.write_bytes(path.read_bytes() + b"0")
     code, out, _ = shell("check")
     assert (code, out.startswith("DAMAGED")) == (6, True)
+
+
+@pytest.mark.parametrize("change", ["gone", "changed"])
+def test_what_is_lost_keeps_nothing_else_from_being_read(store, change):
+    """A night's share is as large as the object: it would be chosen each night, and nothing else."""
+    sizes = {digest: store.home.blobs.size(digest) for digest in store.home.blobs.digests()}
+    lost = max(sizes, key=lambda digest: sizes[digest])
+    path, share = store.home.blobs.path(lost), f"{100 * sizes[lost] / sum(sizes.values()) - 0.1}%"
+    good = path.read_bytes()
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(bytes([good[0] ^ 1]) + good[1:])
+    for _ in range(2 * len(sizes)):
+        found = store.check_store(share=share)
+    assert (found.ok, found.never_read, found.read_since) == (False, 1, None)
+    assert {each["digest"] for each in found.problems} == {lost}
+    assert store.metrics()["objects_never_read"] == 1
+    path.write_bytes(good)
+    assert store.check_store(share=share).read_since is not None, "it is read again, whatever else is"
+
+
+def test_what_was_read_and_is_gone_since_is_not_told_to_have_been_read(store):
+    assert store.check_store(read_data=True).read_since is not None
+    store.home.blobs.path(min(store.home.blobs.digests())).unlink()
+    assert store.check_store().read_since is None
+
+
+def test_time_goes_to_what_is_not_known_to_be_damaged(store, monkeypatch):
+    digests = list(store.home.blobs.digests())
+    for digest in digests[:3]:
+        path = store.home.blobs.path(digest)
+        path.write_bytes(os.urandom(path.stat().st_size))
+    store.check_store(read_data=True)
+    read = []
+    monkeypatch.setattr(type(store.home.blobs), "verify", lambda self, digest, sha256=None: read.append(digest))
+    store.check_store(read_data=True)
+    assert set(read[-3:]) == set(digests[:3])
