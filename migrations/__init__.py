@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from migrations.revisions import VERSION_TABLE, config, require_free_names, revision_of
+from migrations.revisions import ONE_AT_A_TIME, VERSION_TABLE, config, require_free_names, revision_of
 from registry.records.database import migrating, reading
 from registry.records.database_errors import shown_url
 from registry.records.identity import WRITTEN_BY_KEY
@@ -145,7 +145,8 @@ def _change(
         from migrations.snapshots import keep
 
         kept = keep(connection, backups)
-    step()
+    with ONE_AT_A_TIME:
+        step()
     connection.execute(text("DELETE FROM store_meta WHERE key = :key"), {"key": WRITTEN_BY_KEY})
     if software is not None:
         values = {"key": WRITTEN_BY_KEY, "value": software}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = "mergestore_version"
 """Not Alembic's default: the database may be shared with MLflow, which uses that name."""
+
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held while Alembic works: what its migrations work on is one for the whole process."""
 
 
 def revision_of(connection: Connection) -> str | None:

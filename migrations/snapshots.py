@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from migrations.revisions import VERSION_TABLE, config, revision_of
+from migrations.revisions import ONE_AT_A_TIME, VERSION_TABLE, config, revision_of
 from registry.records.at_rest import discard, settle
 from registry.records.database import WAIT_SECONDS, migrating, open_engine, reading, sqlite_url
 from registry.records.database_errors import sqlite_failure
@@ -113,7 +113,8 @@ def _copy_rows(connection: Connection, file: Path) -> None:
 def _make(connection: Connection, revision: str) -> None:
     from alembic import command
 
-    command.upgrade(config(connection), revision)
+    with ONE_AT_A_TIME:
+        command.upgrade(config(connection), revision)
 
 
 def _check(file: Path, revision: str | None) -> None:

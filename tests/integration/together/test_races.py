@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 import mergestore
+import migrations
 from mergestore import Conflict, EnvironmentFailure, Store
 from migrations import belonging
 from migrations.opening import locate_objects
@@ -374,6 +376,15 @@ def test_two_backups_into_one_folder_come_one_after_the_other(
 
 
 @pytest.mark.slow
+def test_threads_make_stores_of_their_own(surroundings: None, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(mergestore.init, [tmp_path / str(number) for number in range(8)]))
+    assert {each["schema"] for each in made} == {migrations.head()}
+    for number in range(8):
+        with mergestore.open(tmp_path / str(number), create=False) as store:
+            assert store.verify().problems == []
+
+
 def test_threads_share_one_store(surroundings: None, database_url: str, models: Path, tmp_path: Path) -> None:
     failed: list[BaseException] = []
 
