@@ -19,6 +19,8 @@ def inspected(answer: Inspection) -> None:
     say(f"{verdict(answer)}: checked {counts}")
     if answer.read["objects"]:
         say(f"read {number_text(answer.read['objects'], 'objects')}, {size_text(answer.read['bytes'])}")
+        if answer.references:
+            say(f"not read but by verify: {number_text(answer.references, 'referenced files')}")
     if answer.left["objects"]:
         say(f"no time for {number_text(answer.left['objects'], 'objects')}, {size_text(answer.left['bytes'])}")
     if answer.never_read:
@@ -34,7 +36,7 @@ def inspected(answer: Inspection) -> None:
 
 def repaired(answer: Repaired) -> None:
     """Each object with what became of it; what is lost, and what contains it; what to do next."""
-    if not answer.objects and not answer.caches and not answer.records:
+    if not answer.objects and not answer.caches and not answer.records and not answer.references:
         say("nothing is damaged")
     for each in answer.objects:
         say(f"{each['state']}: {each['was']} {each['digest']} ({size_text(each['bytes'])}), {', '.join(each['of'])}")
@@ -48,6 +50,8 @@ def repaired(answer: Repaired) -> None:
         say(f"LOST: {each['kind']} {each['version']} is not whole; it is in {', '.join(parts) or 'nothing else'}")
     for problem in answer.records:
         say_problem(problem, "DAMAGED RECORDS: ")
+    for problem in answer.references:
+        say_problem(problem, "REFERENCED: ")
     if answer.lost:
         say("look for a copy: mergestore repair --apply --from DIR; or register the same content again")
     if not answer.applied and any(each["how"] for each in answer.objects):

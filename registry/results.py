@@ -378,6 +378,7 @@ class Inspection(Verification):
     """Answer of ``check_store``: ``problems`` each name what, where, what to do, and the ``digest`` of an object.
 
     ``checked`` counts by kind. ``read`` and ``left``, which time did not allow: {objects, bytes} of those asked for.
+    ``references``: files that lie where they were registered; their sizes are compared, and ``verify`` reads them.
     ``read_since``: when the object was read that was not read for longest; None while some were never read whole and
     sound (``never_read``), or are missing. ``unneeded``: objects that no record names. ``strangers``: files among the
     objects that are none.
@@ -385,6 +386,7 @@ class Inspection(Verification):
 
     read: dict[str, int]
     left: dict[str, int]
+    references: int
     never_read: int
     read_since: str | None
     unneeded: int
@@ -400,6 +402,7 @@ class Repaired(Result):
     mended`` or ``lost``. ``lost``: {version, kind, contained_in, aliases, materializations} of each version that is not
     whole any more. ``caches``: damaged results in the cache, which are deleted. ``records``: contradictions among the
     records, which only a backup mends, and triggers and indexes that are gone, which ``init`` puts back.
+    ``references``: problems of files that lie where they were registered, for whoever has them to put back there.
     """
 
     applied: bool
@@ -408,6 +411,7 @@ class Repaired(Result):
     lost: list[dict[str, Any]]
     caches: list[str]
     records: list[dict[str, Any]]
+    references: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,10 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
         problems = verify_records(session) + guard_problems(session)
         there = _Compared(context.home, session)
         problems += there.problems(session)
-        problems += _absent_references(session)
+        problems += absent_references(session)
         checked = {"versions": session.scalar(select(func.count(ModelVersion.id))) or 0, "objects": there.objects}
+        referenced = select(func.count()).where(VersionFile.referenced_path.is_not(None))
+        references = session.scalar(referenced) or 0
         present = [each for each in objects.stored(session) if each.digest not in there.absent] if share else []
     due = share.choose(present) if share is not None else []
     read = _Read()
@@ -108,6 +110,7 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
         problems=problems,
         read={"objects": read.objects, "bytes": read.bytes},
         left={"objects": len(left), "bytes": sum(each.size for each in left)},
+        references=references,
         never_read=never,
         read_since=since.isoformat() if since is not None and not never and not there.absent else None,
         unneeded=there.unneeded,
@@ -139,7 +142,8 @@ class _Compared:
             yield _problem(f"object {digest} {what}", digest, uses)
 
 
-def _absent_references(session: Session) -> Iterator[Problem]:
+def absent_references(session: Session) -> Iterator[Problem]:
+    """Files that lie where they were registered, and are not there, or not in their size; they are not read."""
     query = select(VersionFile).where(VersionFile.referenced_path.is_not(None))
     for file in session.scalars(query):
         path = Path(str(file.referenced_path))

@@ -74,11 +74,11 @@ def _cleared(home: Home, leftover: Leftover) -> bool:
 def _is_held(lock: Path) -> bool:
     """Whether a process holds the lock of a collection."""
     try:
-        descriptor = os.open(lock, os.O_RDWR)
+        descriptor = os.open(lock, os.O_RDONLY)  # a store that can only be read has some too
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

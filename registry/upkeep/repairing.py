@@ -22,6 +22,7 @@ from registry.records.objects import Stored
 from registry.results import Repaired
 from registry.upkeep.copies import Copies, origins
 from registry.upkeep.eviction import drop
+from registry.upkeep.inspection import absent_references
 from registry.upkeep.remaking import remade
 from registry.upkeep.writers import storing
 from registry.wish import Context
@@ -51,6 +52,7 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     with reading(context.engine) as session:
         stored = objects.stored(session)
         records = verify_records(session) + guard_problems(session)
+        references = list(absent_references(session))
     broken = list(_damaged(context, stored, progress))
     broken = [_from_copies(each, named, _sources(context, each)) for each in broken]
     caches = list(_damaged_caches(context, progress))
@@ -64,11 +66,12 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     lost = [each for each in broken if each.how is None]
     return Repaired(
         applied=apply,
-        ok=not lost and not records and (apply or not broken),
+        ok=not lost and not records and not references and (apply or not broken),
         objects=[_told(each, applied=apply) for each in broken],
         lost=_touched(context, {version for each in lost for version, _ in each.uses}),
         caches=[str(path) for path in caches],
         records=records,
+        references=references,
     )
 
 

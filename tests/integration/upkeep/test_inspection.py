@@ -57,7 +57,10 @@ def test_the_structure_is_checked_without_reading(store, tmp_path):
     assert all("@1" in problem["where"] for problem in found.problems)
     found = store.check_store(read_data=True)
     assert third in {problem.get("digest") for problem in found.problems}
-    assert found.never_read == 3
+    assert (found.never_read, found.references) == (3, 1)
+    repaired = store.repair()
+    assert [each["where"] for each in repaired.references] == ["far@1"]
+    assert not repaired.ok
 
 
 def test_a_record_that_is_damaged(store):

@@ -164,6 +164,13 @@ def test_on_the_command_line(surroundings, tmp_path):
         _, path = file_of(opened, "tiny", "model.safetensors")
     shell = Shell(tmp_path / "store", tmp_path)
     assert shell.text("repair") == "nothing is damaged\n"
+    save(tmp_path / "far", llama("F32", seed=7), LLAMA_CONFIG)
+    shell.text("register", "base", "far", tmp_path / "far", "--reference")
+    assert "not read but by verify: " in shell.text("check", "--read-data")
+    aside = (tmp_path / "far" / "model.safetensors").rename(tmp_path / "aside")
+    code, out, _ = shell("repair")
+    assert (code, out.startswith("REFERENCED: ")) == (6, True)
+    aside.rename(tmp_path / "far" / "model.safetensors")
     spoil(path)
     code, out, _ = shell("repair")
     assert (code, out.startswith("can be mended: damaged blake3:")) == (6, True)
