@@ -319,7 +319,8 @@ def test_no_place_is_chosen_while_somebody_stores_objects(empty: Store) -> None:
     with storing(empty.engine, empty.home), pytest.raises(Conflict, match="while a registration is under way"):
         locate_objects(empty.engine, ELSEWHERE, "bob@lab")
     home = empty.home
-    locate_objects(empty.engine, ELSEWHERE, "bob@lab")
+    with writing(empty.engine) as session:
+        choose_storage(session, ELSEWHERE, actor="bob@lab")
     with pytest.raises(Conflict, match=f"belong in {ELSEWHERE}"), storing(empty.engine, home):
         raise AssertionError
     with reading(empty.engine) as session:
