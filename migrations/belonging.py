@@ -12,13 +12,13 @@ import sqlite3
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.records.database import parse_url, reading
 from registry.records.database_errors import shown_url
 from registry.records.identity import STORE_ID_KEY, store_id
-from registry.records.tables import Blob
+from registry.records.objects import mostly_known
 from storage.blobs import BlobStore
 from storage.errors import Conflict
 from storage.files import disk_errors, regular_size, resolved, write_file
@@ -49,7 +49,7 @@ def require_same(engine: Engine, home: Path) -> None:
     where, known = shown_url(engine.url), _known(home)
     with reading(engine) as session:
         own = store_id(session)
-        stranger = known is None and not _shares_objects(session, home)
+        stranger = known is None and not _has_own_objects(session, home)
     if stranger:
         known = _known(home)  # or objects of somebody who has opened the store just now, for the first time
         if known is None:
@@ -84,13 +84,9 @@ def forget(home: Path) -> None:
         (home / FILE).unlink(missing_ok=True)
 
 
-def _shares_objects(session: Session, home: Path) -> bool:
-    """Whether most objects in a folder are on record, as far as they are looked at: stores may share a base, and some
-    may be garbage.
-    """
-    digests = list(islice(BlobStore(home / "objects", home / "tmp").digests(), _LOOKED_AT))
-    known = set(session.scalars(select(Blob.digest).where(Blob.digest.in_(digests))))
-    return not digests or 2 * len(known) > len(digests)
+def _has_own_objects(session: Session, home: Path) -> bool:
+    """Whether the objects in a folder seem to be of the registry's store, as far as they are looked at."""
+    return mostly_known(session, list(islice(BlobStore(home / "objects", home / "tmp").digests(), _LOOKED_AT)))
 
 
 def _known(home: Path) -> str | None:

@@ -134,10 +134,9 @@ def restore_registry(snapshot: Path, wish: Wish) -> Restored:
         own = _identity(file)
         require_free(home, own)
         if database is not None:
-            with _filled(database, file) as where:
-                pass
-            if lies_elsewhere(database, home):
-                claim(home, own)
+            with _filled(database, file) as where:  # noted before it is committed: what it says is true without
+                if lies_elsewhere(database, home):
+                    claim(home, own)
         else:
             publish_file(file, target)
             where = shown_url(sqlite_url(target))

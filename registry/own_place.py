@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from registry.home import Home
 from registry.records.database import reading
 from registry.records.identity import store_id
-from registry.records.tables import Blob
+from registry.records.objects import mostly_known
 
 if TYPE_CHECKING:
     from storage.objects.bucket import Bucket
@@ -32,7 +32,7 @@ def claim_for(engine: Engine, bucket: Bucket) -> None:
 
     def known(digests: list[str]) -> bool:
         with reading(engine) as session:
-            return session.scalar(select(Blob.digest).where(Blob.digest.in_(digests)).limit(1)) is not None
+            return mostly_known(session, digests)
 
     with reading(engine) as session:
         own = store_id(session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -50,6 +50,15 @@ def last_read(session: Session) -> tuple[int, datetime | None]:
     at = Blob.verified_at
     never = session.scalar(select(func.count()).where(or_(at.is_(None), at == _DAMAGED))) or 0
     return never, session.scalar(select(func.min(at)).where(at != _DAMAGED))
+
+
+def mostly_known(session: Session, digests: Collection[str]) -> bool:
+    """Whether most of some objects are on record, so that they seem to be of this store; they do where there is none.
+
+    One is not enough, as stores may share a base; nor must all be, as some may be garbage.
+    """
+    known = session.scalar(select(func.count()).where(Blob.digest.in_(digests))) or 0
+    return not digests or 2 * known > len(digests)
 
 
 def used() -> ColumnElement[bool]:
