@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from pathlib import Path
 
@@ -113,4 +112,4 @@ def _postgres_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
 
 def _reason(url: URL, error: DBAPIError) -> str:
     reason = " ".join(str(error.orig).split())
-    return re.sub(rf"(?<!\w){re.escape(str(url.password))}(?!\w)", "***", reason) if url.password else reason
+    return reason.replace(str(url.password), "***") if url.password else reason
