@@ -8,10 +8,8 @@ import ctypes
 import errno
 import functools
 import glob
-import hashlib
 import os
 import shutil
-import socket
 import stat
 import sys
 import tempfile
@@ -20,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from storage.errors import Conflict, EnvironmentFailure, MergestoreError
+from storage.processes import is_leftover, process_name, this_host
 
 _FICLONE = 0x40049409
 _RENAME_EXCHANGE = 2
@@ -161,99 +160,11 @@ def folder_of_this_process() -> Path:
     return folder
 
 
-def process_name(number: int | None = None) -> str:
-    """What tells the running process from all others, of all hosts; or another one of this host, by its number."""
-    return f"{_host()}.{number or os.getpid()}"
-
-
-def is_dead(process: str) -> bool:
-    """Whether a process, by its ``process_name`` and whatever follows it, is known to live no more.
-
-    Of one of another host nothing is known.
-    """
-    host, number, *_ = [*process.split("."), ""]
-    return host == _host() and number.isdigit() and not _alive(int(number))
-
-
 def sweep(folder: Path, label: str = "*") -> None:
     """Delete temporary files and folders whose process, on this host, has died: what a kill left behind."""
-    for path in folder.glob(f"{label}.{_host()}.*.*.tmp*"):  # and what SQLite has beside it
+    for path in folder.glob(f"{label}.{this_host()}.*.*.tmp*"):  # and what SQLite has beside it
         if is_leftover(path):
             remove_tree(path)
-
-
-def is_of_this_host(path: Path) -> bool:
-    """Whether a ``temporary_path`` was made on this host, since its start."""
-    return path.name.split(".")[-4:-3] == [_host()]
-
-
-def is_leftover(path: Path) -> bool:
-    """Whether a ``temporary_path`` is of a process that is known to live no more."""
-    return is_dead(".".join(path.name.split(".")[-4:-2]))
-
-
-def _host() -> str:
-    """Where a process number means something: this host since its start, this container."""
-    marks = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        marks.append(Path("/proc/sys/kernel/random/boot_id").read_text())
-        marks.append(str(Path("/proc/self/ns/pid").stat().st_ino))
-    return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:8]
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's, but alive
-    return True
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """A block that of all processes of this host only one is in at a time; the others wait."""
-    import fcntl
-
-    with disk_errors(f"cannot open {folder}"):
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):  # of a network's filesystem, which may know no locks of folders
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def held(lock: Path) -> Iterator[bool]:
-    """Whether this process has the file's lock for the time of the block; where another has it, nobody waits.
-
-    Whoever has it may delete the file. OSError where it cannot be opened or made.
-    """
-    import fcntl
-
-    while True:
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            if _is_at(fd, lock):  # else whoever had it deleted it just before
-                yield True
-                return
-        finally:
-            os.close(fd)
-
-
-def _is_at(fd: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def publish_file(temporary: Path, final: Path, folders: int = 1) -> None:

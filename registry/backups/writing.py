@@ -36,7 +36,8 @@ from registry.upkeep.writers import storing
 from registry.wish import Context
 from storage.blobs import Blob, BlobStore, hash_file
 from storage.errors import Conflict, IntegrityFailure, MergestoreError, UsageError
-from storage.files import copy_file, disk_errors, flush, is_damage, locked, open_to_read, resolved, sweep
+from storage.files import copy_file, disk_errors, flush, is_damage, open_to_read, resolved, sweep
+from storage.locks import locked
 from storage.objects.contract import Objects
 from storage.progress import Progress
 

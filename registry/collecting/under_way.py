@@ -12,7 +12,8 @@ from registry.home import Home
 from registry.software import package_version
 from storage.digests import json_digest
 from storage.errors import Conflict, InputRefused, UsageError
-from storage.files import disk_errors, held, remove_tree
+from storage.files import disk_errors, remove_tree
+from storage.locks import held
 
 
 @contextmanager

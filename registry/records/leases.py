@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.columns import UtcDateTime, now
 from registry.records.tables import Lease
-from storage.files import is_dead, process_name
+from storage.processes import is_dead, process_name
 
 
 def new_holder(number: int | None = None) -> str:

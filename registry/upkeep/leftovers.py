@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from registry.home import Home
-from storage.files import held, is_leftover, is_of_this_host, remove_tree
+from storage.files import remove_tree
+from storage.locks import held
+from storage.processes import is_leftover, is_of_this_host
 
 _DAY = timedelta(days=1)
 

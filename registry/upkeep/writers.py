@@ -16,7 +16,7 @@ from registry.records.database import writing
 from registry.records.location import object_storage
 from registry.records.tables import Lease
 from storage.errors import Conflict, MergestoreError
-from storage.files import is_dead, process_name
+from storage.processes import is_dead, process_name
 
 PREFIX = "writer:"
 SECONDS = 24 * 3600

@@ -14,7 +14,7 @@ import pytest
 
 import mergestore
 from mergestore import EnvironmentFailure, IntegrityFailure, UsageError
-from storage.files import process_name
+from storage.processes import process_name
 from tests.integration.backups.folders import flip, objects_of, path_of
 from tests.integration.shell import Shell
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from storage.files import process_name
+from storage.processes import process_name
 from tests.integration.faults.conftest import Counts, scenarios, wanted
 from tests.integration.faults.laboratory import Laboratory, finish, records, require_sound
 from tests.integration.faults.scenarios import ON_SERVER, SCENARIOS

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from storage import files
+from storage import locks
 from tests.integration.shell import listing, rows
 
 ROOT = Path(__file__).parents[3]
@@ -108,7 +108,7 @@ def test_its_backup_waits_for_the_owners_into_the_same_folder(locked: Path) -> N
     folder = locked.parent / "copy"
     folder.mkdir()
     with ThreadPoolExecutor() as pool:
-        with files.locked(folder):
+        with locks.locked(folder):
             done = pool.submit(ask, locked, ("backup", "copy"))
             while not re.search(f"-> FLOCK .*:{folder.stat().st_ino} ", LOCKS.read_text()):
                 assert not done.done(), done.result()

@@ -34,7 +34,7 @@ from registry.registering import register_skill as registering
 from registry.upkeep import collecting_garbage, eviction
 from registry.upkeep.writers import storing
 from storage.blobs import BlobStore
-from storage.files import held
+from storage.locks import held
 from tests.integration.models import LLAMA_CONFIG, fine_tune, llama, save
 from tests.integration.upkeep.test_garbage import lay, states
 
