@@ -80,7 +80,7 @@ def restored(answer: Restored) -> None:
         say(f"  backed up {time_text(answer.created_at)}")
     if answer.database is not None:
         say(f"  database {answer.database}")
-        if not answer.database.startswith(f"sqlite:///{answer.home}/"):
+        if answer.elsewhere:
             say("  name that database for every later command: --database, or $MERGESTORE_DATABASE")
     say(f"  as of audit event {answer.audit_head['sequence']}, {answer.audit_head['hash']}")
     _lost(answer.lost)

@@ -73,7 +73,7 @@ def check_backup(folder: Path, wish: Wish, progress: Progress) -> Restored:
         file = Path(scratch) / REGISTRY
         unpack_registry(folder, found, file)
         _bring_up(file, wish, found)
-    return _answer(folder, wish.home, None, found)
+    return _answer(folder, replace(wish, database=None), None, found)
 
 
 def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
@@ -109,7 +109,7 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
             _publish(staging, home)
         else:
             where = _fill_and_publish(wish.database, file, staging, home)
-    return _answer(folder, home, where, found)
+    return _answer(folder, replace(wish, home=home), where, found)
 
 
 def restore_registry(snapshot: Path, wish: Wish) -> Restored:
@@ -148,6 +148,7 @@ def restore_registry(snapshot: Path, wish: Wish) -> Restored:
         source=str(snapshot),
         home=str(home),
         database=where,
+        elsewhere=lies_elsewhere(database, home),
         checked=False,
         ok=not absent,
         created_at=None,
@@ -282,11 +283,12 @@ def _publish(staging: Path, home: Path) -> None:
     publish_directory(staging, home)
 
 
-def _answer(folder: Path, home: Path, where: str | None, found: Manifest) -> Restored:
+def _answer(folder: Path, wish: Wish, where: str | None, found: Manifest) -> Restored:
     return Restored(
         source=str(folder),
-        home=str(home),
+        home=str(wish.home),
         database=where,
+        elsewhere=lies_elsewhere(wish.database, wish.home),
         checked=where is None,
         ok=not found.lost,
         created_at=found.created_at,

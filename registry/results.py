@@ -460,12 +460,14 @@ class BackedUp(Result):
 class Restored(Result):
     """Answer of ``restore``: where the store is now, and as of when.
 
-    ``checked``: the backup was only read. ``lost``: objects that the records name and that are not there.
+    ``elsewhere``: its registry is not in its folder, so every later command must be told the database. ``checked``: the
+    backup was only read. ``lost``: objects that the records name and that are not there.
     """
 
     source: str
     home: str
     database: str | None
+    elsewhere: bool
     checked: bool
     ok: bool
     created_at: str | None

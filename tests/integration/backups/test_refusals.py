@@ -173,6 +173,10 @@ def test_a_restored_store_says_whose_it_is_where_its_registry_lies_elsewhere(
     wrong = sqlite_url(Path(other["home"]) / "registry.db").render_as_string()
     with pytest.raises(Conflict, match="is the registry of"):
         mergestore.open(tmp_path / "new", database=wrong)
+    name = "name that database for every later command"
+    assert name not in Shell(tmp_path / "what is it?").text("restore", tmp_path / "backup")
+    elsewhere = ["--database", sqlite_url(tmp_path / "elsewhere.db").render_as_string()]
+    assert name in Shell(tmp_path / "third").text(*elsewhere, "restore", tmp_path / "backup")
     with mergestore.open(tmp_path / "new", database=database_url) as store:
         assert (tmp_path / "new" / "store-id").read_text().strip() == store.id
         assert store.check_store().problems == []
