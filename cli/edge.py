@@ -54,7 +54,7 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
         code = leave.exit_code
     except _ParserComplaint as complaint:
         refusal = _usage(complaint)
-        logs.refused(refusal)
+        logs.refused(refusal, arguments)
         raise refusal from complaint
     sys.stdout.flush()
     return code

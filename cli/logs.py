@@ -6,8 +6,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,9 +82,22 @@ def answered(result: Any) -> None:
         about(**{word: found[word] for word in _NAMING if isinstance(found.get(word), (str, int))})
 
 
-def refused(error: MergestoreError) -> None:
-    """Tell of a command line that could not be read, so that no verb has begun."""
+def refused(error: MergestoreError, arguments: Sequence[str]) -> None:
+    """Tell of a command line that could not be read, so that no verb has begun, nor perhaps this log."""
+    if not wanted():
+        with suppress(UsageError):  # of one mistake the other is told
+            begin(_said(arguments, "--log-format"), _said(arguments, "--log-level"))
     note("command.refused", ERROR, outcome=error.kind, exit_code=error.exit_code, message=error.message)
+
+
+def _said(arguments: Sequence[str], option: str) -> str | None:
+    """The value of an option, where the line as a whole cannot be read."""
+    for at, word in enumerate(arguments):
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+        if word == option:
+            return next(iter(arguments[at + 1 :]), None)
+    return None
 
 
 @contextmanager

@@ -79,10 +79,25 @@ def test_a_verb_tells_what_it_is_about_and_what_came_of_it(shell: Shell) -> None
     assert (ended["version"], ended["recipe_digest"]) == (1, made["recipe_digest"])
 
 
-def test_a_command_line_that_cannot_be_read_is_told_too(shell: Shell) -> None:
-    _, _, err = shell("--log-format", "json", "list", "--nonsense")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--log-format", "json", "list", "--nonsense"),
+        ("--log-format", "json", "nonsense"),
+        ("--log-format=json", "--nonsense"),
+        ("--nonsense", "--log-format", "json", "--log-level", "error"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_told_too(shell: Shell, words: tuple[str, ...]) -> None:
+    _, _, err = shell(*words)
     told = json.loads(err.splitlines()[0])
     assert (told["event"], told["outcome"], told["exit_code"]) == ("command.refused", "usage", 2)
+
+
+@pytest.mark.parametrize("words", [("--log-format", "noise", "nonsense"), ("nonsense", "--log-format"), ("nonsense",)])
+def test_nothing_is_logged_where_no_log_was_asked_for_that_there_is(shell: Shell, words: tuple[str, ...]) -> None:
+    code, _, err = shell(*words)
+    assert (code, err.startswith("error: ")) == (2, True)
 
 
 def test_damage_is_told_by_its_exit_code(shell: Shell) -> None:
