@@ -65,7 +65,9 @@ def test_of_a_damaged_backup_what_is_whole_is_restored_when_that_is_asked_for(
         assert digest in {problem.get("digest") for problem in store.check_store().problems}
 
 
-@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+@pytest.mark.parametrize(
+    "damage", ["changed", *(pytest.param(each, marks=pytest.mark.slow) for each in ("cut", "gone"))]
+)
 def test_a_damaged_backup_is_refused_and_named(home: Path, tmp_path: Path, damage: str) -> None:
     backup = tmp_path / "backup"
     mergestore.backup(backup, home)

@@ -78,6 +78,7 @@ def test_a_damaged_cache_is_not_handed_out(world, scheme):
 
 
 @pytest.mark.parametrize("tracking", ["sqlite"], indirect=True)
+@pytest.mark.slow
 def test_our_own_uris(world, scheme, tmp_path, refused):
     import mlflow
 
