@@ -32,6 +32,10 @@ CONNECT_SECONDS = 5
 """How long to wait for a database server that does not answer."""
 WRITERS_LOCK = 0x6D65726765  # "merge"; PostgreSQL advisory locks are numbers, scoped to one database
 
+for _talker in ("psycopg", "sqlalchemy.pool"):
+    # What they say of broken connections is told by errors too; without a handler Python prints it.
+    logging.getLogger(_talker).addHandler(logging.NullHandler())
+
 Columns = TypeVarTuple("Columns")
 
 _LONG = 0.1  # seconds of waiting that are told
@@ -257,9 +261,6 @@ def _begin_sqlite(connection: Connection) -> None:
 def _postgres_engine(url: URL) -> Engine:
     try:
         import psycopg  # noqa: F401
-
-        # What it says of broken connections is told by its errors too; without a handler Python prints it.
-        logging.getLogger("psycopg").addHandler(logging.NullHandler())
     except ImportError as error:
         raise EnvironmentFailure(
             "the driver for PostgreSQL, psycopg, is not installed",

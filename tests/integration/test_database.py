@@ -85,6 +85,35 @@ def test_rows_that_nobody_goes_through_to_the_end_are_let_go(engine: Engine, cap
     assert caplog.text == ""
 
 
+HALF_READ = """
+import sys
+from sqlalchemy import select, text
+from registry.records.database import open_engine, reading, streamed, writing
+from registry.records.tables import StoreMeta
+from storage.errors import EnvironmentFailure
+engine, other = open_engine(sys.argv[1]), open_engine(sys.argv[1])
+with writing(engine) as session:
+    session.add_all(StoreMeta(key=f"{number:03}", value="1") for number in range(100))
+try:
+    with reading(engine) as session:
+        next(streamed(session, select(StoreMeta.key), 10))
+        process = session.scalar(text("SELECT pg_backend_pid()"))
+        with writing(other) as killing:
+            killing.execute(text(f"SELECT pg_terminate_backend({process}, 5000)"))
+        raise ValueError("ours")
+except (EnvironmentFailure, ValueError) as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_of_a_connection_that_breaks_over_half_read_rows_no_driver_talks(engine: Engine) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    done = subprocess.run([sys.executable, "-c", HALF_READ, url], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout in ("ValueError\n", "EnvironmentFailure\n"), done.stderr) == (True, "")
+
+
 def test_a_reading_block_sees_one_state(engine: Engine) -> None:
     with reading(engine) as session:
         assert session.get(StoreMeta, "a") is None
