@@ -96,7 +96,8 @@ with writing(engine) as session:
     session.add_all(StoreMeta(key=f"{number:03}", value="1") for number in range(100))
 try:
     with reading(engine) as session:
-        next(streamed(session, select(StoreMeta.key), 10))
+        rows = streamed(session, select(StoreMeta.key), 10)
+        next(rows)
         process = session.scalar(text("SELECT pg_backend_pid()"))
         with writing(other) as killing:
             killing.execute(text(f"SELECT pg_terminate_backend({process}, 5000)"))
