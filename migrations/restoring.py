@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,10 +93,7 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
         if wish.objects is not None and not wish.partial:
             read_through(folder, found, progress)  # before anything is elsewhere, where nobody would clear it up
         if wish.objects is not None:
-            own = {each.digest for each in found.objects}
-            claim_place(
-                Bucket(wish.objects), found.store_id, lambda digests: 2 * len(own.intersection(digests)) > len(digests)
-            )
+            _claim_place(wish.objects, found.store_id, found.objects)
         if damaged := set(unpack(folder, found, place, progress, partial=wish.partial)):
             kept = tuple(each for each in found.objects if each.digest not in damaged)
             found = replace(found, objects=kept, lost=(*found.lost, *sorted(damaged)))
@@ -133,6 +130,8 @@ def restore_registry(snapshot: Path, wish: Wish) -> Restored:
         head, stored = _bring_up(file, wish, None)
         own = _identity(file)
         require_free(home, own)
+        if place.storage is not None:
+            _claim_place(place.storage, own, stored)
         if database is not None:
             with _filled(database, file) as where:  # noted before it is committed: what it says is true without
                 if lies_elsewhere(database, home):
@@ -157,6 +156,12 @@ def restore_registry(snapshot: Path, wish: Wish) -> Restored:
         lost=absent,
         audit_head={"sequence": head.sequence, "hash": head.hash},
     )
+
+
+def _claim_place(objects: str, store: str, recorded: Iterable[Blob]) -> None:
+    """Have the object storage say that it is of this store. Raises Conflict where it is of another."""
+    own = {each.digest for each in recorded}
+    claim_place(Bucket(objects), store, lambda digests: 2 * len(own.intersection(digests)) > len(digests))
 
 
 def _require_at_rest(snapshot: Path) -> None:

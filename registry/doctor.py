@@ -12,12 +12,12 @@ from sqlalchemy import text
 
 from registry import surroundings
 from registry.finding import Check, Patient, check
-from registry.provenance.mlflow import reachable
+from registry.provenance.mlflow import examine as examine_tracking
 from registry.quota import limit
 from registry.records import outbox, quota
 from registry.records.database import reading
 from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
-from storage.errors import MergestoreError
+from storage.errors import EnvironmentFailure, MergestoreError
 from storage.files import disk_errors
 
 _PATIENCE = 3.0  # seconds for an object storage to answer
@@ -113,9 +113,11 @@ def _mlflow(of: Patient) -> Iterator[Check]:
     if importlib.util.find_spec("mlflow") is None:
         hint = "pip install 'mergestore[mlflow]'; until then provenance waits in the outbox"
         yield check("mlflow", "warning", "MLflow is not installed", hint)
-    elif not reachable(of.tracking_uri):
-        hint = "provenance waits in the outbox; deliver it later with `mergestore sync`"
-        yield check("mlflow", "warning", "the tracking server does not answer", hint)
+        return
+    try:
+        examine_tracking(of.tracking_uri)
+    except EnvironmentFailure as error:
+        yield check("mlflow", "warning", error.message, error.hint)
     else:
         yield check("mlflow", "ok", "the tracking store can be reached")
 

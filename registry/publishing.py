@@ -253,6 +253,9 @@ def folder_size(folder: Path) -> int:
 
 def free_space(folder: Path) -> int:
     """Bytes that may still be written on the filesystem of ``folder`` or its nearest existing parent."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(nearest_folder(folder)).free
+
+
+def nearest_folder(place: Path) -> Path:
+    """The folder that a path is, or its nearest parent that is one."""
+    return next(each for each in (place, *place.parents) if each.is_dir())

@@ -12,13 +12,14 @@ from pathlib import Path
 from sqlalchemy import select
 
 from registry.finding import Check, Patient, check
-from registry.publishing import free_space
+from registry.publishing import free_space, nearest_folder
 from registry.records import leases
 from registry.records.database import reading
 from registry.records.tables import AuditEvent
 from storage.files import resolved
 
 _LITTLE_SPACE = 5_000_000_000
+_NO_SPACE = 10_000_000  # what the registry writes beside it for a while, and a small adapter, fit no more
 _FEW_FILES = 1000
 _FEW_DESCRIPTORS = 512  # a merge of many skills holds each one's file open, and the base's
 _AHEAD = timedelta(minutes=1)
@@ -94,14 +95,21 @@ def filesystem_of(place: Path, mounts: str | None = None) -> str | None:
 
 
 def space(of: Patient) -> Iterator[Check]:
-    """How much may still be written, and how many files."""
-    free = free_space(of.home.root)
+    """How much may still be written, and how many files, on each filesystem that the store is on."""
     hint = "`mergestore gc --cache-limit 0` tells what the cache and garbage take"
-    little = free < _LITTLE_SPACE
-    yield check("disk space", "warning" if little else "ok", f"{free / 1e9:.1f} GB free", hint if little else None)
-    found = os.statvfs(of.home.root)
-    if found.f_files and found.f_favail < _FEW_FILES:  # some filesystems count no files
-        yield check("disk space", "warning", f"room for {found.f_favail} files only (inodes)", hint)
+    seen = set[int]()
+    for what, place in _places(of):
+        folder = nearest_folder(place)
+        if (device := folder.stat().st_dev) in seen:
+            continue
+        seen.add(device)
+        found, free = os.statvfs(folder), free_space(folder)
+        level = "error" if free < _NO_SPACE else "warning" if free < _LITTLE_SPACE else "ok"
+        told = f"{free / 1e9:.1f} GB" if free >= _LITTLE_SPACE / 100 else f"{free:,} bytes"
+        yield check("disk space", level, f"{told} free for the {what}", hint if level != "ok" else None)
+        if found.f_files and found.f_favail < _FEW_FILES:  # some filesystems count no files
+            level = "warning" if found.f_favail else "error"
+            yield check("disk space", level, f"room for {found.f_favail} files only (inodes)", hint)
 
 
 def limits(of: Patient) -> Iterator[Check]:

@@ -159,11 +159,8 @@ class BlobStore:
         Raises IntegrityFailure when it is missing, a link to elsewhere, or its bytes have changed.
         """
         path = self.path(digest)
-        if path.is_symlink():
-            raise IntegrityFailure(f"blob {digest} is replaced by a link: {path}", hint=RESTORE)
         if self.size(digest) is None:
-            told = f"replaced by what is no file: {path}" if path.exists() else f"missing: expected {path}"
-            raise IntegrityFailure(f"blob {digest} is {told}", hint=RESTORE)
+            raise IntegrityFailure(f"blob {digest} {self.absence(digest)}: expected {path}", hint=RESTORE)
         public = hashlib.sha256() if sha256 is not None else None
         return compare(digest, path, hash_file(path, public), public, sha256)
 
@@ -201,6 +198,13 @@ class BlobStore:
     def size(self, digest: str) -> int | None:
         """Bytes of a blob's file; None when there is none, or a link or folder in its place."""
         return regular_size(self.path(digest), follow=False)
+
+    def absence(self, digest: str) -> str:
+        """What is wrong with a blob that has no size."""
+        path = self.path(digest)
+        if path.is_symlink():
+            return "is replaced by a link"
+        return "is replaced by what is no file" if path.exists() else "is missing"
 
     def set_aside(self, digest: str, place: Path) -> None:
         """Move whatever lies in a blob's place elsewhere on its filesystem; where nothing does, do nothing."""

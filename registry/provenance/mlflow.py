@@ -17,7 +17,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from registry.provenance.mlflow_delivery import deliver_record
 from registry.provenance.mlflow_record import describe
-from registry.provenance.mlflow_session import artifact_location, is_server, session
+from registry.provenance.mlflow_session import (
+    artifact_location,
+    examine_database,
+    is_database,
+    is_server,
+    refuse_unusable,
+    session,
+)
 from registry.provenance.mlflow_standing import Came, Standing, keep_registered, link_run
 from storage.errors import EnvironmentFailure
 
@@ -105,6 +112,21 @@ def reachable(tracking_uri: str, timeout: float = 0.5) -> bool:
     asking.start()
     asking.join(timeout)
     return any(answers)
+
+
+def examine(tracking_uri: str, timeout: float = 0.5) -> None:
+    """Raise EnvironmentFailure where nothing could be delivered: a URI of no use, nobody there, a damaged SQLite file.
+
+    Changes nothing, and imports nothing of MLflow. A SQLite file that is not there yet is made by the first delivery.
+    """
+    refuse_unusable(tracking_uri)
+    if not reachable(tracking_uri, timeout):
+        raise EnvironmentFailure(
+            "the tracking server does not answer",
+            hint="provenance waits in the outbox; deliver it later with `mergestore sync`",
+        )
+    if is_database(tracking_uri):
+        examine_database(tracking_uri, timeout)
 
 
 def _healthy(tracking_uri: str, timeout: float) -> bool:

@@ -13,17 +13,19 @@ import math
 import os
 import re
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from storage.errors import EnvironmentFailure
 
 _ONE_AT_A_TIME = threading.RLock()  # the environment and MLflow's stores belong to the whole process
 _DATABASES = {"sqlite": 0, "postgresql": 5432, "mysql": 3306, "mssql": 1433}  # and their usual ports
+_AT_WORK = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY)  # the last: a killed writer's journal
 _BARE_WORDS = ("databricks", "databricks-uc", "uc")  # tracking URIs without a scheme that are no paths
 _EXAMPLES = "use a database, such as sqlite:////path/to/mlflow.db, or a server, such as http://host:5000"
 _LATER = "the record waits in the store: run `mergestore sync` once the tracking {} answers"
@@ -104,15 +106,57 @@ def artifact_location(tracking_uri: str, artifact_root: str | None) -> str | Non
         return artifact_root if "://" in artifact_root else Path(artifact_root).absolute().as_uri()
     if not is_database(tracking_uri):
         return None
-    from sqlalchemy.engine import make_url
-
-    url = make_url(tracking_uri)
-    if url.get_backend_name() == "sqlite" and url.database:
-        return (Path(url.database).absolute().parent / "mlflow-artifacts").as_uri()
+    if file := _sqlite_file(tracking_uri):
+        return (file.parent / "mlflow-artifacts").as_uri()
     raise EnvironmentFailure(
         f"MLflow's database {masked(tracking_uri)} has no experiment yet, and says nothing of where files go",
         hint="create the experiment with `mlflow experiments create --artifact-location`, or use a server",
     )
+
+
+def examine_database(tracking_uri: str, timeout: float) -> None:
+    """Raise EnvironmentFailure where a database's server is away, or a SQLite file is not what MLflow made of it."""
+    file = _sqlite_file(tracking_uri)
+    try:
+        if file is not None:
+            _examine_file(file, timeout)
+        else:
+            _reach(tracking_uri, timeout)
+    except (OSError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _AT_WORK:
+            return
+        place = masked(tracking_uri)
+        waits = "; what is not delivered waits in the outbox"
+        hint = "restore that file, or move it away: `mergestore sync` makes another" if file else "see to its server"
+        raise EnvironmentFailure(f"MLflow's database {place} cannot be used: {error}", hint=hint + waits) from error
+
+
+def _examine_file(file: Path, timeout: float) -> None:
+    if not file.exists():
+        return
+    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=timeout)) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        ((found,),) = connection.execute("PRAGMA quick_check(1)")
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+    if names and "alembic_version" not in names:
+        raise sqlite3.DatabaseError("its tables were not made to the end")
+
+
+def _sqlite_file(tracking_uri: str) -> Path | None:
+    """The file of a SQLite database; None of any other, and of one in memory."""
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(tracking_uri)
+    return Path(url.database).absolute() if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _reach(tracking_uri: str, timeout: float) -> None:
+    """Connect with a database's server, where it is one that is reached by a host's name."""
+    parts = urlsplit(tracking_uri)
+    if parts.hostname:
+        port = parts.port or _DATABASES[_dialect(tracking_uri)]
+        socket.create_connection((parts.hostname, port), timeout).close()
 
 
 def _bounds(timeout: float) -> dict[str, str]:
@@ -160,14 +204,10 @@ def _refuse_dead_database(tracking_uri: str, timeout: float) -> None:
         return
     import sqlalchemy
 
-    parts = urlsplit(tracking_uri)
-    if parts.hostname:
-        port = parts.port or _DATABASES[_dialect(tracking_uri)]
-        socket.create_connection((parts.hostname, port), timeout).close()
-    url = sqlalchemy.make_url(tracking_uri)
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    _reach(tracking_uri, timeout)
+    if file := _sqlite_file(tracking_uri):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlalchemy.create_engine(tracking_uri, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         sqlalchemy.inspect(connection).has_table("alembic_version")
 

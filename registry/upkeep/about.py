@@ -14,6 +14,7 @@ ABOUT = {
     "audit_events": "Events in the audit chain.",
     "writers": "Processes that are storing objects just now.",
     "cache_bytes": "Bytes of materialized models in the cache.",
+    "quarantine_bytes": "Bytes of damaged objects that repair has put aside.",
     "free_bytes": "Bytes that may still be written on the filesystem of the store.",
 }
 """What each number is."""

@@ -133,7 +133,8 @@ class _Compared:
             self.objects += 1
             # Asked for by itself: it may have come, or been replaced, since the others were listed.
             if size != recorded and (size := home.blobs.size(digest)) != recorded:
-                self.absent[digest] = "is missing" if size is None else f"has {size:,} bytes instead of {recorded:,}"
+                told = f"has {size:,} bytes instead of {recorded:,}" if size is not None else home.blobs.absence(digest)
+                self.absent[digest] = told
 
     def problems(self, session: Session) -> Iterator[Problem]:
         """The objects that are not there as they should be."""

@@ -49,7 +49,7 @@ def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
                 continue
             if path.suffix == ".lock" and path.with_suffix("").exists():
                 continue  # it goes with its folder
-            found = _measured(path)
+            found = measured(path)
             dead = is_leftover(path) or (not is_of_this_host(path) and found.changed_at < yesterday)
             if dead if temporary else found.changed_at < before:
                 yield found
@@ -66,7 +66,7 @@ def _cleared(home: Home, leftover: Leftover) -> bool:
         remove_tree(path)
         return True
     with contextlib.suppress(FileNotFoundError), held(lock) as ours:  # where the folder of all collections went
-        if ours and _measured(path) == leftover:
+        if ours and measured(path) == leftover:
             remove_tree(path)
             lock.unlink(missing_ok=True)
             return True
@@ -88,7 +88,7 @@ def _is_held(lock: Path) -> bool:
     return False
 
 
-def _measured(path: Path) -> Leftover:
+def measured(path: Path) -> Leftover:
     """What is in a file or folder; as far as it does not vanish meanwhile."""
     size, newest = 0, 0.0
     with contextlib.suppress(FileNotFoundError):

@@ -15,6 +15,7 @@ from registry.records.database import reading
 from registry.records.objects import last_read
 from registry.records.tables import Blob, Garbage, Model, ModelVersion, Outbox
 from registry.upkeep.eviction import cached
+from registry.upkeep.leftovers import measured
 from registry.upkeep.writers import at_work
 from registry.wish import Context
 
@@ -27,6 +28,7 @@ def metrics(context: Context) -> dict[str, Any]:
             "audit_events": head.sequence if head is not None else None,
             "writers": len(at_work(session)),
             "cache_bytes": sum(each.bytes for each in cached(context.home.cache)),
+            "quarantine_bytes": measured(context.home.quarantine).bytes,
             "free_bytes": free_space(context.home.root),
         }
 

@@ -94,7 +94,9 @@ def _damaged(context: Context, stored: list[Stored], progress: Progress) -> Iter
                 if not is_damage(error):
                     raise
                 damaged.append(each.digest)
-                was = "missing" if blobs.size(each.digest) is None else "damaged"
+                was = (
+                    "damaged" if blobs.size(each.digest) is not None else blobs.absence(each.digest).removeprefix("is ")
+                )
                 with reading(context.engine) as session:
                     uses = objects.uses(session, [each.digest])
                 yield _Broken(each, was, tuple(uses.get(each.digest, ())))

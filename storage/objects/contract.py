@@ -37,6 +37,9 @@ class Objects(Protocol):
     def size(self, digest: str) -> int | None:
         """Bytes of an object; None when there is none."""
 
+    def absence(self, digest: str) -> str:
+        """What is wrong with an object that has no size, as a predicate: ``is missing``."""
+
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Every object there is, in order of digests, and its bytes."""
 

@@ -69,6 +69,10 @@ class RemoteObjects:
         """Bytes of an object; None when there is none."""
         return self.bucket.size(key_of(digest))
 
+    def absence(self, digest: str) -> str:
+        """What is wrong with an object that has no size: a server knows of nothing but objects."""
+        return "is missing"
+
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Every object there is, in order of digests, and its bytes."""
         for key, size in self.bucket.list():
@@ -144,7 +148,7 @@ class RemoteObjects:
     def _reader(self, digest: str) -> RangeReader:
         size = self.size(digest)
         if size is None:
-            raise IntegrityFailure(f"blob {digest} is missing: expected {self._told(digest)}", hint=RESTORE)
+            raise IntegrityFailure(f"blob {digest} {self.absence(digest)}: expected {self._told(digest)}", hint=RESTORE)
         return RangeReader(self._blocks, key_of(digest), size)
 
     def _hashed(self, digest: str, take: Callable[[memoryview], None]) -> Blob:

@@ -10,7 +10,9 @@ import pytest
 
 import mergestore
 from mergestore import Conflict
+from migrations.snapshots import keep
 from registry.home import Home
+from registry.records.database import reading
 from storage.objects.bucket import Bucket
 from storage.objects.owner import claim, owner
 from tests.integration.models import LLAMA_CONFIG, llama, save
@@ -168,3 +170,21 @@ def test_a_backup_takes_an_empty_place(second, bucket, tmp_path):
     with mergestore.open(restored.home) as store:
         assert store.collect_garbage(grace=timedelta(0), apply=True).strangers == []
         assert store.verify().ok
+
+
+def test_a_registry_is_not_put_back_where_its_place_is_anothers(second, bucket, tmp_path):
+    place = f"{bucket}/second"
+    snapshot = tmp_path / "snapshot.db"
+    with mergestore.open(second.home) as store, reading(store.engine) as session:
+        keep(session.connection(), tmp_path / "kept").rename(snapshot)
+    says(place, b"somebody else\n")
+    before = keys(place)
+    (tmp_path / "again").mkdir()
+    again = Shell(tmp_path / "again")
+    error = again.json("restore", snapshot, code=CONFLICT)["error"]
+    assert f"{place} is the place of store somebody else" in error["message"]
+    assert not list((tmp_path / "again").glob("registry.db*"))
+    assert keys(place) == before
+    says(place)
+    assert again.json("restore", snapshot)["ok"]
+    assert owner(Bucket(place)) == id_of(second)

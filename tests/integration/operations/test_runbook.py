@@ -276,7 +276,17 @@ def test_mlflow_is_away(place: Path) -> None:
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
 def test_mlflow_is_back(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}/mlflow.db")
-    follow("MLflow is away, or the outbox does not empty", place, start=1)
+    follow("MLflow is away, or the outbox does not empty", place, start=1, stop=2)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # MLflow's own
+def test_the_own_tracking_database_is_damaged(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (place / "store" / "mlflow.db").write_bytes(b"no database" * 1000)
+    follow("MLflow is away, or the outbox does not empty", place, start=2)
+    assert "pending 0" in run("mergestore sync", place)
+    assert "ok       mlflow: the tracking store can be reached" in run("mergestore doctor", place)
 
 
 def test_a_writer_was_killed(place: Path) -> None:

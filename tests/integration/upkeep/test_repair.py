@@ -86,11 +86,29 @@ def test_what_can_be_made_or_found_again_is_mended_to_the_bit(store, place, gone
     assert mended.objects[0]["was"] == ("missing" if gone else "damaged")
     assert path.read_bytes() == before
     assert store.home.quarantine.exists() is not gone
+    assert store.metrics()["quarantine_bytes"] == (0 if gone else len(before))
     assert store.verify().ok
     again = store.repair(apply=True)
     assert (again.ok, again.objects) == (True, [])
     (event,) = store.find("events", action="objects.repair").rows
     assert list(event["details"]["objects"]) == [digest]
+
+
+@pytest.mark.parametrize("instead", ["link", "folder"])
+def test_what_is_no_file_in_the_place_of_an_object_is_told_as_that_and_mended(store, tmp_path, instead):
+    digest, path = file_of(store, "tiny", "tokenizer.json")
+    before = path.read_bytes()
+    moved = path.rename(tmp_path / "elsewhere")
+    path.symlink_to(moved) if instead == "link" else path.mkdir()
+    was = "replaced by a link" if instead == "link" else "replaced by what is no file"
+    for found in (store.check_store(), store.check_store(read_data=True), store.verify("tiny")):
+        (problem,) = found.problems
+        assert f"{digest} is {was}" in problem["what"]
+    mended = store.repair(apply=True)
+    assert (mended.ok, mended.objects[0]["was"], path.read_bytes()) == (True, was, before)
+    assert not path.is_symlink()
+    assert moved.read_bytes() == before
+    assert store.verify().ok
 
 
 def test_what_is_lost_is_named_with_all_that_contains_it(store, tmp_path):
