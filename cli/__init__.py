@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["EXIT_TERMINATED", "Terminated", "main"]
+
+EXIT_TERMINATED = 143
 
 _OBJECTS = 1_000_000  # made before garbage is looked for: by default 700, which finds none while modules are loaded
 
@@ -16,11 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's) and return its exit code."""
     if arguments is None:
         _lighten_start()
+        signal.signal(signal.SIGTERM, _end)
     try:
         from cli.edge import run
     except ImportError as problem:  # a rival package on the path, or a broken installation
         sys.stderr.write(f"error: mergestore cannot start: {problem}\n")
         return 7
+    except Terminated:
+        return EXIT_TERMINATED
     except KeyboardInterrupt:  # before the edge is there to say so
         sys.stderr.write("error: interrupted\n")
         return 130
@@ -29,6 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = run(sys.argv[1:])
     gc.freeze()  # what is left needs no search for garbage: the process ends
     return code
+
+
+class Terminated(KeyboardInterrupt):
+    """Somebody asks this process to end, as when a service stops or a batch system takes its machine back."""
+
+
+def _end(*_: object) -> None:
+    """Leave nothing half-written; whoever asks again does not want to wait for that."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise Terminated
 
 
 def _lighten_start() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from cli import console, logs
+from cli import EXIT_TERMINATED, Terminated, console, logs
 from cli.app import app
 from cli.logs import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, EXIT_NO_READER
 from cli.quick import NO_VALUE
@@ -33,6 +33,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         console.silence_stdout()
         return EXIT_NO_READER
+    except Terminated:
+        return _fail(invocation, _document("terminated", "terminated", None), EXIT_TERMINATED)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(invocation, _document("interrupted", "interrupted", None), EXIT_INTERRUPTED)
     except OSError as trouble:

@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from cli import EXIT_TERMINATED, Terminated
 from mergestore import EnvironmentFailure, MergestoreError, UsageError
 from storage.journal import ERROR, INFO, LOGGER, note
 
@@ -133,6 +134,8 @@ def _code(trouble: BaseException) -> int:
     """How a run ends that ends so; the edge of the command line sees to it."""
     if isinstance(trouble, BrokenPipeError):
         return EXIT_NO_READER
+    if isinstance(trouble, Terminated):
+        return EXIT_TERMINATED
     if isinstance(trouble, (KeyboardInterrupt, typer.Abort)):
         return EXIT_INTERRUPTED
     return EnvironmentFailure.exit_code if isinstance(trouble, OSError) else EXIT_BUG

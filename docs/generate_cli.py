@@ -9,6 +9,7 @@ from typing import Any
 
 from typer.main import get_command
 
+from cli import EXIT_TERMINATED
 from cli.app import app
 from cli.edge import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, EXIT_NO_READER
 from cli.verb import COMMON_OPTIONS
@@ -74,6 +75,7 @@ def _exit_codes() -> str:
         EXIT_DONE: ("", "What was asked for is done."),
         EXIT_BUG: ("bug", "A bug of mergestore; `--debug` shows the traceback."),
         EXIT_INTERRUPTED: ("interrupted", "Stopped from the keyboard."),
+        EXIT_TERMINATED: ("terminated", "Stopped by SIGTERM: what was under way is taken back as from the keyboard."),
         EXIT_NO_READER: ("", "The reader of stdout went away."),
     }
     tree = {one.exit_code: (one.kind, inspect.getdoc(one) or "") for one in MergestoreError.__subclasses__()}

@@ -25,6 +25,7 @@ from registry.directories import read_manifest
 from registry.merges import notes_of, resolve_target
 from registry.opening import open_base, open_skill, open_statistics
 from registry.outputs import refuse_output
+from registry.outside import noted
 from registry.policies.enforcing import enforce, policies_of, without_thresholds
 from registry.policies.policy import Policy
 from registry.provenance.courier import Courier
@@ -93,6 +94,7 @@ def materialize_to_folder(
         with ExitStack() as held:
             if output is not None:
                 held.enter_context(_first(context, at_place("output", output), "folder", notes))
+                held.enter_context(noted(context.home, output))
                 refuse_output(context.home, output, force=wish.force)  # who was waited for may have made it
             if looks:  # What is copied from the cache must stay there for as long as that takes.
                 held.enter_context(_first(context, in_cache(resolved.recipe.digest), "recipe", notes))

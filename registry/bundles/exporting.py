@@ -28,6 +28,7 @@ from registry.bundles.places import BlobPlace
 from registry.bundles.reading import moment_text, read_bundle
 from registry.home import Home
 from registry.opening import open_base, place
+from registry.outside import noted
 from registry.records import events
 from registry.records.columns import batches, now
 from registry.records.contents import load_files, load_tensors
@@ -75,7 +76,8 @@ def export(
     _check_own(bundle)
     origin = Origin(bundle.digest, f"mergestore {package_version('mergestore')}", _act(actor, store))
     fresh = not path.exists()
-    size = _write(path, bundle, origin, places, scope.force, progress)
+    with noted(home, path):
+        size = _write(path, bundle, origin, places, scope.force, progress)
     try:
         with writing(engine) as session:
             _record(session, chosen, bundle, actor)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.home import Home
+from registry.outside import beside
 from storage.files import remove_tree
 from storage.locks import held
 from storage.processes import is_leftover, is_of_this_host
@@ -34,7 +35,8 @@ class Leftover:
 
 
 def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
-    """Temporary files of dead processes, and collections of statistics that nothing has changed since ``before``.
+    """Temporary files of dead processes, also beside outputs elsewhere that this store was to write, and collections of
+    statistics that nothing has changed since ``before``.
 
     Who on another host is dead nobody can see from here: what is theirs is left over after a day without a change. A
     collection is gone on with by whoever asks for it again.
@@ -50,9 +52,17 @@ def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
             if path.suffix == ".lock" and path.with_suffix("").exists():
                 continue  # it goes with its folder
             found = measured(path)
-            dead = is_leftover(path) or (not is_of_this_host(path) and found.changed_at < yesterday)
-            if dead if temporary else found.changed_at < before:
+            if _is_given_up(found, yesterday) if temporary else found.changed_at < before:
                 yield found
+    for path in sorted(home.outside.iterdir()) if home.outside.is_dir() else ():
+        if _is_given_up(note := measured(path), yesterday):
+            yield from (each for each in map(measured, beside(path)) if _is_given_up(each, yesterday))
+            yield note
+
+
+def _is_given_up(found: Leftover, yesterday: datetime) -> bool:
+    """Whether something temporary is of a process that is dead, or seems to be."""
+    return is_leftover(found.path) or (not is_of_this_host(found.path) and found.changed_at < yesterday)
 
 
 def clear_up(home: Home, found: Iterable[Leftover]) -> list[Leftover]:
@@ -62,9 +72,12 @@ def clear_up(home: Home, found: Iterable[Leftover]) -> list[Leftover]:
 
 def _cleared(home: Home, leftover: Leftover) -> bool:
     path, lock = leftover.path, leftover.path.with_suffix(".lock")
+    if path.parent == home.outside and any(map(is_leftover, beside(path))):
+        return False  # what it tells of is still there
     if path.parent != home.collecting or path.suffix.startswith(".tmp"):
-        remove_tree(path)
-        return True
+        with contextlib.suppress(PermissionError):  # beside an output that is somebody else's
+            remove_tree(path)
+        return not os.path.lexists(path)
     with contextlib.suppress(FileNotFoundError), held(lock) as ours:  # where the folder of all collections went
         if ours and measured(path) == leftover:
             remove_tree(path)

@@ -194,7 +194,10 @@ def test_tree_and_json_exclude_each_other(capsys):
 # Other ends of a run
 
 
-def test_an_interrupt_is_130_without_a_traceback(tmp_path):
+@pytest.mark.parametrize(
+    ("asked", "code", "kind"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_who_is_asked_to_end_ends_without_a_traceback(tmp_path, asked, code, kind):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"postgresql://nobody@127.0.0.1:{mute.getsockname()[1]}/none"
         command = [sys.executable, "-m", "cli", "--store", str(tmp_path), "--database", url, "list", "--json"]
@@ -206,11 +209,11 @@ def test_an_interrupt_is_130_without_a_traceback(tmp_path):
             connection, _ = mute.accept()
             connection.settimeout(60)
             assert len(connection.recv(8)) == 8  # it has asked, and waits now for an answer that never comes
-            running.send_signal(signal.SIGINT)
+            running.send_signal(asked)
             out, err = running.communicate(timeout=60)
             connection.close()
-    assert (running.returncode, err) == (130, b""), out
-    assert json.loads(out)["error"]["kind"] == "interrupted"
+    assert (running.returncode, err) == (code, b""), out
+    assert json.loads(out)["error"]["kind"] == kind
 
 
 def test_an_interrupt_while_it_starts_is_130_too():

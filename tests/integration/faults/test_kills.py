@@ -17,7 +17,7 @@ import pytest
 
 from storage.processes import process_name
 from tests.integration.faults.conftest import Counts, scenarios, wanted
-from tests.integration.faults.laboratory import Laboratory, finish, records, require_sound
+from tests.integration.faults.laboratory import Laboratory, finish, records, require_sound, temporary
 from tests.integration.faults.scenarios import ON_SERVER, SCENARIOS
 from tests.integration.faults.syscalls import CHANGING, Fault, Step
 from tests.integration.shell import Shell
@@ -96,6 +96,41 @@ def test_what_sqlite_has_beside_a_temporary_file_is_collected(tmp_path: Path) ->
         path.touch()
     assert [each["path"] for each in shell.json("gc", "--apply")["leftovers"]] == [str(path) for path in left]
     assert not any(path.exists() for path in left)
+
+
+ELSEWHERE = ["materialize to a folder", "materialize over a folder", "materialize --as lora", "export"]
+"""What writes outside of the store."""
+
+
+@scenarios(["export"], [])
+def test_gc_collects_what_a_kill_leaves_elsewhere(laboratory: Laboratory, name: str) -> None:
+    collected_elsewhere(laboratory, name, 6)
+
+
+@pytest.mark.slow
+@scenarios(ELSEWHERE, [])
+def test_gc_collects_what_any_kill_leaves_elsewhere(laboratory: Laboratory, name: str) -> None:
+    collected_elsewhere(laboratory, name, wanted(laboratory, KILLS, 0))
+
+
+def collected_elsewhere(laboratory: Laboratory, name: str, wanted: int) -> None:
+    """Also where nobody does it again."""
+    scenario = SCENARIOS[name]
+    steps, _ = whole(laboratory, name)
+    outside = 0
+    for death in deaths(steps, wanted):
+        laboratory.reset()
+        laboratory.trial(scenario, death)
+        shell = Shell(laboratory.root / "store")
+        left = temporary(laboratory.root)
+        outside += any(not each.startswith("store/") for each in left)
+        told = shell.json("gc", "--grace", "0s")["leftovers"]
+        found = {Path(each["path"]) for each in told}
+        assert {each for each in left if Path(each).parent == Path()} <= {path.name for path in found}
+        assert temporary(laboratory.root) == left, "nothing was to be applied"
+        shell.text("gc", "--apply", "--grace", "0s")
+        assert temporary(laboratory.root) == []
+    assert outside > 1, "or nothing was seen here"
 
 
 @pytest.mark.slow

@@ -1,0 +1,49 @@
+"""Where work outside of the store is under way: noted in it, so that ``gc`` finds what a kill leaves there.
+
+A file or folder is written beside its place under a name that tells whose it is, and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from registry.home import Home
+from storage.files import disk_errors, resolved, temporary_path
+
+_OURS = re.compile(rb"\.[0-9a-f]{8}\.\d+\.[0-9a-f]{32}\.tmp")
+
+
+@contextlib.contextmanager
+def noted(home: Home, target: Path) -> Iterator[None]:
+    """A block in which ``target`` is written by way of something temporary beside it."""
+    place = resolved(target.parent) / target.name
+    if resolved(home.root) in place.parents:
+        yield  # there it is found without
+        return
+    note = temporary_path(home.outside, "output")
+    with disk_errors(f"cannot write in {home.outside}"):
+        home.outside.mkdir(exist_ok=True)
+        note.write_bytes(os.fsencode(place))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            note.unlink()
+
+
+def beside(note: Path) -> list[Path]:
+    """What lies beside the place that a note tells of under the names of unfinished work, whoever's it is."""
+    try:
+        place = Path(os.fsdecode(note.read_bytes()))
+    except OSError:
+        return []
+    if not place.is_absolute():  # it was cut short
+        return []
+    start = os.fsencode(f".{place.name}")
+    found = place.parent.glob(f".{glob.escape(place.name)}.*.tmp")
+    return sorted(each for each in found if _OURS.fullmatch(os.fsencode(each.name)[len(start) :]))
