@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from registry.records import events
+from registry.records import events, leases
 from registry.records.columns import Known, batches
 from registry.records.tables import Blob, Delta, ModelVersion, Tensor, VersionFile
 from storage.errors import InputRefused
@@ -77,8 +77,10 @@ class DeltaRow:
 def record_blobs(session: Session, blobs: Iterable[BlobRow]) -> None:
     """Make sure that every blob has its row; one that is known only gains a SHA-256 it lacked.
 
-    Has no audit event of its own: a blob means nothing until a version names it.
+    Has no audit event of its own: a blob means nothing until a version names it. Raises Conflict where whoever stored
+    them stood still for so long that they may be deleted by now.
     """
+    leases.require_relied(session)
     wanted = {blob.digest: blob for blob in blobs}
     for batch in batches(sorted(wanted)):
         for known in session.scalars(select(Blob).where(Blob.digest.in_(batch))):

@@ -2,8 +2,8 @@
 
 Garbage is found in one transaction and deleted in a later one, after a while of grace. Whoever stores bytes holds a
 writer's lease from before it looks at what is there until its records are committed, and spares what it finds there
-and relies on. What was found to be garbage after the lease began stays until the lease ends. So nothing that a
-committed record names is ever deleted, and no clock but the database's matters.
+and relies on. What was found to be garbage after the lease began stays until the lease ends, and where it has run out
+nothing is committed. So nothing that a committed record names is ever deleted, and no clock but the database's matters.
 """
 
 from __future__ import annotations

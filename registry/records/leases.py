@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -10,7 +13,11 @@ from sqlalchemy.orm import Session
 
 from registry.records.columns import UtcDateTime, now
 from registry.records.tables import Lease
+from storage.errors import Conflict
 from storage.processes import is_dead, process_name
+
+_RELIED: ContextVar[tuple[str, str] | None] = ContextVar("relied", default=None)
+"""Name and holder of the lease that what is recorded in this block stands on."""
 
 
 def new_holder(number: int | None = None) -> str:
@@ -36,10 +43,37 @@ def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
 
 
 def prolong(session: Session, name: str, holder: str, seconds: float) -> None:
-    """Let a lease last so long from now on, and be as old as it is; one that is not held any more stays so."""
-    lease = session.get(Lease, name)
-    if lease is not None and lease.holder == holder:
+    """Let a lease last so long from now on, and be as old as it is; one that is not held any more stays so.
+
+    One that has run out does: what it kept from happening may have happened since.
+    """
+    if (lease := _current(session, name, holder)) is not None:
         lease.expires_at = clock(session) + timedelta(seconds=seconds)
+
+
+def _current(session: Session, name: str, holder: str) -> Lease | None:
+    lease = session.get(Lease, name)
+    return lease if lease is not None and lease.holder == holder and lease.expires_at > clock(session) else None
+
+
+@contextmanager
+def relying(name: str, holder: str) -> Iterator[None]:
+    """A block whose records are true for as long as this lease is held."""
+    token = _RELIED.set((name, holder))
+    try:
+        yield
+    finally:
+        _RELIED.reset(token)
+
+
+def require_relied(session: Session) -> None:
+    """Raise Conflict where the lease that the work under way relies on has run out: it stood still for too long."""
+    relied = _RELIED.get()
+    if relied is not None and _current(session, *relied) is None:
+        raise Conflict(
+            "this process stood still for so long that what it has stored may have been deleted as garbage",
+            hint="nothing of it was recorded: run the same command again",
+        )
 
 
 def release(session: Session, name: str, holder: str) -> None:

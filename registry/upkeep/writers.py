@@ -26,7 +26,7 @@ _PROLONG = 3600.0
 
 @contextlib.contextmanager
 def storing(engine: Engine, home: Home) -> Iterator[None]:
-    """A block that stores objects and then commits records that name them.
+    """A block that stores objects and then commits records that name them: Conflict there, where the lease ran out.
 
     Raises Conflict where another process has just chosen another place for objects than ``home`` has.
     """
@@ -42,7 +42,7 @@ def storing(engine: Engine, home: Home) -> Iterator[None]:
             leases.prolong(session, name, holder, SECONDS)
 
     try:
-        with repeating("keeps a writer's lease", _PROLONG, prolong):
+        with leases.relying(name, holder), repeating("keeps a writer's lease", _PROLONG, prolong):
             yield
     finally:
         # What is committed is done, also where the database is away by now: then the lease runs out.

@@ -14,11 +14,13 @@ import pytest
 from sqlalchemy import text
 
 import mergestore
-from mergestore import IntegrityFailure, UsageError
+from mergestore import Conflict, IntegrityFailure, UsageError
 from registry.cache import in_cache
 from registry.records import garbage, leases
 from registry.records.alone import if_free
 from registry.records.database import reading, writing
+from registry.registering import register_base
+from registry.registering.training import read_training
 from registry.upkeep import writers
 from registry.upkeep.writers import storing
 from storage.files import temporary_path
@@ -136,6 +138,29 @@ def test_a_writer_at_work_for_days_keeps_its_lease(store, monkeypatch):
         for _ in range(2):
             store.collect_garbage(grace=NONE, apply=True)
             assert store.home.blobs.has(digest)
+
+
+@pytest.mark.parametrize("wakes_first", [False, True])
+def test_a_writer_that_stood_still_for_too_long_records_nothing(store, tmp_path, monkeypatch, wakes_first):
+    """As on a machine that sleeps for longer than a lease lasts; also where what prolongs that wakes first."""
+    told, deleted = leases.clock, {}
+    if wakes_first:
+        monkeypatch.setattr(writers, "_PROLONG", 0.01)
+
+    def asleep(*words):
+        monkeypatch.setattr(leases, "clock", lambda session: told(session) + timedelta(days=2))
+        deleted.update(states(store.collect_garbage(grace=NONE, apply=True)))
+        return read_training(*words)
+
+    save(tmp_path / "other", llama("F32", seed=5), LLAMA_CONFIG)
+    with monkeypatch.context() as patch:
+        patch.setattr(register_base, "read_training", asleep)  # the files are stored, and not on record yet
+        with pytest.raises(Conflict, match="stood still"):
+            store.register_base("other", tmp_path / "other")
+    assert "deleted" in deleted.values()
+    assert store.check_store(read_data=True).ok
+    assert store.register_base("other", tmp_path / "other").created
+    assert store.check_store(read_data=True).ok
 
 
 def test_what_was_garbage_before_a_writer_began_can_go_and_the_writer_notices(store):
