@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from storage.files import disk_errors
 from storage.objects.bucket import Bucket
 from storage.objects.owner import claim, owner
 
+_ANOTHER_PREFIX = (
+    "give each store a prefix of its own; a store that has lost its registry gets it back by `mergestore restore`"
+)
 _PATIENCE = 3.0  # seconds for an object storage to answer, when a store is put there
 
 
@@ -80,6 +84,8 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
     if elsewhere and not there:
         require_unclaimed(home, elsewhere)
     storage = answering(wanted) if wish.objects is not None or (create and not there) else None
+    if storage is not None and not there:
+        _require_free(storage, place.exists)
     engine, backups = _connect(place), Home(home).backups
     try:
         found = migrations.current(engine)
@@ -90,6 +96,8 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
             require_unclaimed(home, elsewhere)
         if new and storage is None:
             storage = answering(wanted)
+        if new and storage is not None:
+            _require_free(storage, lambda: migrations.current(engine) is not None)
         done = Migrated(found, migrations.head())
         if create:
             done = migrations.migrate(engine, backups, software=wish.software)
@@ -143,6 +151,22 @@ def locate_objects(engine: Engine, storage: str, actor: str) -> None:
             claim(Bucket(storage, patience=_PATIENCE), store_id(session), lambda digests: False)
 
 
+def _require_free(storage: str, made: Callable[[], bool]) -> None:
+    """Raise Conflict where an object storage is another's: asked before a store is made that would go there.
+
+    ``made``: whether the store is there by now; it may be its own place that is seen, and another process that made it.
+    """
+    bucket = Bucket(storage, patience=_PATIENCE)
+    found = owner(bucket)
+    if (found is not None or next(iter(bucket.list()), None) is not None) and not made():
+        told = (
+            f"{storage} is the place of store {found}"
+            if found is not None
+            else f"there are objects in {storage} already"
+        )
+        raise Conflict(told, hint=_ANOTHER_PREFIX)
+
+
 def _require_unused(engine: Engine, storage: str) -> None:
     """Raise Conflict where something is in an object storage that does not say whose it is."""
     with reading(engine) as session:
@@ -150,8 +174,7 @@ def _require_unused(engine: Engine, storage: str) -> None:
             return
     bucket = Bucket(storage, patience=_PATIENCE)
     if owner(bucket) is None and next(iter(bucket.list()), None) is not None:
-        hint = "choose another prefix; a store that has lost its registry gets it back by `mergestore restore`"
-        raise Conflict(f"there are objects in {storage} already", hint=hint)
+        raise Conflict(f"there are objects in {storage} already", hint=_ANOTHER_PREFIX)
 
 
 def _connect(place: Place) -> Engine:

@@ -70,9 +70,11 @@ def id_of(shell):
 def test_an_empty_place_is_given_to_one_store(shell, bucket, tmp_path):
     place = f"{bucket}/lab"
     assert Bucket(place).get("store-id").decode() == f"{id_of(shell)}\n"
-    error = Shell(tmp_path / "other").json("init", "--objects", place, code=CONFLICT)["error"]
+    other = Shell(tmp_path / "other")
+    error = other.json("init", "--objects", place, code=CONFLICT)["error"]
     assert "is the place of store" in error["message"]
     assert "prefix of its own" in error["hint"]
+    assert not other.home.exists(), "else its objects would go there, and never into an object storage"
     assert shell.json("init", "--objects", place)["objects"] == place
 
 
