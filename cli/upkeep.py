@@ -84,6 +84,9 @@ def restored(answer: Restored) -> None:
             say("  name that database for every later command: --database, or $MERGESTORE_DATABASE")
     say(f"  as of audit event {answer.audit_head['sequence']}, {answer.audit_head['hash']}")
     _lost(answer.lost)
+    if answer.unneeded:
+        remark(f"  {number_text(answer.unneeded, 'objects')} there came later, which gc deletes")
+        remark("  if the store that they are of lives on, let nobody run gc here, nor go on with this one")
 
 
 def _lost(digests: Iterable[str]) -> None:

@@ -159,11 +159,9 @@ def _require_free(storage: str, made: Callable[[], bool]) -> None:
     bucket = Bucket(storage, patience=_PATIENCE)
     found = owner(bucket)
     if (found is not None or next(iter(bucket.list()), None) is not None) and not made():
-        told = (
-            f"{storage} is the place of store {found}"
-            if found is not None
-            else f"there are objects in {storage} already"
-        )
+        told = f"there are objects in {storage} already"
+        if found is not None:
+            told = f"{storage} is the place of store {found}"
         raise Conflict(told, hint=_ANOTHER_PREFIX)
 
 

@@ -94,6 +94,8 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
             read_through(folder, found, progress)  # before anything is elsewhere, where nobody would clear it up
         if wish.objects is not None:
             _claim_place(wish.objects, found.store_id, found.objects)
+        own = {each.digest for each in found.objects}
+        unneeded = sum(digest not in own for digest, _ in place.blobs.sizes())
         if damaged := set(unpack(folder, found, place, progress, partial=wish.partial)):
             kept = tuple(each for each in found.objects if each.digest not in damaged)
             found = replace(found, objects=kept, lost=(*found.lost, *sorted(damaged)))
@@ -106,7 +108,7 @@ def restore_store(folder: Path, wish: Wish, progress: Progress) -> Restored:
             _publish(staging, home)
         else:
             where = _fill_and_publish(wish.database, file, staging, home)
-    return _answer(folder, replace(wish, home=home), where, found)
+    return _answer(folder, replace(wish, home=home), where, found, unneeded)
 
 
 def restore_registry(snapshot: Path, wish: Wish) -> Restored:
@@ -154,6 +156,7 @@ def restore_registry(snapshot: Path, wish: Wish) -> Restored:
         objects=len(stored) - len(absent),
         bytes=sum(each.size for each in stored),
         lost=absent,
+        unneeded=len(present.keys() - {each.digest for each in stored}),
         audit_head={"sequence": head.sequence, "hash": head.hash},
     )
 
@@ -288,7 +291,7 @@ def _publish(staging: Path, home: Path) -> None:
     publish_directory(staging, home)
 
 
-def _answer(folder: Path, wish: Wish, where: str | None, found: Manifest) -> Restored:
+def _answer(folder: Path, wish: Wish, where: str | None, found: Manifest, unneeded: int = 0) -> Restored:
     return Restored(
         source=str(folder),
         home=str(wish.home),
@@ -300,5 +303,6 @@ def _answer(folder: Path, wish: Wish, where: str | None, found: Manifest) -> Res
         objects=len(found.objects),
         bytes=sum(each.size for each in found.objects),
         lost=list(found.lost),
+        unneeded=unneeded,
         audit_head={"sequence": found.head.sequence, "hash": found.head.hash},
     )

@@ -461,7 +461,8 @@ class Restored(Result):
     """Answer of ``restore``: where the store is now, and as of when.
 
     ``elsewhere``: its registry is not in its folder, so every later command must be told the database. ``checked``: the
-    backup was only read. ``lost``: objects that the records name and that are not there.
+    backup was only read. ``lost``: objects that the records name and that are not there. ``unneeded``: how many there
+    are in an object storage that the records do not name, stored after the backup was made: ``gc`` deletes them.
     """
 
     source: str
@@ -474,6 +475,7 @@ class Restored(Result):
     objects: int
     bytes: int
     lost: list[str]
+    unneeded: int
     audit_head: dict[str, Any]
 
 

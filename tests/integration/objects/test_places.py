@@ -164,6 +164,18 @@ def test_a_backup_is_restored_into_its_stores_own_place(second, bucket, tmp_path
         assert each.json("verify")["ok"]
 
 
+def test_a_backup_that_is_older_than_its_place_says_so(second, bucket, models, tmp_path):
+    """The store that it is of may live on: what came later is garbage to the restored one alone."""
+    second.text("register", "base", "one", models / "one")
+    later = len(keys(f"{bucket}/second"))
+    restored = Shell(tmp_path / "restored")
+    told = restored.json("restore", tmp_path / "backup", "--objects", f"{bucket}/second")
+    assert 0 < told["unneeded"] == restored.json("check")["unneeded"] < later
+    _, _, err = Shell(tmp_path / "again")("restore", tmp_path / "backup", "--objects", f"{bucket}/second")
+    assert "let nobody run gc here" in err
+    assert second.json("verify")["ok"]
+
+
 def test_a_backup_takes_an_empty_place(second, bucket, tmp_path):
     place = f"{bucket}/new"
     restored = Shell(tmp_path / "restored")
