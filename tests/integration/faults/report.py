@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 FAMILIES = {"kill": "killed", "error": "met an error", "full disk": "on a full disk"}
@@ -25,5 +26,18 @@ def table(lines: list[str]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def kinds(lines: list[str]) -> str:
+    """How often each error was met, all verbs together."""
+    found = Counter[str]()
+    for counted in map(json.loads, lines):
+        if counted["family"] == "error":
+            found.update(
+                {kind: n for kind, n in counted.items() if kind not in ("family", "scenario", "points", "tried")}
+            )
+    rows = [["error", "times"], ["---", "---:"], *([kind, f"{n:,}"] for kind, n in found.most_common())]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 if __name__ == "__main__":
-    print(table(Path(sys.argv[1]).read_text().splitlines()))
+    told = Path(sys.argv[1]).read_text().splitlines()
+    print(f"{table(told)}\n\n{kinds(told)}")
