@@ -15,7 +15,7 @@ from migrations import current, migrate
 from migrations.belonging import claim, lies_elsewhere, require_free
 from migrations.guarding import put_back
 from migrations.recognizing import require_own_schema
-from migrations.revisions import require_free_names, revision_of
+from migrations.revisions import require_free_names
 from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
 from registry.backups.reading import check_records, compare, read_through, unpack, unpack_registry
@@ -26,6 +26,7 @@ from registry.records.database_errors import shown_url
 from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.location import LOCATION_KEY, move_objects
+from registry.records.schema import revision_of
 from registry.results import Restored
 from storage.blobs import Blob
 from storage.errors import Conflict, IntegrityFailure, NotFound, Undecided, UsageError
