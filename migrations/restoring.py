@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -29,7 +30,7 @@ from registry.records.location import LOCATION_KEY, move_objects
 from registry.records.schema import revision_of
 from registry.results import Restored
 from storage.blobs import Blob
-from storage.errors import Conflict, IntegrityFailure, NotFound, Undecided, UsageError
+from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure, NotFound, Undecided, UsageError
 from storage.files import (
     copy_file,
     disk_errors,
@@ -267,9 +268,13 @@ def _filled(database: str, file: Path) -> Iterator[str]:
 def _require_empty(home: Path) -> None:
     with disk_errors(f"cannot look into {home}"):
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
-            raise Conflict(f"{home} is not empty", hint="a store is restored into a new folder: --store DIR")
+            raise _not_empty(home)
         if home.is_mount():
             raise Conflict(f"a filesystem is mounted at {home}", hint="a store is restored into a folder in it")
+
+
+def _not_empty(home: Path) -> Conflict:
+    return Conflict(f"{home} is not empty", hint="a store is restored into a new folder: --store DIR")
 
 
 def _like(staging: Path, home: Path) -> None:
@@ -283,10 +288,14 @@ def _like(staging: Path, home: Path) -> None:
 
 
 def _publish(staging: Path, home: Path) -> None:
-    with disk_errors(f"cannot write {home}"):
-        if home.exists():
+    try:
+        with disk_errors(f"cannot write {home}"), contextlib.suppress(FileNotFoundError):
             home.rmdir()
-    publish_directory(staging, home)
+        publish_directory(staging, home)
+    except (Conflict, EnvironmentFailure) as error:  # another process was faster
+        if isinstance(error, EnvironmentFailure) and error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise _not_empty(home) from error
 
 
 def _answer(folder: Path, wish: Wish, where: str | None, found: Manifest) -> Restored:
