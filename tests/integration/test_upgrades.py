@@ -16,10 +16,14 @@ from sqlalchemy import Connection, Engine, inspect, text
 import mergestore
 import migrations
 from mergestore import EnvironmentFailure, IntegrityFailure, Store
+from migrations.snapshots import snapshot
+from registry.backups.writing import Wish, backup
 from registry.records import outbox
 from registry.records.database import migrating, reading, sqlite_url, writing
 from registry.records.identity import store_id
 from registry.records.recipes import set_mlflow_run
+from registry.wish import Context
+from storage.progress import Silent
 from tests.integration.golden_stores import GOLDEN, SCHEMAS, copy_objects, expected, load_postgresql, load_sqlite
 from tests.integration.models import LLAMA_CONFIG, llama, save
 from tests.integration.shell import Shell
@@ -233,7 +237,12 @@ UNDER_WAY: dict[str, Callable[[Store, Path], object]] = {
     "repair": lambda store, place: store.repair(),
     "gc": lambda store, place: store.collect_garbage(),
     "metrics": lambda store, place: store.metrics(),
-    "backup": lambda store, place: store.backup(place.with_name("backup")),
+    "backup": lambda store, place: backup(
+        Context(store.engine, store.home, store.tracking_uri, store.actor),
+        Wish(place.with_name("backup"), migrations.head(), "mergestore"),
+        snapshot,
+        Silent(),
+    ),
     "register": lambda store, place: store.register_base("new", place),
 }
 
