@@ -394,9 +394,13 @@ def _tracking(place: Place, given: str | None) -> str:
 
 
 def _cache_size() -> int | None:
-    from storage.sizes import parse_size
+    from storage.sizes import parse_quota
 
-    return _size_in("MERGESTORE_OBJECTS_CACHE", parse_size)
+    size = _size_in("MERGESTORE_OBJECTS_CACHE", parse_quota)
+    if size == 0:
+        hint = "what is read of an object storage is read from this cache; with 1 it keeps no more than is in use"
+        raise UsageError("$MERGESTORE_OBJECTS_CACHE: 0 is too small, the smallest is 1", hint=hint)
+    return size
 
 
 def _size_in(variable: str, parse: Callable[[str], int | None]) -> int | None:

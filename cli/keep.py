@@ -80,8 +80,8 @@ def repair(
     with invocation.open() as store:
         repaired = store.repair(copies=copies or (), apply=apply, progress=invocation.progress())
     invocation.answer(repaired, upkeep.repaired)
-    if not repaired.ok:
-        raise typer.Exit(IntegrityFailure.exit_code)
+    if repaired.exit_code:
+        raise typer.Exit(repaired.exit_code)
 
 
 @verb

@@ -36,7 +36,8 @@ def inspected(answer: Inspection) -> None:
 
 def repaired(answer: Repaired) -> None:
     """Each object with what became of it; what is lost, and what contains it; what to do next."""
-    if not answer.objects and not answer.caches and not answer.records and not answer.references:
+    told = (answer.objects, answer.caches, answer.records, answer.references, answer.unreadable)
+    if not any(told):
         say("nothing is damaged")
     for each in answer.objects:
         say(f"{each['state']}: {each['was']} {each['digest']} ({size_text(each['bytes'])}), {', '.join(each['of'])}")
@@ -52,8 +53,12 @@ def repaired(answer: Repaired) -> None:
         say_problem(problem, "DAMAGED RECORDS: ")
     for problem in answer.references:
         say_problem(problem, "REFERENCED: ")
+    for problem in answer.unreadable:
+        say_problem(problem, "UNREADABLE: ")
     if answer.lost:
         say("look for a copy: mergestore repair --apply --from DIR; or register the same content again")
+        if answer.unreadable:
+            say("it may be made again from what cannot be read now")
     if not answer.applied and any(each["how"] for each in answer.objects):
         say("nothing was changed: the same with --apply mends it")
         if answer.lost:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from migrations.revisions import ONE_AT_A_TIME, VERSION_TABLE, config, require_free_names, revision_of
+from migrations.revisions import ONE_AT_A_TIME, config, require_free_names
 from registry.records.database import migrating, reading
 from registry.records.database_errors import shown_url
 from registry.records.identity import WRITTEN_BY_KEY
 from registry.records.location import LOCATION_KEY
+from registry.records.schema import VERSION_TABLE, revision_of
 from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure, UsageError
 from storage.journal import note
 

@@ -17,6 +17,7 @@ from registry.home import Home
 from registry.records.database import open_engine, reading, sqlite_url, writing
 from registry.records.identity import store_id
 from registry.records.location import choose_storage, object_storage
+from registry.records.schema import opened_with
 from registry.upkeep.writers import refuse_writers
 from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure
 from storage.files import disk_errors
@@ -105,6 +106,7 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
                 put_back(engine, wish.actor)  # one that a store lost long ago
         elif found != done.after:
             migrations.require_current(engine, backups)
+        opened_with(engine, done.after)
         if elsewhere:
             require_same(engine, home)
         if storage is not None and (wish.objects is not None or new):

@@ -16,9 +16,10 @@ from pathlib import Path
 from sqlalchemy import create_engine
 
 from migrations import REVISIONS
-from migrations.revisions import VERSION_TABLE, config
+from migrations.revisions import config
 from registry.records.database import sqlite_url
 from registry.records.database_errors import sqlite_failure
+from registry.records.schema import VERSION_TABLE
 from storage.errors import EnvironmentFailure, IntegrityFailure
 from storage.files import disk_errors
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -15,7 +16,7 @@ from migrations import current, migrate
 from migrations.belonging import claim, lies_elsewhere, require_free
 from migrations.guarding import put_back
 from migrations.recognizing import require_own_schema
-from migrations.revisions import require_free_names, revision_of
+from migrations.revisions import require_free_names
 from migrations.snapshots import fill
 from registry.backups.manifest import Manifest, read
 from registry.backups.reading import check_records, compare, read_through, unpack, unpack_registry
@@ -26,9 +27,10 @@ from registry.records.database_errors import shown_url
 from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.location import LOCATION_KEY, move_objects
+from registry.records.schema import revision_of
 from registry.results import Restored
 from storage.blobs import Blob
-from storage.errors import Conflict, IntegrityFailure, NotFound, Undecided, UsageError
+from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure, NotFound, Undecided, UsageError
 from storage.files import (
     copy_file,
     disk_errors,
@@ -269,9 +271,13 @@ def _filled(database: str, file: Path) -> Iterator[str]:
 def _require_empty(home: Path) -> None:
     with disk_errors(f"cannot look into {home}"):
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
-            raise Conflict(f"{home} is not empty", hint="a store is restored into a new folder: --store DIR")
+            raise _not_empty(home)
         if home.is_mount():
             raise Conflict(f"a filesystem is mounted at {home}", hint="a store is restored into a folder in it")
+
+
+def _not_empty(home: Path) -> Conflict:
+    return Conflict(f"{home} is not empty", hint="a store is restored into a new folder: --store DIR")
 
 
 def _like(staging: Path, home: Path) -> None:
@@ -285,10 +291,14 @@ def _like(staging: Path, home: Path) -> None:
 
 
 def _publish(staging: Path, home: Path) -> None:
-    with disk_errors(f"cannot write {home}"):
-        if home.exists():
+    try:
+        with disk_errors(f"cannot write {home}"), contextlib.suppress(FileNotFoundError):
             home.rmdir()
-    publish_directory(staging, home)
+        publish_directory(staging, home)
+    except (Conflict, EnvironmentFailure) as error:  # another process was faster
+        if isinstance(error, EnvironmentFailure) and error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise _not_empty(home) from error
 
 
 def _answer(folder: Path, wish: Wish, where: str | None, found: Manifest, unneeded: int = 0) -> Restored:

@@ -1,4 +1,4 @@
-"""Which revision of the schema a database is at, and Alembic's configuration for it."""
+"""Alembic's configuration for a database, and whether one is free to become a registry."""
 
 from __future__ import annotations
 
@@ -6,34 +6,17 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect
 
 from registry.records.database_errors import shown_url
-from storage.errors import Conflict, IntegrityFailure
+from registry.records.schema import VERSION_TABLE
+from storage.errors import Conflict
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-VERSION_TABLE = "mergestore_version"
-"""Not Alembic's default: the database may be shared with MLflow, which uses that name."""
-
-
 ONE_AT_A_TIME = threading.Lock()
 """Held while Alembic works: what its migrations work on is one for the whole process."""
-
-
-def revision_of(connection: Connection) -> str | None:
-    """The revision a database is at; None when it holds no registry. Imports no Alembic.
-
-    Raises IntegrityFailure where it says that it is at several.
-    """
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    found: list[str] = list(connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")))
-    if len(found) > 1:
-        told = f"the registry is damaged: {VERSION_TABLE} has {len(found)} rows, where one says which schema it has"
-        raise IntegrityFailure(told, hint="restore it from a backup (`mergestore restore`), or choose another store")
-    return found[0] if found else None
 
 
 def require_free_names(connection: Connection) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from migrations.revisions import ONE_AT_A_TIME, VERSION_TABLE, config, revision_of
+from migrations.revisions import ONE_AT_A_TIME, config
 from registry.records.at_rest import discard, settle
-from registry.records.database import WAIT_SECONDS, migrating, open_engine, reading, sqlite_url
+from registry.records.database import WAIT_SECONDS, failures, migrating, open_engine, reading, sqlite_url
 from registry.records.database_errors import sqlite_failure
 from registry.records.read_only import connect, is_read_only_file
+from registry.records.schema import VERSION_TABLE, revision_of
 from registry.records.transfer import copy_records
 from storage.errors import IntegrityFailure
 from storage.files import disk_errors, publish_file, sweep, temporary_path
@@ -113,7 +114,7 @@ def _copy_rows(connection: Connection, file: Path) -> None:
 def _make(connection: Connection, revision: str) -> None:
     from alembic import command
 
-    with ONE_AT_A_TIME:
+    with failures(connection.engine), ONE_AT_A_TIME:
         command.upgrade(config(connection), revision)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,16 @@ from storage.checkpoints.safetensors_header import read_header
 from storage.checkpoints.shards import INDEX, index_json, shard_names
 from storage.checkpoints.tensors import quoted
 from storage.digests import json_digest, model_digest, parse_json
-from storage.errors import EnvironmentFailure, InputRefused, IntegrityFailure, MergestoreError, NotFound, UsageError
-from storage.files import is_damage, regular_size
+from storage.errors import (
+    EnvironmentFailure,
+    InputRefused,
+    IntegrityFailure,
+    MergestoreError,
+    NotFound,
+    UsageError,
+    in_words,
+)
+from storage.files import is_damage, is_there, refused_by_the_system, regular_size
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -46,7 +53,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except InputRefused as error:
         raise IntegrityFailure(f"{path} is damaged: {error.message}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise IntegrityFailure(f"{path} is damaged: {error!r:.200}") from error
+        raise IntegrityFailure(f"{path} is damaged: {in_words(error):.200}") from error
     known = ADAPTER_FORMAT if "adapter" in document else MODEL_FORMAT
     if document.get("format") != known:
         raise IntegrityFailure(
@@ -60,7 +67,7 @@ def _refuse_unpublished(folder: Path) -> None:
     """Raise UsageError for a folder that has no manifest, NotFound where there is no folder."""
     if not folder.is_dir():
         raise NotFound(f"there is no folder {folder}", hint="check the path")
-    if not os.path.lexists(folder / MANIFEST):
+    if not is_there(folder / MANIFEST):
         raise UsageError(
             f"{folder} is not a model that mergestore published: it has no {MANIFEST}",
             hint="name a folder that `mergestore materialize` wrote",
@@ -106,7 +113,8 @@ def lasting_problems(folder: Path, progress: Progress) -> list[Problem]:
 def _which(folder: Path) -> int | None:
     """What tells a folder from another that takes its place; None where there is none, as after an eviction."""
     try:
-        return folder.stat().st_ino
+        with refused_by_the_system(f"cannot look at {folder}"):
+            return folder.stat().st_ino
     except FileNotFoundError:
         return None
 

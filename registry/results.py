@@ -403,6 +403,7 @@ class Repaired(Result):
     whole any more. ``caches``: damaged results in the cache, which are deleted. ``records``: contradictions among the
     records, which only a backup mends, and triggers and indexes that are gone, which ``init`` puts back.
     ``references``: problems of files that lie where they were registered, for whoever has them to put back there.
+    ``unreadable``: objects and results in the cache that this user has no right to read, and that may be sound.
     """
 
     applied: bool
@@ -412,6 +413,15 @@ class Repaired(Result):
     caches: list[str]
     records: list[dict[str, Any]]
     references: list[dict[str, Any]]
+    unreadable: list[dict[str, Any]]
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with: 6 for damage that is left, else 7 where something could not be looked at, or 0."""
+        left = self.records or any(each["state"] != "mended" for each in self.objects)
+        if left or any(each["kind"] != EnvironmentFailure.kind for each in self.references):
+            return IntegrityFailure.exit_code
+        return 0 if self.ok else EnvironmentFailure.exit_code
 
 
 @dataclass(frozen=True)

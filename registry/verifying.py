@@ -14,6 +14,7 @@ from registry.home import Home
 from registry.merges import stored_merge
 from registry.opening import open_base, open_skill, open_statistics
 from registry.policies.enforcing import policies_of
+from registry.publishing import MANIFEST
 from registry.records.catalog import look_up, resolve
 from registry.records.contents import FileRow, load_files, load_tensors, recorded_sha256
 from registry.records.database import is_read_only, reading, writing
@@ -30,8 +31,8 @@ from registry.unified import check_recipe, keeps_vector, open_unified
 from storage.blobs import RESTORE
 from storage.checkpoints.inputs import tensor_digests
 from storage.digests import model_digest
-from storage.errors import IntegrityFailure, MergestoreError, NotFound
-from storage.files import is_damage, is_shortage
+from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, NotFound
+from storage.files import is_damage, is_shortage, is_there, is_withheld
 from storage.pipeline import thread_count
 from storage.progress import Progress
 
@@ -46,23 +47,30 @@ class _Findings:
         self.problems: list[Problem] = []
         self.sound: set[str] = set()  # objects that were read whole
         self.damaged: set[str] = set()
+        self.withheld: set[str] = set()
 
     def count(self, kind: str, number: int = 1) -> None:
         self.checked[kind] = self.checked.get(kind, 0) + number
 
     def add(self, error: MergestoreError, where: str, hint: str = RESTORE) -> None:
-        """A problem; what does not mean damage is raised again, for nothing was found out then."""
-        if not is_damage(error):
+        """A problem: damage, or that this process has no right to a file; all else keeps anything from being found."""
+        if is_withheld(error):
+            self._append(error, where, error.kind, error.hint)
+        elif is_damage(error):
+            kind = IntegrityFailure.kind if isinstance(error, OSError) else error.kind  # the disk fails to read it
+            self._append(error, where, kind, error.hint or hint)
+        else:
             raise error
-        kind = IntegrityFailure.kind if isinstance(error, OSError) else error.kind  # the disk fails to read it
-        self.problems.append({"what": error.message, "where": where, "kind": kind, "hint": error.hint or hint})
 
     def add_of_file(self, error: MergestoreError, where: str) -> None:
         """The same of a file that is somebody else's: that it cannot be looked at keeps nothing else from being."""
         if is_damage(error) or is_shortage(error):
             self.add(error, where)
         else:
-            self.problems.append({"what": error.message, "where": where, "kind": error.kind, "hint": error.hint})
+            self._append(error, where, error.kind, error.hint)
+
+    def _append(self, error: MergestoreError, where: str, kind: str, hint: str | None) -> None:
+        self.problems.append({"what": error.message, "where": where, "kind": kind, "hint": hint})
 
     def result(self) -> Verification:
         return Verification(not self.problems, self.checked, self.problems)
@@ -180,7 +188,7 @@ def _told(record: Statistics, references: Mapping[int, str]) -> str:
 
 
 def _check_blobs(session: Session, home: Home, uses: Mapping[str, list[str]], findings: _Findings) -> set[str]:
-    """The blobs that are not as they were stored; each is read once."""
+    """The blobs that are not as they were stored, or cannot be read; each is read once."""
     public = recorded_sha256(session, uses)
     for digest, places in uses.items():
         findings.count("blobs")
@@ -189,8 +197,8 @@ def _check_blobs(session: Session, home: Home, uses: Mapping[str, list[str]], fi
             findings.sound.add(digest)
         except MergestoreError as error:
             findings.add(error, ", ".join(places))
-            findings.damaged.add(digest)
-    return findings.damaged
+            (findings.withheld if is_withheld(error) else findings.damaged).add(digest)
+    return findings.damaged | findings.withheld
 
 
 def _check_tensor_records(session: Session, version: ModelVersion, findings: _Findings) -> None:
@@ -268,14 +276,27 @@ def _check_outputs(made: Iterable[Materialization], findings: _Findings, progres
     """Published folders that are still where they were written. One that was moved or deleted is its owner's affair."""
     for folder in _folders(made):
         findings.count("materializations")
-        findings.problems += lasting_problems(folder, progress)
+        try:
+            findings.problems += lasting_problems(folder, progress)
+        except EnvironmentFailure as error:
+            findings.add_of_file(error, str(folder))
 
 
 def _folders(made: Iterable[Materialization]) -> Iterator[Path]:
     seen = set()
     for each in made:
-        if each.path and (Path(each.path) / "mergestore.json").is_file():
+        if each.path and _is_published(Path(each.path)):
             place = Path(each.path).resolve()  # it may go by several paths
             if place not in seen:
                 seen.add(place)
                 yield Path(each.path)
+
+
+def _is_published(folder: Path) -> bool:
+    """Whether a manifest is there, or whatever is there cannot be looked at."""
+    try:
+        return is_there(folder / MANIFEST)
+    except EnvironmentFailure as error:
+        if is_shortage(error):
+            raise
+        return True

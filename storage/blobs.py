@@ -168,10 +168,11 @@ class BlobStore:
         """Every blob name present, in sorted order."""
         return (digest for digest, _ in self._entries())
 
-    def sizes(self) -> Iterator[tuple[str, int]]:
-        """Every blob present, in sorted order, and its bytes."""
-        for digest, entry in self._entries():
-            with contextlib.suppress(FileNotFoundError):  # it was deleted just now
+    def sizes(self, *, lenient: bool = False) -> Iterator[tuple[str, int]]:
+        """Every blob present, in sorted order, and its bytes; ``lenient``: but for what nobody may look at."""
+        passed_over = (FileNotFoundError, PermissionError) if lenient else (FileNotFoundError,)  # deleted just now
+        for digest, entry in self._entries(lenient):
+            with contextlib.suppress(*passed_over):
                 found = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(found.st_mode):
                     yield digest, found.st_size
@@ -182,16 +183,16 @@ class BlobStore:
         for place, folders, files in os.walk(self.objects):
             folder = Path(place)
             ours = folder.parent.parent == self.objects
-            for name in (*files, *(each for each in folders if (folder / each).is_symlink())):
+            for name in (*files, *(each for each in folders if _is_link(folder / each))):
                 if not (ours and _belongs(folder.parent.name, folder.name, name)):
                     found.append(folder / name)
         yield from sorted(found)
 
-    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _entries(self, lenient: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """What lies in the places of blobs, in the order of their names: plain calls, for there may be a million."""
-        for algorithm in _folders(self.objects):
-            for part in _folders(Path(algorithm)):
-                for entry in sorted(os.scandir(part), key=lambda entry: entry.name):
+        for algorithm in _listed(self.objects, lenient):
+            for part in _listed(algorithm, lenient) if algorithm.is_dir() else ():
+                for entry in _listed(part, lenient) if part.is_dir() else ():
                     if _belongs(algorithm.name, part.name, entry.name):
                         yield f"{algorithm.name}:{entry.name}", entry
 
@@ -231,13 +232,23 @@ class BlobStore:
         return there and path.stat().st_size == blob.size and hash_file(path) == blob
 
 
-def _folders(place: Path) -> list[os.DirEntry[str]]:
-    """The folders in a folder, by name; none where that is not there."""
+def _listed(place: Path | os.DirEntry[str], lenient: bool) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name; nothing where that is not there."""
     try:
         with os.scandir(place) as entries:
-            return sorted((each for each in entries if each.is_dir()), key=lambda each: each.name)
+            return sorted(entries, key=lambda each: each.name)
     except FileNotFoundError:
         return []
+    except PermissionError:
+        if not lenient:
+            raise
+        return []
+
+
+def _is_link(path: Path) -> bool:
+    with contextlib.suppress(PermissionError):
+        return path.is_symlink()
+    return False
 
 
 def _belongs(algorithm: str, part: str, name: str) -> bool:

@@ -15,6 +15,23 @@ stable; the text is not: never match on it.
 
 from __future__ import annotations
 
+from json import JSONDecodeError
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with a document, from the error that reading it ended with."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 text (byte {error.start})"
+    if isinstance(error, JSONDecodeError):
+        return f"it is not valid JSON: {error}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MergestoreError):
+        return error.message
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return str(error) or type(error).__name__
+
 
 class MergestoreError(Exception):
     """Anything mergestore refuses or cannot do. Subclasses say what kind of trouble it is."""

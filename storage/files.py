@@ -29,8 +29,8 @@ _SMALL = 1 << 16  # what SQLite keeps in memory that processes share takes 32 Ki
 _HINTS = {
     errno.ENOSPC: "free some space or choose another disk, then run the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
-    errno.EACCES: "check the permissions of this folder",
-    errno.EPERM: "check the permissions of this folder",
+    errno.EACCES: "check the permissions of it and of its folder",
+    errno.EPERM: "check the permissions of it and of its folder",
     errno.EISDIR: "a folder is in the place of a file: move it away, then run the same command again",
     errno.EEXIST: "a file is in the place of a folder: move it away, then run the same command again",
     errno.ENOTDIR: "a file is in the place of a folder: move it away, then run the same command again",
@@ -73,6 +73,11 @@ def is_shortage(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _SHORT
 
 
+def is_withheld(error: Exception) -> bool:
+    """Whether it is that this process has no right to a file or its folder: that says nothing of what is there."""
+    return isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM)
+
+
 @contextlib.contextmanager
 def disk_errors(doing: str) -> Iterator[None]:
     """Turn an OSError of the block into an EnvironmentFailure that says what was being done."""
@@ -105,6 +110,18 @@ def regular_size(path: Path, *, follow: bool = True) -> int | None:
     except (OSError, ValueError):  # the latter of a NUL character, which no path holds
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has this name, if only a link that leads nowhere. EnvironmentFailure as ``regular_size``."""
+    try:
+        with refused_by_the_system(f"cannot look at {path}"):
+            path.lstat()
+    except EnvironmentFailure:
+        raise
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def resolved(path: Path) -> Path:

@@ -15,7 +15,9 @@ def parse_size(text: str) -> int:
     """Bytes from ``5GB``, ``500MB``, ``2GiB`` or a plain number. Raises UsageError."""
     found = _SIZE.fullmatch(text.strip())
     size = int(float(found[1]) * (1024 if found[3] else 1000) ** _POWERS[found[2].lower()]) if found else 0
-    if size < 1:
+    if found and size < 1:
+        raise UsageError(f"{text!r} is not a size that can be had here", hint="The smallest is one byte: 1.")
+    if not found:
         raise UsageError(f"{text!r} is not a size", hint="Write a number and a unit: 500MB, 5GB, 2GiB, or plain bytes.")
     return size
 

@@ -13,7 +13,7 @@ from merging.recipes.semantics import SEMANTICS
 from merging.recipes.vocabulary import is_sound, is_sound_source, is_sound_template, read_template, read_vocabulary
 from merging.settings import varies
 from storage.digests import is_digest
-from storage.errors import IntegrityFailure
+from storage.errors import IntegrityFailure, in_words
 
 
 def read_recipe(document: Any) -> Recipe:
@@ -45,7 +45,7 @@ def read_recipe(document: Any) -> Recipe:
         )
         sound = recipe.to_dict() == document and _sound(recipe)
     except (LookupError, TypeError, ValueError, OverflowError) as error:
-        raise IntegrityFailure(f"damaged recipe: {error!r}") from error
+        raise IntegrityFailure(f"damaged recipe: {in_words(error)}") from error
     if not sound:
         raise IntegrityFailure("damaged recipe: unknown fields, malformed digests or terms out of order")
     return recipe

@@ -22,7 +22,7 @@ from registry.records.tables import KINDS, Materialization
 from registry.results import Audit
 from storage.checkpoints.tensors import listed
 from storage.digests import is_digest, json_digest
-from storage.errors import IntegrityFailure
+from storage.errors import IntegrityFailure, in_words
 
 _OF_A_SKILL = ("encoding", "values", "drop_rate", "seed", "density", "trim", "statistics")
 
@@ -117,7 +117,7 @@ def check_told(folder: Path, document: Mapping[str, Any]) -> None:
             and isinstance(document.get("expression"), str)
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise IntegrityFailure(f"{folder / MANIFEST} is damaged: {error!r:.200}") from error
+        raise IntegrityFailure(f"{folder / MANIFEST} is damaged: {in_words(error):.200}") from error
     if not sound:
         raise IntegrityFailure(f"{folder / MANIFEST} is damaged: its lineage is none", hint="ask whoever published it")
 

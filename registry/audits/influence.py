@@ -30,7 +30,7 @@ from registry.results import Influence
 from registry.targets import folder_instead
 from storage.checkpoints.tensors import listed
 from storage.dtypes import MERGEABLE
-from storage.errors import IntegrityFailure, NotFound, UsageError
+from storage.errors import IntegrityFailure, NotFound, UsageError, in_words
 
 Measured = Mapping[str, Mapping[str, Any]]
 """Statistics of a skill's tensors, by name."""
@@ -127,7 +127,7 @@ def _told_of_skills(folder: Path, document: Mapping[str, Any]) -> tuple[dict[str
             left = (str(name) for names in skill["taken_from_base"].values() for name in names)
             unchanged[skill["digest"]] = {name: {"norm": 0.0, "kept": 0} for name in left}
     except (KeyError, TypeError, AttributeError) as error:
-        raise IntegrityFailure(f"{folder / MANIFEST} is damaged: {error!r:.200}") from error
+        raise IntegrityFailure(f"{folder / MANIFEST} is damaged: {in_words(error):.200}") from error
     return heads, unchanged
 
 

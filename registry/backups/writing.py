@@ -29,6 +29,7 @@ from registry.records.database import is_read_only, open_engine, reading, sqlite
 from registry.records.events import Head
 from registry.records.identity import store_id
 from registry.records.integrity import verify_records
+from registry.records.schema import require_unchanged
 from registry.records.tables import Blob as BlobRecord
 from registry.records.tables import Garbage, Lease, VersionFile
 from registry.results import BackedUp
@@ -93,6 +94,7 @@ def _backed_up(context: Context, wish: Wish, snapshot: Snapshot, progress: Progr
     file = place.scratch("registry")
     try:
         with reading(context.engine) as session:
+            require_unchanged(session.connection())
             snapshot(session.connection(), file)
         found = _tidied(file)
         if before is not None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from storage.checkpoints.safetensors_file import SafetensorsWriter, layout, read_header
 from storage.checkpoints.tensors import TensorEntry, pread_into
 from storage.digests import canonical_json
-from storage.errors import InputRefused, IntegrityFailure
+from storage.errors import InputRefused, IntegrityFailure, in_words
 from storage.files import disk_errors, publish_file, sweep, temporary_path
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Saved:
             state: dict[str, Any] = json.loads(metadata[_KEY])
             self.done, self.rows, self._digests = int(state["done"]), dict(state["rows"]), dict(state["digests"])
         except (KeyError, TypeError, ValueError) as error:
-            raise InputRefused(f"{path} holds no sums: {error!r}") from error
+            raise InputRefused(f"{path} holds no sums: {in_words(error)}") from error
 
     @classmethod
     def of_pass(cls, folder: Path, number: int) -> Saved:

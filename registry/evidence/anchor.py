@@ -23,7 +23,7 @@ from registry.records.tables import AuditEvent
 from registry.results import Anchored
 from storage.bounded import FEW_MARKS, refuse_marks
 from storage.digests import canonical_json
-from storage.errors import InputRefused, IntegrityFailure, NotFound, UsageError
+from storage.errors import InputRefused, IntegrityFailure, NotFound, UsageError, in_words
 
 PAYLOAD_TYPE = "application/vnd.mergestore.anchor+json"
 KIND, FORMAT = "mergestore audit anchor", 1
@@ -117,7 +117,9 @@ def _document(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"cannot read the anchor {path}: {error.strerror}", hint="name its file") from error
     except (ValueError, RecursionError) as error:
-        raise InputRefused(f"{path} is no anchor: {error!r:.120}", hint="`mergestore anchor` writes them") from error
+        raise InputRefused(
+            f"{path} is no anchor: {in_words(error):.120}", hint="`mergestore anchor` writes them"
+        ) from error
     if not isinstance(document, dict):
         raise InputRefused(f"{path} is no anchor: no JSON object", hint="`mergestore anchor` writes such files")
     return document

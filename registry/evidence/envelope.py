@@ -16,7 +16,7 @@ from typing import Any
 from registry.evidence.keys import Signer, Verifier
 from storage.bounded import FEW_MARKS, refuse_marks
 from storage.digests import canonical_json
-from storage.errors import InputRefused, UsageError
+from storage.errors import InputRefused, UsageError, in_words
 
 LARGEST = 16 << 20
 """Bytes of a file with envelopes that are read."""
@@ -110,7 +110,8 @@ def parse_envelope(document: Any, where: str) -> Envelope:
         found = Envelope(_text(document["payloadType"]), _decoded(document["payload"]), signatures)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputRefused(
-            f"{where} is no signed envelope: {error!r:.120}", hint="`mergestore attest` writes such files (DSSE)"
+            f"{where} is no signed envelope: {in_words(error):.120}",
+            hint="`mergestore attest` writes such files (DSSE)",
         ) from error
     return found
 
@@ -121,7 +122,7 @@ def parse_payload(envelope: Envelope, where: str) -> dict[str, Any]:
         refuse_marks(envelope.payload, FEW_MARKS)
         document = json.loads(envelope.payload)
     except (ValueError, RecursionError) as error:
-        raise InputRefused(f"what is signed in {where} is no JSON: {error!r:.120}") from error
+        raise InputRefused(f"what is signed in {where} is no JSON: {in_words(error):.120}") from error
     if not isinstance(document, Mapping):
         raise InputRefused(f"what is signed in {where} is no JSON object")
     return dict(document)

@@ -24,7 +24,7 @@ from registry.evidence.statement import (
 from registry.publishing import MANIFEST, published_files
 from registry.results import Verification
 from storage.checkpoints.tensors import quoted
-from storage.errors import IntegrityFailure, MergestoreError, UsageError
+from storage.errors import IntegrityFailure, MergestoreError, UsageError, in_words
 from storage.progress import Progress
 
 ATTACHED = "mergestore.intoto.jsonl"
@@ -123,7 +123,7 @@ def _subjects(statement: Mapping[str, Any], where: str) -> dict[str, dict[str, s
     try:
         found = {str(each["name"]): dict(each["digest"]) for each in statement["subject"]}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise IntegrityFailure(f"the subjects of {where} cannot be read: {error!r:.80}") from error
+        raise IntegrityFailure(f"the subjects of {where} cannot be read: {in_words(error):.80}") from error
     return found
 
 

@@ -13,7 +13,7 @@ from registry.records.columns import batches
 from registry.records.tables import Attestation
 from registry.records.told import moment
 from storage.digests import parse_json, sha256_digest
-from storage.errors import IntegrityFailure
+from storage.errors import IntegrityFailure, in_words
 
 
 def add_attestation(
@@ -63,7 +63,7 @@ def attestation_facts(row: Attestation) -> dict[str, Any]:
         keys = [each["keyid"] for each in envelope["signatures"] if "keyid" in each]
     except (ValueError, TypeError, KeyError) as error:
         raise IntegrityFailure(
-            f"attestation {row.id} is damaged: {error!r:.80}", hint="run `mergestore verify`"
+            f"attestation {row.id} is damaged: {in_words(error):.80}", hint="run `mergestore verify`"
         ) from error
     return {
         "keys": keys,

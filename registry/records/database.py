@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from registry.records.commits import committing, remember
 from registry.records.database_errors import database_failure, refusal, shown_url
 from registry.records.read_only import connect, is_read_only_file
+from registry.records.schema import changed_meanwhile
 from storage.errors import EnvironmentFailure, IntegrityFailure, UsageError
 from storage.journal import note
 
@@ -65,7 +66,7 @@ def open_engine(url: str | URL) -> Engine:
     parsed = parse_url(url)
     engine = _sqlite_engine(parsed) if parsed.drivername == "sqlite" else _postgres_engine(parsed)
     try:
-        with _failures(engine), engine.connect():
+        with failures(engine), engine.connect():
             return engine
     except ProgrammingError as error:  # from the driver itself, before there is a server to complain
         engine.dispose()
@@ -121,7 +122,7 @@ def migrating(engine: Engine) -> Iterator[Connection]:
 
     SQLite's foreign keys are off inside, because a table is altered by replacing it; the caller checks them.
     """
-    with _failures(engine), engine.connect() as connection:
+    with failures(engine), engine.connect() as connection:
         connection.execution_options(**{_MODE: "migrate"})
         with connection.begin() as transaction:
             yield connection
@@ -134,7 +135,7 @@ def _transaction(engine: Engine, mode: str) -> Iterator[Session]:
     options: dict[str, Any] = {_MODE: mode}
     if mode == "read" and engine.dialect.name == "postgresql":
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with _failures(engine), Session(engine, expire_on_commit=False) as session, session.begin():
+    with failures(engine), Session(engine, expire_on_commit=False) as session, session.begin():
         clock = time.monotonic()
         session.connection(execution_options=options)
         if (waited := time.monotonic() - clock) > _LONG:
@@ -151,7 +152,8 @@ def _transaction(engine: Engine, mode: str) -> Iterator[Session]:
 
 
 @contextlib.contextmanager
-def _failures(engine: Engine) -> Iterator[None]:
+def failures(engine: Engine) -> Iterator[None]:
+    """What the block meets in this database told as ours; of two databases each is named only by a block of its own."""
     try:
         yield
     except UnicodeDecodeError as error:  # sqlite3, reading text that mergestore never wrote
@@ -164,6 +166,8 @@ def _failures(engine: Engine) -> Iterator[None]:
         raise IntegrityFailure(message, hint="run `mergestore verify`, which tells what was changed") from error
     except DBAPIError as error:
         failure = database_failure(engine.url, error)
+        if isinstance(failure, IntegrityFailure):
+            failure = changed_meanwhile(engine) or failure
         if failure is None:
             raise
         raise failure from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -30,7 +32,7 @@ _FULL = (
     "deleted by hand"
 )
 _SQLITE_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_GONE = ("no such column", "no such table")
+_GONE = re.compile("no such (table|column)|table .* has no column named")
 _GONE_IN_POSTGRES = ("42703", "42P01")
 # Which schema it is was compared before: what that has and the database lacks was taken from it, or its text damaged.
 
@@ -38,7 +40,6 @@ _POSTGRES = {
     "08": "check that the server runs and that host and port are right",
     "28": "check user and password of the database URL",
     "3D": "create this database first (createdb), or name another one",
-    "42": "give this user the right to use the registry's tables; to read them is enough for what only looks",
     "53": "the server is out of connections, memory or disk",
     "55": "another process kept it locked for too long: try again when that one is done",
     "57": "the server is shutting down or starting: try again",
@@ -48,6 +49,15 @@ _NEVER_MADE = (
     "(createdb)"
 )
 _INSUFFICIENT_PRIVILEGE = "42501"
+_CANCELLED = "57014"
+_LIFT = (
+    "the server cancelled it, by its statement_timeout or by somebody's command: long work needs more time, so "
+    "lift that for this user (ALTER ROLE {user} SET statement_timeout = 0), then run the same command again"
+)
+_RIGHTS = (
+    "give this user the right to use the registry's tables; to read them is enough for what only looks: "
+    "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}"
+)
 
 
 def shown_url(url: URL) -> str:
@@ -80,15 +90,23 @@ def sqlite_failure(url: URL, error: sqlite3.Error) -> MergestoreError | None:
         # Not from SQLite but from Python's own part: a column's text is not UTF-8.
         return _damaged(url, error)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of an extended code is its family
-    if code in _SQLITE_DAMAGE or (code == sqlite3.SQLITE_ERROR and str(error).startswith(_GONE)):
+    if code in _SQLITE_DAMAGE or (code == sqlite3.SQLITE_ERROR and _GONE.match(str(error))):
         return _damaged(url, error)
     if code in _SQLITE:
         file = Path(url.database or "")
         hint = _READ_ONLY if on_read_only_filesystem(file) else _SQLITE[code]
         if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN) and is_full(file.absolute()):
             hint = _FULL
+        if code == sqlite3.SQLITE_CANTOPEN and (closed := _closed(file)) is not None:
+            hint = f"this user has no right to read {closed}: check its permissions, and whose it is"
         return EnvironmentFailure(f"cannot use the database {url.database}: {error}", hint=hint)
     return None
+
+
+def _closed(file: Path) -> Path | None:
+    """Which part of a database is there, and this process may not read."""
+    parts = (file.with_name(file.name + ending) for ending in ("", "-wal", "-shm"))
+    return next((each for each in parts if os.access(each, os.F_OK) and not os.access(each, os.R_OK)), None)
 
 
 def _damaged(url: URL, error: object) -> IntegrityFailure:
@@ -107,6 +125,10 @@ def _postgres_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
         return None
     # A connection that was never made has no state; its message is libpq's own account, in the server's language.
     hint = _POSTGRES.get(state[:2]) if state else _NEVER_MADE
+    if state == _CANCELLED:
+        hint = _LIFT.format(user=url.username or "this user")
+    if state == _INSUFFICIENT_PRIVILEGE:
+        hint = _RIGHTS.format(user=url.username or "this user")
     return EnvironmentFailure(f"cannot use the database {shown_url(url)}: {_reason(url, error)}", hint=hint)
 
 

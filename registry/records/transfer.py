@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Table, delete, func, insert, inspect, select
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, inspect, select
 
 from registry.records.columns import Record
+from registry.records.database import failures
 from registry.records.tables import StoreMeta
 
 _ROWS = 1000  # in memory at a time
@@ -16,24 +19,31 @@ def copy_records(source: Connection, target: Connection) -> int:
     Rows go in by their keys, so that the triggers of the audit chain see it grow as it grew. Both connections are in a
     transaction. Raises IntegrityFailure for values that cannot be of their column's type.
     """
-    target.execute(delete(StoreMeta))  # the schema comes with an identity of its own
-    return sum(_copy(source, target, table) for table in Record.metadata.sorted_tables)
+    with failures(target.engine):
+        target.execute(delete(StoreMeta))  # the schema comes with an identity of its own
+        return sum(_copy(source, target, table) for table in Record.metadata.sorted_tables)
 
 
 def _copy(source: Connection, target: Connection, table: Table) -> int:
-    looked = inspect(source)
-    if not looked.has_table(table.name):  # an older schema
-        return 0
-    known = {column["name"] for column in looked.get_columns(table.name)}
-    columns = [column for column in table.columns if column.name in known]
-    query = select(*columns).order_by(*table.primary_key.columns)
     count = 0
-    with source.execute(query, execution_options={"stream_results": True}) as found:
-        for rows in found.mappings().partitions(_ROWS):
-            target.execute(insert(table), [dict(row) for row in rows])
-            count += len(rows)
-    _go_on_counting(target, table)
+    for rows in _rows(source, table):
+        target.execute(insert(table), [dict(row) for row in rows])
+        count += len(rows)
+    if count:
+        _go_on_counting(target, table)
     return count
+
+
+def _rows(source: Connection, table: Table) -> Iterator[Sequence[RowMapping]]:
+    with failures(source.engine):
+        looked = inspect(source)
+        if not looked.has_table(table.name):  # an older schema
+            return
+        known = {column["name"] for column in looked.get_columns(table.name)}
+        columns = [column for column in table.columns if column.name in known]
+        query = select(*columns).order_by(*table.primary_key.columns)
+        with source.execute(query, execution_options={"stream_results": True}) as found:
+            yield from found.mappings().partitions(_ROWS)
 
 
 def _go_on_counting(target: Connection, table: Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -50,8 +51,10 @@ def origins(sources: Mapping[str, str | None], version: str, path: str) -> Path 
     place = Path(source or "")
     if not place.is_absolute():
         return None
-    file = place / path if place.is_dir() else place
-    return file if file.is_file() else None
+    with contextlib.suppress(PermissionError):  # where nobody may look is no copy
+        file = place / path if place.is_dir() else place
+        return file if file.is_file() else None
+    return None
 
 
 def _files(folder: Path) -> Iterable[Path]:
@@ -61,8 +64,9 @@ def _files(folder: Path) -> Iterable[Path]:
     for place, _, names in os.walk(folder, onerror=_end_if_short):
         for name in names:
             path = Path(place, name)
-            if path.is_file() and not path.is_symlink():
-                yield path
+            with contextlib.suppress(PermissionError):
+                if path.is_file() and not path.is_symlink():
+                    yield path
 
 
 def _end_if_short(error: OSError) -> None:

@@ -28,7 +28,7 @@ from registry.upkeep.side_by_side import side_by_side
 from registry.wish import Context
 from storage.blobs import RESTORE
 from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, UsageError
-from storage.files import is_damage, is_shortage, regular_size
+from storage.files import is_damage, is_shortage, is_withheld, regular_size
 from storage.progress import Progress
 
 Problem = dict[str, Any]
@@ -64,6 +64,12 @@ class Share:
             total += each.size
         return chosen + known
 
+    def others(self, stored: list[Stored], chosen: list[Stored]) -> Iterator[Stored]:
+        """What is read in the stead of such as cannot be read, in its order: of a percentage only."""
+        if self.percent is not None:
+            taken = {each.digest for each in chosen}
+            yield from (each for each in stored if each.digest not in taken)
+
 
 def parse_share(text: str) -> Share:
     """A share as people write it: ``5%`` or ``2/7``. Raises UsageError."""
@@ -76,8 +82,9 @@ def parse_share(text: str) -> Share:
 
 @dataclass
 class _Read:
-    """What came of reading."""
+    """What came of reading; ``tried``: also what could not be read."""
 
+    tried: int = 0
     objects: int = 0
     bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
@@ -94,14 +101,15 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
         checked = {"versions": session.scalar(select(func.count(ModelVersion.id))) or 0, "objects": there.objects}
         referenced = select(func.count()).where(VersionFile.referenced_path.is_not(None))
         references = session.scalar(referenced) or 0
-        present = [each for each in objects.stored(session) if each.digest not in there.absent] if share else []
+        out = {*there.absent, *there.withheld}
+        present = [each for each in objects.stored(session) if each.digest not in out] if share else []
     due = share.choose(present) if share is not None else []
     read = _Read()
-    if due:
+    if share is not None and due:
         limit = None if seconds is None else clock + seconds
-        read = _read(context, due, limit, progress)
+        read = _read(context, due, share.others(present, due), limit, progress)
     problems += read.problems
-    left = due[read.objects :]
+    left = due[read.tried :]
     with reading(context.engine) as session:
         never, since = objects.last_read(session)
     return Inspection(
@@ -126,21 +134,30 @@ class _Compared:
         self.objects = self.unneeded = 0
         self.absent: dict[str, str] = {}
         """What is with objects that are gone, or of another size."""
-        for digest, size, recorded in side_by_side(home.blobs.sizes(), objects.sizes(session)):
+        self.withheld: dict[str, EnvironmentFailure] = {}
+        """Why objects cannot be looked at."""
+        for digest, size, recorded in side_by_side(home.blobs.sizes(lenient=True), objects.sizes(session)):
             if recorded is None:
                 self.unneeded += 1
                 continue
             self.objects += 1
             # Asked for by itself: it may have come, or been replaced, since the others were listed.
-            if size != recorded and (size := home.blobs.size(digest)) != recorded:
-                told = f"has {size:,} bytes instead of {recorded:,}" if size is not None else home.blobs.absence(digest)
-                self.absent[digest] = told
+            try:
+                if size != recorded and (size := home.blobs.size(digest)) != recorded:
+                    other = f"has {size:,} bytes instead of {recorded:,}" if size is not None else None
+                    self.absent[digest] = other or home.blobs.absence(digest)
+            except EnvironmentFailure as error:
+                if not is_withheld(error):
+                    raise
+                self.withheld[digest] = error
 
     def problems(self, session: Session) -> Iterator[Problem]:
         """The objects that are not there as they should be."""
-        uses = objects.uses(session, self.absent)
+        uses = objects.uses(session, {*self.absent, *self.withheld})
         for digest, what in self.absent.items():
             yield _problem(f"object {digest} {what}", digest, uses)
+        for digest, error in self.withheld.items():
+            yield _problem(error.message, digest, uses, error)
 
 
 def absent_references(session: Session) -> Iterator[Problem]:
@@ -162,7 +179,10 @@ def absent_references(session: Session) -> Iterator[Problem]:
             yield {"what": f"{path} {what}", "where": version.reference, "kind": "integrity", "hint": hint}
 
 
-def _read(context: Context, due: list[Stored], limit: float | None, progress: Progress) -> _Read:
+def _read(
+    context: Context, due: list[Stored], others: Iterator[Stored], limit: float | None, progress: Progress
+) -> _Read:
+    """Read what is due, and of the others as much as there cannot be read of that: they are added to it."""
     read, sound, damaged = _Read(), list[str](), list[str]()
     noted = time.monotonic()
     progress.start("read", sum(each.size for each in due))
@@ -170,16 +190,16 @@ def _read(context: Context, due: list[Stored], limit: float | None, progress: Pr
         for each in due:
             if limit is not None and time.monotonic() >= limit:
                 break
+            read.tried += 1
             try:
                 context.home.blobs.verify(each.digest, each.sha256)
                 sound.append(each.digest)
             except MergestoreError as error:
-                if not is_damage(error):
-                    raise
+                read.problems.append(problem_of(context, each.digest, error))
+                if is_withheld(error):
+                    due += _as_large(others, each.size)
+                    continue
                 damaged.append(each.digest)
-                with reading(context.engine) as session:
-                    uses = objects.uses(session, [each.digest])
-                read.problems.append(_problem(error.message, each.digest, uses, error))
             read.objects += 1
             read.bytes += each.size
             progress.advance(each.size)
@@ -192,6 +212,21 @@ def _read(context: Context, due: list[Stored], limit: float | None, progress: Pr
     return read
 
 
+def problem_of(context: Context, digest: str, error: MergestoreError) -> Problem:
+    """What is told of an object that could not be read; what says nothing of it alone is raised again."""
+    if not is_damage(error) and not is_withheld(error):
+        raise error
+    with reading(context.engine) as session:
+        return _problem(error.message, digest, objects.uses(session, [digest]), error)
+
+
+def _as_large(others: Iterator[Stored], size: int) -> Iterator[Stored]:
+    """The next of the others, until they are so large."""
+    while size > 0 and (each := next(others, None)) is not None:
+        yield each
+        size -= each.size
+
+
 def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
     if (sound or damaged) and not is_read_only(context.engine):
         with writing(context.engine) as session:
@@ -201,7 +236,9 @@ def _remember(context: Context, sound: list[str], damaged: list[str]) -> None:
 
 
 def _problem(what: str, digest: str, uses: Uses, error: MergestoreError | None = None) -> Problem:
-    # What the disk fails to read is damage too; of what could not be looked at the kind is the environment.
-    kind = IntegrityFailure.kind if error is None or isinstance(error, OSError) else error.kind
     where = ", ".join(f"{version}: {path}" for version, path in uses.get(digest, ())) or "an object"
+    if error is not None and is_withheld(error):
+        return {"what": what, "where": where, "kind": error.kind, "hint": error.hint, "digest": digest}
+    # What the disk fails to read is damage too.
+    kind = IntegrityFailure.kind if error is None or isinstance(error, OSError) else error.kind
     return {"what": what, "where": where, "kind": kind, "hint": RESTORE, "digest": digest}

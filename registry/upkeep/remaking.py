@@ -19,7 +19,7 @@ from registry.wish import Context
 from storage.blobs import hash_file
 from storage.checkpoints.adapter import is_adapter
 from storage.errors import MergestoreError
-from storage.files import is_damage, remove_tree
+from storage.files import is_damage, is_there, is_withheld, remove_tree
 from storage.progress import Progress
 
 
@@ -39,16 +39,16 @@ def remade(context: Context, use: tuple[str, str], stored: Stored, scratch: Path
         if how is not None and hash_file(scratch).digest == stored.digest:
             return how
     except MergestoreError as error:
-        if not is_damage(error):
+        if not is_damage(error) and not is_withheld(error):
             raise
-        # What it is made of is not there, or not sound, itself.
+        # What it is made of is not there, not sound, or not to be read, itself.
     remove_tree(scratch)
     return None
 
 
 def _delta(context: Context, version: ModelVersion, delta: Delta, scratch: Path, progress: Progress) -> str | None:
     source = Path(version.source or "")
-    if not source.is_absolute() or not source.exists():
+    if not source.is_absolute() or not is_there(source):
         return None
     dare = delta.encoding == "dare"
     options = CodingOptions(

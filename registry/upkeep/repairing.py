@@ -22,13 +22,13 @@ from registry.records.objects import Stored
 from registry.results import Repaired
 from registry.upkeep.copies import Copies, origins
 from registry.upkeep.eviction import drop
-from registry.upkeep.inspection import absent_references
+from registry.upkeep.inspection import Problem, absent_references, problem_of
 from registry.upkeep.remaking import remade
 from registry.upkeep.writers import storing
 from registry.wish import Context
 from storage.blobs import Blob
-from storage.errors import MergestoreError
-from storage.files import copy_file, is_damage, remove_tree
+from storage.errors import EnvironmentFailure, MergestoreError
+from storage.files import copy_file, is_withheld, remove_tree
 from storage.progress import Progress
 
 REPAIR = "objects.repair"
@@ -53,9 +53,10 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
         stored = objects.stored(session)
         records = verify_records(session) + guard_problems(session)
         references = list(absent_references(session))
-    broken = list(_damaged(context, stored, progress))
+    unreadable: list[Problem] = []
+    broken = list(_damaged(context, stored, unreadable, progress))
     broken = [_from_copies(each, named, _sources(context, each)) for each in broken]
-    caches = list(_damaged_caches(context, progress))
+    caches = list(_damaged_caches(context, unreadable, progress))
     with storing(context.engine, context.home), _on_record(context) as mended:
         done = mended if apply else None
         broken = [_mended(context, each, progress, done) for each in broken]
@@ -66,12 +67,13 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     lost = [each for each in broken if each.how is None]
     return Repaired(
         applied=apply,
-        ok=not lost and not records and not references and (apply or not broken),
+        ok=not lost and not records and not references and not unreadable and (apply or not broken),
         objects=[_told(each, applied=apply) for each in broken],
         lost=_touched(context, {version for each in lost for version, _ in each.uses}),
         caches=[str(path) for path in caches],
         records=records,
         references=references,
+        unreadable=unreadable,
     )
 
 
@@ -81,7 +83,10 @@ def _sources(context: Context, broken: _Broken) -> dict[str, str | None]:
         return {version: resolve(session, version).source for version, _ in broken.uses}
 
 
-def _damaged(context: Context, stored: list[Stored], progress: Progress) -> Iterator[_Broken]:
+def _damaged(
+    context: Context, stored: list[Stored], unreadable: list[Problem], progress: Progress
+) -> Iterator[_Broken]:
+    """The objects that are not as they were stored; what this process may not read is told, and not of them."""
     blobs = context.home.blobs
     sound, damaged = [], []
     progress.start("read", sum(each.size for each in stored))
@@ -91,8 +96,10 @@ def _damaged(context: Context, stored: list[Stored], progress: Progress) -> Iter
                 blobs.verify(each.digest)
                 sound.append(each.digest)
             except MergestoreError as error:
-                if not is_damage(error):
-                    raise
+                problem = problem_of(context, each.digest, error)
+                if is_withheld(error):
+                    unreadable.append(problem)
+                    continue
                 damaged.append(each.digest)
                 was = (
                     "damaged" if blobs.size(each.digest) is not None else blobs.absence(each.digest).removeprefix("is ")
@@ -149,12 +156,19 @@ def _quarantine(context: Context, digest: str) -> None:
     context.home.blobs.set_aside(digest, context.home.quarantine / digest.replace(":", "-"))
 
 
-def _damaged_caches(context: Context, progress: Progress) -> Iterator[Path]:
+def _damaged_caches(context: Context, unreadable: list[Problem], progress: Progress) -> Iterator[Path]:
     """Results in the cache that are not what their manifests say: they are computed again when they are asked for."""
     folder = context.home.cache
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.is_dir() and not path.name.endswith(".tmp") and lasting_problems(path, progress):
-            yield path
+        if not path.is_dir() or path.name.endswith(".tmp"):
+            continue
+        try:
+            if lasting_problems(path, progress):
+                yield path
+        except EnvironmentFailure as error:
+            if not is_withheld(error):
+                raise
+            unreadable.append({"what": error.message, "where": str(path), "kind": error.kind, "hint": error.hint})
 
 
 @contextlib.contextmanager

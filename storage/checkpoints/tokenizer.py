@@ -10,7 +10,7 @@ from typing import Any
 
 from storage.checkpoints.json_files import parse_json_object
 from storage.checkpoints.tensors import listed, quoted
-from storage.errors import InputRefused
+from storage.errors import InputRefused, in_words
 
 FAST, CONFIG = "tokenizer.json", "tokenizer_config.json"
 SPECIAL, ADDED = "special_tokens_map.json", "added_tokens.json"
@@ -69,7 +69,7 @@ def _read_fast(document: Mapping[str, Any], where: str) -> Tokenizer:
             tuple(each.split(" ")) if isinstance(each, str) else tuple(each) for each in model.get("merges") or ()
         ]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputRefused(f"{where}: {FAST} is not one of the tokenizers library: {error!r:.100}") from error
+        raise InputRefused(f"{where}: {FAST} is not one of the tokenizers library: {in_words(error):.100}") from error
     own = (model.get("type"), dict(known), merges)
     return Tokenizer(own, known | {token.text: token.id for token in added}, {token.text: token for token in added})
 
@@ -83,7 +83,7 @@ def _added_beside(files: Files, where: str) -> list[AddedToken]:
         for number, token in (_json(files, CONFIG, where).get("added_tokens_decoder") or {}).items():
             found[token["content"]] = _added(token["content"], int(number), token)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputRefused(f"{where}: its added tokens cannot be read: {error!r:.100}") from error
+        raise InputRefused(f"{where}: its added tokens cannot be read: {in_words(error):.100}") from error
     return list(found.values())
 
 
@@ -181,7 +181,7 @@ def templates_of(files: Files, where: str) -> dict[str, str]:
     try:
         found = {each["name"]: each["template"] for each in inside} if isinstance(inside, list) else {}
     except (KeyError, TypeError) as error:
-        raise InputRefused(f"{where}: {CONFIG}: chat_template cannot be read: {error!r:.100}") from error
+        raise InputRefused(f"{where}: {CONFIG}: chat_template cannot be read: {in_words(error):.100}") from error
     found |= {"default": inside} if isinstance(inside, str) else {}
     old = _json(files, OLD_TEMPLATE, where).get("chat_template")
     found |= {"default": old} if isinstance(old, str) else {}

@@ -40,8 +40,11 @@ class Objects(Protocol):
     def absence(self, digest: str) -> str:
         """What is wrong with an object that has no size, as a predicate: ``is missing``."""
 
-    def sizes(self) -> Iterator[tuple[str, int]]:
-        """Every object there is, in order of digests, and its bytes."""
+    def sizes(self, *, lenient: bool = False) -> Iterator[tuple[str, int]]:
+        """Every object there is, in order of digests, and its bytes.
+
+        ``lenient``: what this process has no right to look at is left out, where it raises else.
+        """
 
     def digests(self) -> Iterator[str]:
         """Every name that is taken, in order, whatever stands there."""

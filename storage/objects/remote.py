@@ -73,7 +73,7 @@ class RemoteObjects:
         """What is wrong with an object that has no size: a server knows of nothing but objects."""
         return "is missing"
 
-    def sizes(self) -> Iterator[tuple[str, int]]:
+    def sizes(self, *, lenient: bool = False) -> Iterator[tuple[str, int]]:
         """Every object there is, in order of digests, and its bytes."""
         for key, size in self.bucket.list():
             if (digest := digest_of(key)) is not None:

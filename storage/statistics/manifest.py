@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from storage.digests import blake3_digest, canonical_json, is_digest
-from storage.errors import IntegrityFailure, MergestoreError
+from storage.errors import IntegrityFailure, MergestoreError, in_words
 from storage.statistics.triangle import elements_of
 
 FORMAT = 1
@@ -110,7 +110,7 @@ def read_manifest(document: Any, where: str) -> Manifest:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, MergestoreError):
             raise
-        raise IntegrityFailure(f"{where}: damaged manifest of statistics: {error!r:.200}") from error
+        raise IntegrityFailure(f"{where}: damaged manifest of statistics: {in_words(error):.200}") from error
     if not sound:
         raise IntegrityFailure(f"{where}: damaged manifest of statistics: fields unknown, missing or out of range")
     return manifest

@@ -298,6 +298,14 @@ def test_entering_wal_waits_for_a_busy_file(tmp_path: Path, connect: Connect) ->
     assert migrations.current(engine) is None
 
 
+@pytest.mark.server
+def test_what_the_server_cancels_says_how_to_lift_its_limit(postgres_url: str, connect: Connect) -> None:
+    limited = connect(f"{postgres_url}?options=-c%20statement_timeout%3D100")
+    with pytest.raises(EnvironmentFailure, match="cannot use the database") as caught, reading(limited) as session:
+        session.execute(text("SELECT pg_sleep(60)"))
+    assert "ALTER ROLE postgres SET statement_timeout = 0" in str(caught.value.hint)
+
+
 # --- URLs and servers -------------------------------------------------------------------------------------
 
 

@@ -318,7 +318,17 @@ def test_a_hostile_manifest_is_a_finding(published, case):
     _, problems = check_directory(published, Silent())
     assert problems
     assert "mergestore.json" in problems[0]["what"] + problems[0]["where"]
+    assert "Error(" not in problems[0]["what"]
     with pytest.raises(IntegrityFailure, match=r"mergestore\.json"):
+        read_manifest(published)
+
+
+def test_a_manifest_with_a_flipped_bit_says_at_which_byte(published):
+    path = published / "mergestore.json"
+    data = bytearray(path.read_bytes())
+    data[9] ^= 0x80
+    path.write_bytes(data)
+    with pytest.raises(IntegrityFailure, match=r"mergestore\.json is damaged: it is not UTF-8 text \(byte 9\)"):
         read_manifest(published)
 
 

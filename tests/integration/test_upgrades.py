@@ -15,12 +15,17 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 import mergestore
 import migrations
-from mergestore import EnvironmentFailure, Store
+from mergestore import EnvironmentFailure, IntegrityFailure, Store
+from migrations.snapshots import snapshot
+from registry.backups.writing import Wish, backup
 from registry.records import outbox
 from registry.records.database import migrating, reading, sqlite_url, writing
 from registry.records.identity import store_id
 from registry.records.recipes import set_mlflow_run
+from registry.wish import Context
+from storage.progress import Silent
 from tests.integration.golden_stores import GOLDEN, SCHEMAS, copy_objects, expected, load_postgresql, load_sqlite
+from tests.integration.models import LLAMA_CONFIG, llama, save
 from tests.integration.shell import Shell
 
 ROOT = Path(__file__).parents[2]
@@ -224,6 +229,45 @@ def test_it_goes_back_by_the_command_line(golden: str, home: Path, url: str, dat
     assert shell("--database", url, "list")[0] == 7
     assert f"was {SCHEMAS[golden]}" in shell.text("--database", url, "init")
     assert shell.json("--database", url, "verify")["ok"]
+
+
+UNDER_WAY: dict[str, Callable[[Store, Path], object]] = {
+    "verify": lambda store, place: store.verify(),
+    "check": lambda store, place: store.check_store(read_data=True),
+    "repair": lambda store, place: store.repair(),
+    "gc": lambda store, place: store.collect_garbage(),
+    "metrics": lambda store, place: store.metrics(),
+    "backup": lambda store, place: backup(
+        Context(store.engine, store.home, store.tracking_uri, store.actor),
+        Wish(place.with_name("backup"), migrations.head(), "mergestore"),
+        snapshot,
+        Silent(),
+    ),
+    "register": lambda store, place: store.register_base("new", place),
+}
+
+
+@first
+@pytest.mark.parametrize("verb", UNDER_WAY)
+def test_a_command_that_was_under_way_says_that_the_schema_was_changed(
+    store: Store, home: Path, url: str, tmp_path: Path, verb: str
+) -> None:
+    """Whoever was told of damage would put an old backup in the place of a sound store."""
+    save(tmp_path / "new", llama("F32", seed=9), LLAMA_CONFIG)
+    mergestore.init(home, database=url, downgrade="0003")
+    with pytest.raises(EnvironmentFailure, match="was changed to 0003 meanwhile") as caught:
+        UNDER_WAY[verb](store, tmp_path / "new")
+    assert "`mergestore init`" in str(caught.value.hint)
+    mergestore.init(home, database=url)
+    UNDER_WAY[verb](store, tmp_path / "new")
+
+
+@first
+def test_what_is_missing_from_the_schema_that_was_opened_is_damage(store: Store) -> None:
+    with migrating(store.engine) as connection:
+        connection.execute(text("DROP TABLE garbage"))
+    with pytest.raises(IntegrityFailure, match="is damaged"):
+        store.collect_garbage()
 
 
 @first

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 import mergestore
 from mergestore import Conflict, IntegrityFailure, MergestoreError, NotFound, UsageError
 from registry.records.database import open_engine, sqlite_url
+from storage.progress import Silent
 from tests.integration.shell import Shell, listing
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -81,6 +82,27 @@ def test_it_is_restored_only_where_nothing_is(
     assert not (tmp_path / "other").exists()
     with pytest.raises(NotFound, match="no backup"):
         mergestore.restore(home, tmp_path / "other")
+
+
+class Faster(Silent):
+    """Another ``restore`` into the same folder, which is done while this one reads."""
+
+    def __init__(self, backup: Path, home: Path) -> None:
+        self.backup, self.home = backup, home
+
+    def start(self, label: str, total: int) -> None:
+        if not self.home.exists():
+            mergestore.restore(self.backup, self.home)
+
+
+def test_of_two_that_restore_into_one_folder_one_is_told_of_the_other(home: Path, tmp_path: Path) -> None:
+    backup, new = tmp_path / "backup", tmp_path / "new"
+    mergestore.backup(backup, home)
+    with pytest.raises(Conflict, match="new is not empty") as caught:
+        mergestore.restore(backup, new, progress=Faster(backup, new))
+    assert "--store DIR" in str(caught.value.hint)
+    assert mergestore.restore(backup, tmp_path / "other").ok
+    assert listing(new) == listing(tmp_path / "other")
 
 
 def test_it_is_written_only_where_backups_are(home: Path, tmp_path: Path) -> None:

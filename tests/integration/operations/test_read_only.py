@@ -152,3 +152,13 @@ def test_changes_that_are_still_in_the_wal_are_read_or_asked_for(locked: Path) -
     locked.chmod(0o755)
     aside.rename(locked / "registry.db-shm")
     connection.close()
+
+
+def test_a_registry_that_may_not_be_read_is_told_so(locked: Path) -> None:
+    for name in ("registry.db", "registry.db-wal"):
+        (locked / "registry.db-wal").touch()
+        (locked / "registry.db-shm").touch()
+        (locked / name).chmod(0)
+        ((code, _, err),) = ask(locked, ("list",))
+        (locked / name).chmod(0o644)
+        assert (code, f"no right to read {locked / name}: check its permissions" in err) == (7, True), err

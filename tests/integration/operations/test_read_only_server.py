@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.integration.operations.test_read_only import READING, WRITING
 from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.server
+PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
+NOTHING_FOR_ALL = "REVOKE ALL ON SCHEMA public FROM PUBLIC"
 CHANGING = [words for words in WRITING if words[0] not in ("sync", "gc", "audit")]  # these look first what there is
 
 
@@ -32,18 +35,33 @@ def execute(url: str, *statements: str) -> None:
     engine.dispose()
 
 
+def granted(name: str) -> list[str]:
+    """What docs/operations.md says that gives a user the right to read."""
+    (block,) = re.findall(r"```sql\n(CREATE ROLE reviewer .*?)```", PAGE.read_text(), re.S)
+    return [line.replace("reviewer", name) for line in block.splitlines()]
+
+
 @pytest.fixture(params=["grants", "setting"])
 def reader(request: pytest.FixtureRequest, registry: str) -> Iterator[str]:
     """The URL for a user who may only read."""
     name = f"reader_{make_url(registry).database}"
     rights = {
-        "grants": [f"CREATE ROLE {name} LOGIN", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"],
+        "grants": [NOTHING_FOR_ALL, *granted(name)],
         "setting": [
             f"CREATE ROLE {name} LOGIN SUPERUSER",
             f"ALTER ROLE {name} SET default_transaction_read_only = on",
         ],
     }
     execute(registry, *rights[request.param])
+    yield make_url(registry).set(username=name).render_as_string(hide_password=False)
+    execute(registry, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def stranger(registry: str) -> Iterator[str]:
+    """The URL for a user who may do nothing."""
+    name = f"stranger_{make_url(registry).database}"
+    execute(registry, NOTHING_FOR_ALL, f"CREATE ROLE {name} LOGIN")
     yield make_url(registry).set(username=name).render_as_string(hide_password=False)
     execute(registry, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
@@ -65,6 +83,35 @@ def looks_and_changes_nothing(shell: Shell) -> None:
 def test_what_looks_works_and_what_changes_is_refused(reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MERGESTORE_DATABASE", reader)
     looks_and_changes_nothing(Shell(Path("moved")))
+
+
+def test_rights_outlast_an_upgrade_that_makes_tables(
+    registry: str, stranger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mergestore.init("moved", database=registry, downgrade="0003")
+    execute(registry, *granted(str(make_url(stranger).username))[1:])
+    mergestore.init("moved", database=registry)
+    monkeypatch.setenv("MERGESTORE_DATABASE", stranger)
+    shell = Shell(Path("moved"))
+    for words in (("list",), ("gc",), ("verify",), ("backup", "copy")):
+        code, _, err = shell(*words)
+        assert code == 0, (words, err)
+
+
+def test_a_right_that_is_missing_is_named(registry: str, stranger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no registry is thought to be lost that this user only does not see."""
+    monkeypatch.setenv("MERGESTORE_DATABASE", stranger)
+    shell, name = Shell(Path("moved")), make_url(stranger).username
+    for words in (("list",), ("init",), ("verify",), ("init", "--downgrade", "0003")):
+        error = shell.refused(7, *words)
+        assert f"{name} has no right to use the schema public" in error["message"]
+        assert f"GRANT USAGE ON SCHEMA public TO {name}" in error["hint"]
+    assert "GRANT USAGE ON SCHEMA public" in shell("doctor")[1]
+    execute(registry, *granted(str(name))[1:], f"REVOKE SELECT ON garbage FROM {name}")
+    error = shell.refused(7, "backup", "copy")
+    assert "permission denied for table garbage" in error["message"]
+    assert f"cannot use the database postgresql+psycopg://{name}@" in error["message"]
+    assert f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}" in error["hint"]
 
 
 @pytest.mark.slow

@@ -87,11 +87,10 @@ def test_a_path_that_no_file_can_have(store, database_url):
 def test_a_base_that_cannot_be_looked_at_hides_no_damage(store, database_url, tmp_path, words):
     """Its folder is without the right to it, as that of another user; root is bound by that here too."""
     far, digest = tmp_path / "far", min(store.home.blobs.digests())
-    ask = [*bound(), sys.executable, "-m", "cli", "--store", str(store.home.root), "--database", database_url]
 
     def asked():
-        done = subprocess.run([*ask, *words, "--json"], cwd=ROOT, capture_output=True, text=True)
-        return done.returncode, {(each["kind"], each["where"]) for each in json.loads(done.stdout)["problems"]}
+        code, answer = ask(store, database_url, *words)
+        return code, {(each["kind"], each["where"]) for each in answer["problems"]}
 
     far.chmod(0)
     try:
@@ -106,6 +105,101 @@ def test_a_base_that_cannot_be_looked_at_hides_no_damage(store, database_url, tm
     assert (code, {kind for kind, _ in problems}) == (
         (6, {"environment", "integrity"}) if whole else (7, {"environment"})
     )
+
+
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "what", ["object", *(pytest.param(each, marks=slow) for each in ("folder", "all", "published"))]
+)
+def test_what_may_not_be_read_hides_no_damage_and_is_none(store, database_url, tmp_path, what):
+    """An object, or a folder of them, without the right to it; root is bound by that here too."""
+    blobs = store.home.blobs
+    withheld, damaged = sorted(blobs.digests(), key=lambda digest: -blobs.size(digest))[:2]
+    out = Path(store.materialize("tiny + skill-0", output=tmp_path / "out").path)
+    place = {
+        "object": blobs.path(withheld),
+        "folder": blobs.path(withheld).parent,
+        "all": blobs.objects,
+        "published": out,
+    }[what]
+    mode, path = place.stat().st_mode, blobs.path(damaged)
+    good, objects = path.read_bytes(), len(list(blobs.digests()))
+
+    def asked(*words):
+        return ask(store, database_url, *words)
+
+    def close(place, mode):
+        place.chmod(0)
+        try:
+            return [asked(*words) for words in READING]
+        finally:
+            place.chmod(mode)
+
+    for words, (code, answer) in zip(READING, close(place, mode), strict=True):
+        told = problems(answer)
+        if what == "published" and words != ("verify",):
+            assert (code, told) == (0, [])
+            continue
+        assert (code, {each["kind"] for each in told}) == (7, {"environment"}), (words, answer)
+        assert all("Permission denied" in each["what"] for each in told)
+        named = {each.get("digest") for each in told}
+        assert withheld in named or words == ("verify",)
+        if what in ("object", "folder") and "read" in answer:
+            assert answer["read"]["objects"] == objects - len(named)
+        assert answer.get("objects", []) == []
+    if what == "all":
+        return
+    path.write_bytes(bytes([good[0] ^ 1]) + good[1:])
+    for words, (code, answer) in zip(READING, close(place, mode), strict=True):
+        kinds = {each["kind"] for each in problems(answer)} | {"integrity" for _ in answer.get("objects", [])}
+        assert (code, "integrity" in kinds) == (6, True), (words, answer)
+        if words == ("repair",):
+            assert [each["digest"] for each in answer["objects"]] == [damaged]
+    if what == "object":
+        (tmp_path / "copy").write_bytes(good)
+        place.chmod(0)
+        code, answer = asked("repair", "--apply", "--from", str(tmp_path / "copy"))
+        assert (code, [each["state"] for each in answer["objects"]], path.read_bytes() == good) == (7, ["mended"], True)
+        assert {each["digest"] for each in answer["unreadable"]} == {withheld}
+        assert [each.name for each in store.home.quarantine.iterdir()] == [damaged.replace(":", "-")]
+        assert "UNREADABLE: " in in_words(store, database_url, "repair")
+
+
+@slow
+def test_what_may_not_be_read_keeps_nothing_else_from_being_read(store, database_url):
+    """A night's share is as large as the object, which stays the one that was not read for longest."""
+    blobs = store.home.blobs
+    sizes = {digest: blobs.size(digest) for digest in blobs.digests()}
+    withheld = max(sizes, key=lambda digest: sizes[digest])
+    share = f"{100 * sizes[withheld] / sum(sizes.values()) - 0.1}%"
+    blobs.path(withheld).chmod(0)
+    for _ in range(len(sizes)):
+        code, answer = ask(store, database_url, "check", "--read-data-subset", share)
+        assert code in (0, 7), answer
+        if answer["never_read"] == 1:
+            break
+    assert (code, answer["never_read"]) == (7, 1)
+
+
+READING = (("check", "--read-data"), ("verify",), ("repair",))
+
+
+def ask(store, database_url, *words):
+    """Exit code and answer of a command whose user permissions bind."""
+    command = [*bound(), sys.executable, "-m", "cli", "--store", str(store.home.root), "--database", database_url]
+    done = subprocess.run([*command, *words, "--json"], cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, json.loads(done.stdout)
+
+
+def in_words(store, database_url, *words):
+    command = [*bound(), sys.executable, "-m", "cli", "--store", str(store.home.root), "--database", database_url]
+    return subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True).stdout
+
+
+def problems(answer):
+    return answer["problems"] if "problems" in answer else answer["unreadable"] + answer["references"]
 
 
 def bound():

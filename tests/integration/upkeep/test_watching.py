@@ -272,6 +272,15 @@ def test_the_environment_can_only_make_it_smaller(store: Store, models: Path, mo
         mergestore.open(home, database=database)
 
 
+def test_a_cache_of_nothing_is_refused_with_the_smallest_that_there_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERGESTORE_OBJECTS_CACHE", "0")
+    with pytest.raises(mergestore.UsageError, match="OBJECTS_CACHE: 0 is too small, the smallest is 1") as caught:
+        mergestore.open(store.home.root, database=store.engine.url.render_as_string(False))
+    assert "is read from this cache" in str(caught.value.hint)
+
+
 def test_a_quota_is_set_shown_and_taken_away_on_record(shell: Shell) -> None:
     assert "quota 500 GB" in shell.text("init", "--quota", "500GB")
     assert shell.json("init")["quota"] == 500 * 10**9
