@@ -17,6 +17,7 @@ from registry.quota import limit
 from registry.records import outbox, quota
 from registry.records.database import reading
 from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
+from registry.records.pages import INDEX_HINT, page_fault
 from storage.errors import EnvironmentFailure, MergestoreError
 from storage.files import disk_errors
 
@@ -43,7 +44,12 @@ def examine(of: Patient) -> dict[str, Any]:
 def _database(of: Patient) -> Iterator[Check]:
     with reading(of.registry) as session:
         session.execute(text("select 1"))
-    yield check("database", "ok", f"{of.registry.dialect.name} answers")
+        fault = page_fault(session) if of.on_sqlite else None
+    if fault is None:
+        yield check("database", "ok", f"{of.registry.dialect.name} answers")
+    else:
+        told = f"{of.url.database} is damaged, and its tables can be read whole: {fault}"
+        yield check("database", "error", told, INDEX_HINT)
 
 
 def _triggers(of: Patient) -> Iterator[Check]:
