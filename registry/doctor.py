@@ -64,10 +64,12 @@ def _triggers(of: Patient) -> Iterator[Check]:
 def _home(of: Patient) -> Iterator[Check]:
     if not of.home.root.exists():
         return  # why there is no store is told already
-    writable = os.access(of.home.root, os.W_OK)
-    level = "ok" if writable else "error"
-    detail = f"{of.home.root} {'can' if writable else 'cannot'} be written"
-    yield check("home", level, detail, None if writable else "check the folder's permissions")
+    refused = [each for each in of.home.written if os.access(each, os.F_OK) and not os.access(each, os.W_OK | os.X_OK)]
+    if refused:
+        told = f"{', '.join(map(str, refused))} cannot be written"
+        yield check("home", "error", told, "give this user the right to write it, or ask who owns it")
+    else:
+        yield check("home", "ok", f"{of.home.root} can be written")
 
 
 def _objects(of: Patient) -> Iterator[Check]:
