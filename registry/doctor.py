@@ -17,6 +17,7 @@ from registry.quota import limit
 from registry.records import outbox, quota
 from registry.records.database import reading
 from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
+from registry.records.objects import some
 from registry.records.pages import INDEX_HINT, page_fault
 from storage.errors import EnvironmentFailure, MergestoreError
 from storage.files import disk_errors
@@ -74,6 +75,7 @@ def _home(of: Patient) -> Iterator[Check]:
 
 def _objects(of: Patient) -> Iterator[Check]:
     if of.home.storage is None:
+        yield from _objects_here(of)
         return
     from storage.objects.bucket import Bucket
 
@@ -84,6 +86,18 @@ def _objects(of: Patient) -> Iterator[Check]:
     if there is not None and abs(there - datetime.now(UTC)) > _SKEW:
         told = f"this machine's clock and that of {of.home.storage} differ by {abs(there - datetime.now(UTC))}"
         yield check("objects", "warning", told, "set the clock, by NTP best: S3 refuses requests 15 minutes off")
+
+
+def _objects_here(of: Patient) -> Iterator[Check]:
+    with reading(of.registry) as session:
+        recorded = some(session)
+    missing = sum(not of.home.blobs.has(digest) for digest in recorded)
+    level = "error" if 2 * missing > len(recorded) else "warning" if missing else "ok"
+    told = f"{len(recorded) - missing} of {len(recorded)} that were looked for are in {of.home.root / 'objects'}"
+    hint = (
+        "is this the folder that has them (--store), its disk mounted? `mergestore repair --from` brings lost ones back"
+    )
+    yield check("objects", level, told, hint if missing else None)
 
 
 def _policy(of: Patient) -> Iterator[Check]:
