@@ -1,7 +1,8 @@
 """Whether a folder and a registry that lies elsewhere are of one store.
 
-One mistyped URL would do else, and ``gc`` would find every object in the folder to be garbage. So the folder keeps the
-identifier of its store; one that does not yet is known by its objects.
+One mistyped URL would do else, and ``gc`` would find every object in the folder to be garbage; or a second machine
+would store into a folder of its own. So the folder keeps the identifier of its store; one that does not yet is known by
+its objects.
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ from sqlalchemy.orm import Session
 from registry.records.database import parse_url, reading
 from registry.records.database_errors import shown_url
 from registry.records.identity import STORE_ID_KEY, store_id
-from registry.records.objects import mostly_known
+from registry.records.location import object_storage
+from registry.records.objects import LOOKED_AT, mostly_known, some
 from storage.blobs import BlobStore
 from storage.errors import Conflict
 from storage.files import disk_errors, regular_size, resolved, write_file
 
 FILE, REGISTRY = "store-id", "registry.db"
-_LOOKED_AT = 500  # objects of a folder that does not say whose it is
 _LONGEST = 64
 _HINT = "name the database that this store has (--database, $MERGESTORE_DATABASE), or another folder (--store)"
+
+_HINT_OBJECTS = (
+    "name the folder that has them (--store); machines that use one store share its folder, or have the objects on S3"
+)
 
 
 def lies_elsewhere(database: str | None, home: Path) -> bool:
@@ -49,12 +54,12 @@ def require_same(engine: Engine, home: Path) -> None:
     where, known = shown_url(engine.url), _known(home)
     with reading(engine) as session:
         own = store_id(session)
-        stranger = known is None and not _has_own_objects(session, home)
-    if stranger:
+        strange = _strangeness(session, home, where) if known is None else None
+    if strange is not None:
         known = _known(home)  # or objects of somebody who has opened the store just now, for the first time
         if known is None:
-            hint = f"{_HINT}; if they do belong together, write {own} into {home / FILE}"
-            raise Conflict(f"most of the objects in {home} are not on record in {where}", hint=hint)
+            what, hint = strange
+            raise Conflict(what, hint=f"{hint}; if they do belong together, write {own} into {home / FILE}")
     if known not in (None, own):
         raise Conflict(f"{home} is the folder of store {known}; {where} is the registry of {own}", hint=_HINT)
     if regular_size(home / REGISTRY):
@@ -84,9 +89,15 @@ def forget(home: Path) -> None:
         (home / FILE).unlink(missing_ok=True)
 
 
-def _has_own_objects(session: Session, home: Path) -> bool:
-    """Whether the objects in a folder seem to be of the registry's store, as far as they are looked at."""
-    return mostly_known(session, list(islice(BlobStore(home / "objects", home / "tmp").digests(), _LOOKED_AT)))
+def _strangeness(session: Session, home: Path, where: str) -> tuple[str, str] | None:
+    """Why the objects in a folder seem to be of another store than the records, as far as they are looked at."""
+    blobs = BlobStore(home / "objects", home / "tmp")
+    if not mostly_known(session, list(islice(blobs.digests(), LOOKED_AT))):
+        return f"most of the objects in {home} are not on record in {where}", _HINT
+    recorded = some(session) if object_storage(session) is None else []
+    if recorded and 2 * sum(map(blobs.has, recorded)) <= len(recorded):
+        return f"most of the objects on record in {where} are not in {home}", _HINT_OBJECTS
+    return None
 
 
 def _known(home: Path) -> str | None:

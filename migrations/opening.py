@@ -20,7 +20,7 @@ from registry.records.location import choose_storage, object_storage
 from registry.records.schema import opened_with
 from registry.upkeep.writers import refuse_writers
 from storage.errors import Conflict, EnvironmentFailure, IntegrityFailure
-from storage.files import disk_errors
+from storage.files import disk_errors, make_folder
 from storage.objects.bucket import Bucket
 from storage.objects.owner import claim, owner
 
@@ -179,7 +179,7 @@ def _require_unused(engine: Engine, storage: str) -> None:
 
 def _connect(place: Place) -> Engine:
     with disk_errors(f"cannot make the store {place.home}"):
-        place.home.mkdir(parents=True, exist_ok=True)
+        make_folder(place.home)
     return open_engine(place.url)
 
 

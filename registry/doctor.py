@@ -17,6 +17,8 @@ from registry.quota import limit
 from registry.records import outbox, quota
 from registry.records.database import reading
 from registry.records.guards import GUARDS_HINT, broken_guards, count_guards
+from registry.records.objects import some
+from registry.records.pages import INDEX_HINT, page_fault
 from storage.errors import EnvironmentFailure, MergestoreError
 from storage.files import disk_errors
 
@@ -43,7 +45,12 @@ def examine(of: Patient) -> dict[str, Any]:
 def _database(of: Patient) -> Iterator[Check]:
     with reading(of.registry) as session:
         session.execute(text("select 1"))
-    yield check("database", "ok", f"{of.registry.dialect.name} answers")
+        fault = page_fault(session) if of.on_sqlite else None
+    if fault is None:
+        yield check("database", "ok", f"{of.registry.dialect.name} answers")
+    else:
+        told = f"{of.url.database} is damaged, and its tables can be read whole: {fault}"
+        yield check("database", "error", told, INDEX_HINT)
 
 
 def _triggers(of: Patient) -> Iterator[Check]:
@@ -58,14 +65,17 @@ def _triggers(of: Patient) -> Iterator[Check]:
 def _home(of: Patient) -> Iterator[Check]:
     if not of.home.root.exists():
         return  # why there is no store is told already
-    writable = os.access(of.home.root, os.W_OK)
-    level = "ok" if writable else "error"
-    detail = f"{of.home.root} {'can' if writable else 'cannot'} be written"
-    yield check("home", level, detail, None if writable else "check the folder's permissions")
+    refused = [each for each in of.home.written if os.access(each, os.F_OK) and not os.access(each, os.W_OK | os.X_OK)]
+    if refused:
+        told = f"{', '.join(map(str, refused))} cannot be written"
+        yield check("home", "error", told, "give this user the right to write it, or ask who owns it")
+    else:
+        yield check("home", "ok", f"{of.home.root} can be written")
 
 
 def _objects(of: Patient) -> Iterator[Check]:
     if of.home.storage is None:
+        yield from _objects_here(of)
         return
     from storage.objects.bucket import Bucket
 
@@ -76,6 +86,18 @@ def _objects(of: Patient) -> Iterator[Check]:
     if there is not None and abs(there - datetime.now(UTC)) > _SKEW:
         told = f"this machine's clock and that of {of.home.storage} differ by {abs(there - datetime.now(UTC))}"
         yield check("objects", "warning", told, "set the clock, by NTP best: S3 refuses requests 15 minutes off")
+
+
+def _objects_here(of: Patient) -> Iterator[Check]:
+    with reading(of.registry) as session:
+        recorded = some(session)
+    missing = sum(not of.home.blobs.has(digest) for digest in recorded)
+    level = "error" if 2 * missing > len(recorded) else "warning" if missing else "ok"
+    told = f"{len(recorded) - missing} of {len(recorded)} that were looked for are in {of.home.root / 'objects'}"
+    hint = (
+        "is this the folder that has them (--store), its disk mounted? `mergestore repair --from` brings lost ones back"
+    )
+    yield check("objects", level, told, hint if missing else None)
 
 
 def _policy(of: Patient) -> Iterator[Check]:

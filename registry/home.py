@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.blobs import BlobStore
-from storage.files import disk_errors, folder_of_this_process
+from storage.files import disk_errors, folder_of_this_process, make_folder
 from storage.objects.contract import Objects
 
 if TYPE_CHECKING:
@@ -66,6 +66,18 @@ class Home:
         """The policy that always holds here, where there is one."""
         return self.root / "policy.yaml"
 
+    @property
+    def movable(self) -> tuple[Path, ...]:
+        """The folders between which files are moved, ``tmp`` first. Not each of them is there yet."""
+        own = self.root / "objects"
+        objects = (own, own / "blake3", self.quarantine) if self.storage is None else (self.root / "objects-cache",)
+        return (self.root / "tmp", *objects)
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The folders in which something is made. Not each of them is there yet."""
+        return (self.root, *self.movable, self.cache, self.collecting, self.backups)
+
     @cached_property
     def blobs(self) -> Objects:
         """The immutable objects."""
@@ -87,4 +99,4 @@ class Home:
         with disk_errors(f"cannot make a store in {self.root}"):
             own = [self.root / "objects"] if self.storage is None else []
             for folder in (*own, self.cache, self.root / "tmp"):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sqlite3
@@ -16,7 +17,7 @@ from registry.publishing import free_space, nearest_folder
 from registry.records import leases
 from registry.records.database import reading
 from registry.records.tables import AuditEvent
-from storage.files import resolved
+from storage.files import resolved, temporary_path
 
 _LITTLE_SPACE = 5_000_000_000
 _NO_SPACE = 10_000_000  # what the registry writes beside it for a while, and a small adapter, fit no more
@@ -69,6 +70,22 @@ def filesystem(of: Patient) -> Iterator[Check]:
             yield check("filesystem", "warning", told, "keep the store on a disk")
         else:
             yield check("filesystem", "ok", f"{what} on {kind}")
+    first, *others = (nearest_folder(each) for each in of.home.movable)
+    for place in others:
+        if _is_apart(first, place):
+            told = f"{place} is on another filesystem than {first}, or mounted by itself: files cannot be moved there"
+            hint = "move the store's folder as a whole to where there is room, and link or mount none of its parts"
+            yield check("filesystem", "error", told, hint)
+
+
+def _is_apart(one: Path, other: Path) -> bool:
+    """Whether the system moves no file between two folders: it says so before it looks for the file."""
+    nothing = temporary_path(Path(), "nothing")
+    try:
+        (one / nothing).rename(other / nothing)
+    except OSError as error:
+        return error.errno == errno.EXDEV
+    return False
 
 
 def _places(of: Patient) -> Iterator[tuple[str, Path]]:

@@ -35,6 +35,8 @@ _HINTS = {
     errno.EEXIST: "a file is in the place of a folder: move it away, then run the same command again",
     errno.ENOTDIR: "a file is in the place of a folder: move it away, then run the same command again",
     errno.EROFS: "this filesystem is mounted read-only",
+    errno.EXDEV: "both must be on one filesystem: move the store's folder as a whole to where there is room, and link "
+    "or mount none of its parts",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.EIO: "the disk reported an error: check its health before anything else",
 }
@@ -184,11 +186,28 @@ def sweep(folder: Path, label: str = "*") -> None:
             remove_tree(path)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, where they are missing.
+
+    Raises EnvironmentFailure where a link stands there that leads nowhere, which ``mkdir`` takes for a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        for place in (folder, *folder.parents):
+            if place.is_symlink() and not place.exists():
+                raise EnvironmentFailure(
+                    f"{place} is a link to {place.readlink()}, and that is not there",
+                    hint="mount the disk that it is on, or let the link lead to where it is now",
+                ) from None
+        raise
+
+
 def publish_file(temporary: Path, final: Path, folders: int = 1) -> None:
     """Give a finished temporary file its name, durably; so many of the folders above may be new."""
     with disk_errors(f"cannot store {final}"):
         fsync_path(temporary)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(final.parent)
         temporary.rename(final)
         settle(final, folders)
 

@@ -61,7 +61,8 @@ def open_engine(url: str | URL) -> Engine:
     """Connect to the registry database at ``url``: ``sqlite:///FILE`` or ``postgresql://…``.
 
     A SQLite file that does not exist is created, empty; one that cannot be written is read. Raises UsageError for a
-    malformed or unsupported URL and EnvironmentFailure when the driver, the file or the server cannot be had.
+    malformed or unsupported URL and EnvironmentFailure when the driver, the file or the server cannot be had, or the
+    database is not in UTF8.
     """
     parsed = parse_url(url)
     engine = _sqlite_engine(parsed) if parsed.drivername == "sqlite" else _postgres_engine(parsed)
@@ -271,14 +272,26 @@ def _postgres_engine(url: URL) -> Engine:
             hint="pip install 'mergestore[postgres]'",
         ) from error
     arguments: dict[str, Any] = {"application_name": "mergestore", "connect_timeout": CONNECT_SECONDS}
+    arguments = {key: value for key, value in arguments.items() if key not in url.query}
     engine = create_engine(
         url,
-        connect_args={key: value for key, value in arguments.items() if key not in url.query},
+        connect_args=arguments | {"client_encoding": "utf8"},  # whatever URL, environment and server say
         pool_pre_ping=True,
         json_deserializer=bytes.decode,  # JsonDocument reads the text: of a null the driver would tell nothing
     )
+    event.listen(engine, "connect", _require_utf8)
     event.listen(engine, "begin", _begin_postgres)
     return engine
+
+
+def _require_utf8(connection: Any, _record: object) -> None:
+    encoding, name = connection.info.parameter_status("server_encoding"), connection.info.dbname
+    if encoding != "UTF8":
+        connection.close()
+        raise EnvironmentFailure(
+            f"the database {name} has the encoding {encoding}, in which not every text can be kept",
+            hint="create one in UTF8 (createdb -E UTF8 -T template0 NAME); pg_dump and psql bring over what is in this",
+        )
 
 
 def _begin_postgres(connection: Connection) -> None:

@@ -16,6 +16,8 @@ from registry.records.tables import Blob, Delta, Model, ModelVersion, Statistics
 
 NAMED = (VersionFile.blob_digest, Delta.blob_digest, Statistics.blob_digest)
 """Where records name objects."""
+LOOKED_AT = 500
+"""How many objects tell whether a place and the records are of one store."""
 _AT_ONCE = 1000
 _DAMAGED = datetime(1970, 1, 1, tzinfo=UTC)
 """What stands instead of when an object was last read, where it was damaged then: no object is as old."""
@@ -59,6 +61,11 @@ def mostly_known(session: Session, digests: Collection[str]) -> bool:
     """
     known = session.scalar(select(func.count()).where(Blob.digest.in_(digests))) or 0
     return not digests or 2 * known > len(digests)
+
+
+def some(session: Session) -> list[str]:
+    """The first objects on record, as many as are looked at where looking at all would take long."""
+    return list(session.scalars(select(Blob.digest).order_by(Blob.digest).limit(LOOKED_AT)))
 
 
 def used() -> ColumnElement[bool]:

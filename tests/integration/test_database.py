@@ -21,6 +21,8 @@ from registry.records.database import open_engine, reading, sqlite_url, streamed
 from registry.records.identity import STORE_ID_KEY
 from registry.records.tables import ModelVersion, StoreMeta
 from storage.errors import EnvironmentFailure, IntegrityFailure, MergestoreError, UsageError
+from tests.integration.conftest import Server
+from tests.integration.shell import Shell
 
 ROOT = Path(__file__).parents[2]
 
@@ -439,3 +441,49 @@ heavy = {"alembic", "numba", "torch", "mlflow", "psycopg", "numpy"}
 print(sorted(heavy & set(sys.modules)))
 """
     assert python(script).communicate()[0] == "[]\n"
+
+
+@pytest.fixture(params=["SQL_ASCII", "LATIN1"])
+def not_utf8(request: pytest.FixtureRequest, postgres_server: Server) -> Iterator[str]:
+    """The URL of a database in which not every text can be kept."""
+    name = f"not_utf8_{request.param.lower()}"
+    postgres_server.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{request.param}' LOCALE 'C'")
+    yield postgres_server.url(name).render_as_string()
+    postgres_server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.server
+def test_a_database_that_is_not_in_utf8_is_refused(not_utf8: str, tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "store")
+    for verb in ("init", "list"):
+        error = shell.json("--database", not_utf8, verb, code=7)["error"]
+        assert "has the encoding" in error["message"]
+        assert "createdb -E UTF8" in error["hint"]
+    (found,) = [
+        each for each in shell.json("--database", not_utf8, "doctor", code=7)["checks"] if each["name"] == "database"
+    ]
+    assert (found["level"], "has the encoding" in found["detail"]) == ("error", True)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", ["environment", "url", "database"])
+def test_whatever_a_client_is_set_to_texts_come_as_they_are(
+    how: str,
+    postgres_server: Server,
+    database_url: str,
+    engine: Engine,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = database_url
+    if how == "environment":
+        monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    elif how == "url":
+        url += "?client_encoding=latin1"
+    else:
+        postgres_server.run(f'ALTER DATABASE "{engine.url.database}" SET client_encoding = latin1')
+    other = connect(url)
+    with writing(other) as session:
+        session.add(StoreMeta(key="a", value="\N{CJK UNIFIED IDEOGRAPH-6587}"))
+    assert values(other)["a"] == values(engine)["a"] == "\N{CJK UNIFIED IDEOGRAPH-6587}"

@@ -75,6 +75,56 @@ def test_a_copy_of_a_registry_is_not_used_beside_the_registry_itself(place: Path
     Shell(place / "store").text("check")
 
 
+def test_an_empty_folder_does_not_join_a_registry_whose_objects_lie_in_another(
+    place: Path, elsewhere: str, tmp_path: Path
+) -> None:
+    """What a second machine stores there would be missing on the first."""
+    (tmp_path / "second").mkdir()
+    for home in (tmp_path / "second", tmp_path / "third"):
+        shell = Shell(home, place)
+        for words in (("init",), ("register", "base", "new", GOLDEN / "format1" / "models" / "base")):
+            error = shell.refused(CONFLICT, "--database", elsewhere, *words)
+            assert "most of the objects on record in" in error["message"]
+            assert str(home / "store-id") in error["hint"]
+    checks = shell.json("--database", elsewhere, "doctor", code=7)["checks"]
+    (told,) = [each["detail"] for each in checks if each["name"] == "database"]
+    assert "most of the objects on record in" in told
+    Shell(place / "store").text("--database", elsewhere, "check")
+
+
+def test_a_registry_without_objects_is_joined(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "registry.db").render_as_string()
+    for name in ("first", "second"):
+        Shell(tmp_path / name).text("--database", url, "init")
+
+
+def test_a_store_that_has_lost_its_objects_is_opened_and_repaired(place: Path, elsewhere: str) -> None:
+    shell = Shell(place / "store")
+    shell.text("--database", elsewhere, "list")
+    for algorithm in (place / "store" / "objects").iterdir():
+        shutil.rmtree(algorithm)
+    checks = shell.json("--database", elsewhere, "doctor", code=7)["checks"]
+    (found,) = [each for each in checks if each["level"] == "error"]
+    assert found["name"] == "objects"
+    assert found["detail"].startswith("0 of ")
+    assert shell("--database", elsewhere, "check")[0] == 6
+    shell.text("--database", elsewhere, "repair", "--apply", "--from", place / "backup" / "store")
+    shell.text("--database", elsewhere, "check")
+    path = next(path for path in (place / "store" / "objects").rglob("*") if path.is_file())
+    path.unlink()
+    checks = shell.json("--database", elsewhere, "doctor")["checks"]
+    assert [each["level"] for each in checks if each["name"] == "objects"] == ["warning"]
+
+
+def test_a_folder_without_its_objects_is_opened_once_it_says_whose_it_is(place: Path, elsewhere: str) -> None:
+    shutil.rmtree(place / "store" / "objects")
+    shell = Shell(place / "store")
+    error = shell.refused(CONFLICT, "--database", elsewhere, "check")
+    own = error["hint"].partition("write ")[2].split()[0]
+    (place / "store" / "store-id").write_text(own)
+    assert shell("--database", elsewhere, "check")[0] == 6
+
+
 def test_no_registry_is_made_for_a_folder_that_has_one_elsewhere(tmp_path: Path) -> None:
     url, wrong = (sqlite_url(tmp_path / f"{name}.db").render_as_string() for name in ("right", "wrong"))
     mergestore.init(tmp_path / "store", database=url)

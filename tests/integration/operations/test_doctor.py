@@ -16,6 +16,7 @@ from migrations import REVISIONS, VERSION_TABLE, downgrade, head
 from registry.records.database import open_engine, sqlite_url
 from tests.integration.shell import Shell, listing
 
+PAGE = 4096
 OTHERS = {"sqlite", "home", "policy", "filesystem", "disk space", "limits", "torch", "mlflow"}
 """What is looked at beside the registry."""
 INSIDE = {"triggers", "clock", "quota", "outbox"}
@@ -132,3 +133,39 @@ def test_what_is_no_url_is_no_finding(place: Path) -> None:
 def test_a_store_that_opens_is_examined_in_full(place: Path) -> None:
     found = mergestore.doctor(place / "store")
     assert {each["name"] for each in found["checks"]} >= OTHERS | INSIDE | {"database"}
+
+
+def spoil_pages(registry: Path, *names: str) -> None:
+    """Overwrite the beginning of the first page of tables and indexes, as a failing disk does."""
+    with sqlite3.connect(registry) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        pages = [connection.execute(query, [name]).fetchone()[0] for name in names]
+    connection.close()
+    content = bytearray(registry.read_bytes())
+    for page in pages:
+        for place in range((page - 1) * PAGE, (page - 1) * PAGE + 64):
+            content[place] ^= 0x5A
+    registry.write_bytes(content)
+
+
+@pytest.mark.parametrize("table", ["alias", "audit_event", "tensor"])
+def test_a_table_that_makes_no_sense_is_a_finding(place: Path, table: str) -> None:
+    """Opening the registry does not come by it."""
+    spoil_pages(place / "store" / "registry.db", table)
+    shell = Shell(place / "store")
+    checks = shell.json("doctor", code=7)["checks"]
+    (found,) = [each for each in checks if each["name"] == "database"]
+    assert (found["level"], "is damaged: database disk image is malformed" in found["detail"]) == ("error", True)
+    assert "mergestore restore" in found["hint"]
+
+
+def test_an_index_that_makes_no_sense_is_told_apart(place: Path) -> None:
+    spoil_pages(place / "store" / "registry.db", "ix_audit_event_subject", "ix_model_version_digest")
+    checks = Shell(place / "store").json("doctor", code=7)["checks"]
+    (found,) = [each for each in checks if each["name"] == "database"]
+    assert (found["level"], "and its tables can be read whole: Page" in found["detail"]) == ("error", True)
+    spoil_pages(place / "store" / "registry.db", "version_file")
+    checks = Shell(place / "store").json("doctor", code=7)["checks"]
+    (found,) = [each for each in checks if each["name"] == "database"]
+    assert "tables" not in found["detail"]

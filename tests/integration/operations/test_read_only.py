@@ -92,6 +92,15 @@ def test_without_permission_what_looks_works_and_what_changes_is_refused(locked:
     assert (listing(locked.parent), rows_of(locked)) == before
 
 
+def test_the_doctor_names_each_folder_that_cannot_be_written(locked: Path) -> None:
+    refused = {"tmp": 0o555, "objects": 0o555, "objects/blake3": 0o555, "cache": 0o666}
+    for name, mode in refused.items():
+        (locked / name).chmod(mode)
+    ((code, out, _),) = ask(locked, ("doctor",))
+    told = ", ".join(str(locked / name) for name in refused)
+    assert (code, f"error    home: {told} cannot be written\n" in out) == (7, True), out
+
+
 def test_it_is_backed_up(locked: Path) -> None:
     """As a snapshot of a disk is, that is mounted read-only."""
     lock(locked)

@@ -108,6 +108,19 @@ def test_the_database_is_lost(place: Path) -> None:
     assert "ok:" in run("mergestore check", place)
 
 
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="SQLite's own command is not installed")
+def test_an_index_of_the_database_is_damaged(place: Path) -> None:
+    with contextlib.closing(sqlite3.connect("store/registry.db")) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'ix_model_version_digest'"
+        (page,) = connection.execute(query).fetchone()
+    with (place / "store" / "registry.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(64))
+    follow("An index of the database is damaged", place)
+    assert "ok       database: sqlite answers" in run("mergestore doctor", place)
+
+
 def test_the_backup_is_damaged(place: Path) -> None:
     heading = "The backup is damaged"
     with mergestore.open("store") as store:
