@@ -61,7 +61,7 @@ def test_an_older_store_has_them_once_it_is_upgraded(
     else:
         url = str(request.getfixturevalue("postgres_url"))
         load_postgresql(golden, connect(url))
-    mergestore.init(tmp_path / "store", database=url)
+    mergestore.init(copy_objects(golden, tmp_path / "store"), database=url)
     assert broken(connect(url)) == []
 
 
