@@ -52,11 +52,6 @@ class Home:
         return self.root / "quarantine"
 
     @property
-    def outside(self) -> Path:
-        """Notes of what is being written elsewhere, a file each; one that is left tells where a kill left something."""
-        return self.root / "outside"
-
-    @property
     def backups(self) -> Path:
         """The registry as it was before each change of its schema."""
         return self.root / "backups"

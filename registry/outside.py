@@ -15,6 +15,7 @@ from pathlib import Path
 from registry.home import Home
 from storage.files import disk_errors, resolved, temporary_path
 
+_NOTE = ".note"
 _OURS = re.compile(rb"\.[0-9a-f]{8}\.\d+\.[0-9a-f]{32}\.tmp")
 
 
@@ -25,15 +26,21 @@ def noted(home: Home, target: Path) -> Iterator[None]:
     if resolved(home.root) in place.parents:
         yield  # there it is found without
         return
-    note = temporary_path(home.outside, "output")
-    with disk_errors(f"cannot write in {home.outside}"):
-        home.outside.mkdir(exist_ok=True)
+    folder = home.root / "tmp"
+    note = temporary_path(folder, "output").with_suffix(_NOTE)  # which nobody sweeps away but who has read it
+    with disk_errors(f"cannot write in {folder}"):
+        folder.mkdir(exist_ok=True)
         note.write_bytes(os.fsencode(place))
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
             note.unlink()
+
+
+def notes(home: Home) -> list[Path]:
+    """What is noted, by whomever."""
+    return sorted((home.root / "tmp").glob(f"*{_NOTE}"))
 
 
 def beside(note: Path) -> list[Path]:

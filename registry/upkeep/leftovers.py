@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.home import Home
-from registry.outside import beside
+from registry.outside import beside, notes
 from storage.files import remove_tree
 from storage.locks import held
 from storage.processes import is_leftover, is_of_this_host
@@ -54,7 +54,7 @@ def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
             found = measured(path)
             if _is_given_up(found, yesterday) if temporary else found.changed_at < before:
                 yield found
-    for path in sorted(home.outside.iterdir()) if home.outside.is_dir() else ():
+    for path in notes(home):
         if _is_given_up(note := measured(path), yesterday):
             yield from (each for each in map(measured, beside(path)) if _is_given_up(each, yesterday))
             yield note
@@ -72,7 +72,7 @@ def clear_up(home: Home, found: Iterable[Leftover]) -> list[Leftover]:
 
 def _cleared(home: Home, leftover: Leftover) -> bool:
     path, lock = leftover.path, leftover.path.with_suffix(".lock")
-    if path.parent == home.outside and any(map(is_leftover, beside(path))):
+    if path in notes(home) and any(map(is_leftover, beside(path))):
         return False  # what it tells of is still there
     if path.parent != home.collecting or path.suffix.startswith(".tmp"):
         with contextlib.suppress(PermissionError):  # beside an output that is somebody else's

@@ -155,7 +155,7 @@ def content(root: Path) -> dict[str, str]:
 
 def temporary(root: Path) -> list[str]:
     """Temporary files and folders, wherever they lie."""
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.suffix.startswith(".tmp"))
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.suffix.startswith((".tmp", ".note")))
 
 
 def lost_rows(before: Rows, after: Rows) -> list[str]:
