@@ -28,7 +28,6 @@ from storage.files import disk_errors, regular_size, resolved, write_file
 FILE, REGISTRY = "store-id", "registry.db"
 _LONGEST = 64
 _HINT = "name the database that this store has (--database, $MERGESTORE_DATABASE), or another folder (--store)"
-
 _HINT_OBJECTS = (
     "name the folder that has them (--store); machines that use one store share its folder, or have the objects on S3"
 )

@@ -15,7 +15,9 @@ from pathlib import Path
 from registry.home import Home
 from storage.files import disk_errors, resolved, temporary_path
 
-_NOTE = ".note"
+NOTE = ".note"
+"""How the name of a note ends."""
+
 _OURS = re.compile(rb"\.[0-9a-f]{8}\.\d+\.[0-9a-f]{32}\.tmp")
 
 
@@ -27,7 +29,7 @@ def noted(home: Home, target: Path) -> Iterator[None]:
         yield  # there it is found without
         return
     folder = home.root / "tmp"
-    note = temporary_path(folder, "output").with_suffix(_NOTE)  # which nobody sweeps away but who has read it
+    note = temporary_path(folder, "output").with_suffix(NOTE)  # which nobody sweeps away but who has read it
     with disk_errors(f"cannot write in {folder}"):
         folder.mkdir(exist_ok=True)
         note.write_bytes(os.fsencode(place))
@@ -40,7 +42,7 @@ def noted(home: Home, target: Path) -> Iterator[None]:
 
 def notes(home: Home) -> list[Path]:
     """What is noted, by whomever."""
-    return sorted((home.root / "tmp").glob(f"*{_NOTE}"))
+    return sorted((home.root / "tmp").glob(f"*{NOTE}"))
 
 
 def beside(note: Path) -> list[Path]:

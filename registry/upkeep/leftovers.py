@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.home import Home
-from registry.outside import beside, notes
+from registry.outside import NOTE, beside, notes
 from storage.files import remove_tree
 from storage.locks import held
 from storage.processes import is_leftover, is_of_this_host
@@ -72,7 +72,7 @@ def clear_up(home: Home, found: Iterable[Leftover]) -> list[Leftover]:
 
 def _cleared(home: Home, leftover: Leftover) -> bool:
     path, lock = leftover.path, leftover.path.with_suffix(".lock")
-    if path in notes(home) and any(map(is_leftover, beside(path))):
+    if path.suffix == NOTE and any(map(is_leftover, beside(path))):
         return False  # what it tells of is still there
     if path.parent != home.collecting or path.suffix.startswith(".tmp"):
         with contextlib.suppress(PermissionError):  # beside an output that is somebody else's
