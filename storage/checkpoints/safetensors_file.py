@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -27,8 +28,8 @@ class SafetensorsWriter:
 
     Either ``write`` their bytes in ``layout`` order, piece by piece; or ``put`` pieces anywhere, on any threads, and
     give the same pieces to ``follow`` in file order, each after it was put. ``size`` and ``sha256`` describe what has
-    been written so far, and the whole file after ``close``. On an error the partial file stays for the caller, who
-    writes in a folder of temporary files, to delete.
+    been written so far, and the whole file after ``close``. One that cannot be begun is not there; on a later error the
+    partial file stays for the caller, who writes in a folder of temporary files, to delete.
     """
 
     def __init__(self, path: Path, entries: Sequence[Spec], metadata: Mapping[str, str] | None = None):
@@ -63,6 +64,8 @@ class SafetensorsWriter:
             self.follow(header)
         except BaseException:
             self.abandon()
+            with contextlib.suppress(OSError):  # another thread that wants to write meets the trouble, not the file
+                self.path.unlink()
             raise
 
     @property

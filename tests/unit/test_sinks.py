@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import resource
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.numpy import load_file
 from merging.plans.plan import OutputTensor
 from merging.streaming.sinks import MemorySink, ShardSink
 from storage.checkpoints.safetensors_file import SafetensorsWriter
+from storage.errors import EnvironmentFailure
 
 OUTPUTS = [
     OutputTensor("a", "F32", (3, 5)),
@@ -56,6 +58,21 @@ def test_shards_hold_every_tensor_whatever_the_order_of_writing(tmp_path, shard_
     if len(weights) > 1:
         index = json.loads(runs[0]["model.safetensors.index.json"])
         assert sorted(index["weight_map"]) == sorted(CONTENT)
+
+
+def test_a_file_that_cannot_be_begun_is_in_nobodys_way(tmp_path):
+    """Of two threads that write into one, both are told of the disk."""
+    sink = ShardSink(tmp_path, 1000, {})
+    sink.lanes(OUTPUTS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        for output in OUTPUTS[:2]:
+            with pytest.raises(EnvironmentFailure, match="bytes written"):
+                sink.write(output, 0, memoryview(b"x"))
+            assert list(tmp_path.iterdir()) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_is_finished_as_soon_as_its_last_byte_has_passed(tmp_path):

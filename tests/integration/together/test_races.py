@@ -341,7 +341,7 @@ def test_the_first_who_open_a_new_store_take_each_others_objects_for_its_own(
             file.write_text("not on record yet")
             another.home.blobs.adopt(file)
 
-    first(monkeypatch, belonging, "_has_own_objects", open_and_store)
+    first(monkeypatch, belonging, "_strangeness", open_and_store)
     with mergestore.open(home, database=database_url) as opened:
         assert (home / belonging.FILE).read_text().strip() == opened.id
 
