@@ -86,7 +86,7 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
         require_unclaimed(home, elsewhere)
     storage = answering(wanted) if wish.objects is not None or (create and not there) else None
     if storage is not None and not there:
-        _require_free(storage, place.exists)
+        _require_free(storage, lambda found: place.exists())  # then another process has made it just now
     engine, backups = _connect(place), Home(home).backups
     try:
         found = migrations.current(engine)
@@ -98,7 +98,7 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
         if new and storage is None:
             storage = answering(wanted)
         if new and storage is not None:
-            _require_free(storage, lambda: migrations.current(engine) is not None)
+            _require_free(storage, lambda found: migrations.current(engine) is not None)
         done = Migrated(found, migrations.head())
         if create:
             done = migrations.migrate(engine, backups, software=wish.software)
@@ -110,7 +110,7 @@ def open_registry(place: Place, wish: Wish) -> tuple[Engine, Migrated]:
         if elsewhere:
             require_same(engine, home)
         if storage is not None and (wish.objects is not None or new):
-            _require_unused(engine, storage)
+            _require_free(storage, lambda found: _is_own(engine, storage, found))
             locate_objects(engine, storage, wish.actor)
     except BaseException:
         engine.dispose()
@@ -153,28 +153,22 @@ def locate_objects(engine: Engine, storage: str, actor: str) -> None:
             claim(Bucket(storage, patience=_PATIENCE), store_id(session), lambda digests: False)
 
 
-def _require_free(storage: str, made: Callable[[], bool]) -> None:
-    """Raise Conflict where an object storage is another's: asked before a store is made that would go there.
+def _require_free(storage: str, ours: Callable[[str | None], bool]) -> None:
+    """Raise Conflict where an object storage is another store's.
 
-    ``made``: whether the store is there by now; it may be its own place that is seen, and another process that made it.
+    ``ours``: whether it may be our own all the same, by the store that it says it is of.
     """
     bucket = Bucket(storage, patience=_PATIENCE)
     found = owner(bucket)
-    if (found is not None or next(iter(bucket.list()), None) is not None) and not made():
-        told = f"there are objects in {storage} already"
-        if found is not None:
-            told = f"{storage} is the place of store {found}"
-        raise Conflict(told, hint=_ANOTHER_PREFIX)
+    if (found is None and next(iter(bucket.list()), None) is None) or ours(found):
+        return
+    told = f"there are objects in {storage} already" if found is None else f"{storage} is the place of store {found}"
+    raise Conflict(told, hint=_ANOTHER_PREFIX)
 
 
-def _require_unused(engine: Engine, storage: str) -> None:
-    """Raise Conflict where something is in an object storage that does not say whose it is."""
+def _is_own(engine: Engine, storage: str, found: str | None) -> bool:
     with reading(engine) as session:
-        if object_storage(session) == storage:
-            return
-    bucket = Bucket(storage, patience=_PATIENCE)
-    if owner(bucket) is None and next(iter(bucket.list()), None) is not None:
-        raise Conflict(f"there are objects in {storage} already", hint=_ANOTHER_PREFIX)
+        return found == store_id(session) or object_storage(session) == storage
 
 
 def _connect(place: Place) -> Engine:

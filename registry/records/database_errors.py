@@ -54,6 +54,8 @@ _LIFT = (
     "the server cancelled it, by its statement_timeout or by somebody's command: long work needs more time, so "
     "lift that for this user (ALTER ROLE {user} SET statement_timeout = 0), then run the same command again"
 )
+_NO_SCHEMA = re.compile('permission denied for schema "?([^"\\s]+)"?')
+_MAKE = "let the owner of the database run: GRANT USAGE, CREATE ON SCHEMA {schema} TO {user}"
 _RIGHTS = (
     "give this user the right to use the registry's tables; to read them is enough for what only looks: "
     "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}"
@@ -128,7 +130,8 @@ def _postgres_failure(url: URL, error: DBAPIError) -> MergestoreError | None:
     if state == _CANCELLED:
         hint = _LIFT.format(user=url.username or "this user")
     if state == _INSUFFICIENT_PRIVILEGE:
-        hint = _RIGHTS.format(user=url.username or "this user")
+        schema = _NO_SCHEMA.search(str(error.orig))
+        hint = (_MAKE if schema else _RIGHTS).format(user=url.username or "this user", schema=schema and schema[1])
     return EnvironmentFailure(f"cannot use the database {shown_url(url)}: {_reason(url, error)}", hint=hint)
 
 

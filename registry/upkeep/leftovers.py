@@ -55,8 +55,12 @@ def leftovers(home: Home, before: datetime) -> Iterator[Leftover]:
             if _is_given_up(found, yesterday) if temporary else found.changed_at < before:
                 yield found
     for path in notes(home):
-        if _is_given_up(note := measured(path), yesterday):
-            yield from (each for each in map(measured, beside(path)) if _is_given_up(each, yesterday))
+        if not _is_given_up(note := measured(path), yesterday):
+            continue
+        there = [measured(each) for each in beside(path)]
+        given_up = [each for each in there if _is_given_up(each, yesterday)]
+        yield from given_up
+        if len(given_up) == len(there):  # else somebody may still be at it, on another host for days
             yield note
 
 

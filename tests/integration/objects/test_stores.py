@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 import shutil
 import sys
@@ -93,30 +95,47 @@ def test_a_bucket_that_lost_something_is_told_of(store):
         store.home.blobs.verify(digest)
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_the_server_is_killed_and_comes_back_in_the_middle(gateway, store, open_store, local, models, tmp_path):
-    """Work under way waits for the server; a store is whole afterwards."""
+@contextlib.contextmanager
+def killed(gateway, patch, method, at):
+    """A block in which the server is killed just before the so-many-th request of a kind, and comes back later."""
+    original, number, helpers = getattr(Bucket, method), itertools.count(1), []
 
     def restart():
         time.sleep(1.5)
         gateway.start_gateway()
 
-    gateway.kill_gateway()
-    helper = threading.Thread(target=restart)
-    helper.start()
-    try:
+    def called(*words, **more):
+        if next(number) == at:
+            gateway.kill_gateway()
+            helpers.append(threading.Thread(target=restart))
+            helpers[0].start()
+        return original(*words, **more)
+
+    with patch.context() as patched:
+        patched.setattr(Bucket, method, called)
+        yield
+    assert helpers, f"{next(number) - 1} requests were made"
+    helpers[0].join()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_server_is_killed_and_comes_back_in_the_middle(
+    gateway, store, open_store, local, models, tmp_path, monkeypatch
+):
+    """Work under way waits for the server; a store is whole afterwards."""
+    with killed(gateway, monkeypatch, "create", 1):
         store.register_skill("late", models / "code", base="tiny", encoding="sign")
-    finally:
-        helper.join()
-    with open_store("elsewhere") as other:
-        gateway.kill_gateway()
-        helper = threading.Thread(target=restart)
-        helper.start()
-        try:
-            other.materialize("assistant", output=tmp_path / "out", wait=False)
-        finally:
-            helper.join()
-    assert weights(tmp_path / "out") == weights(local / "assistant")
+    for number in (1, 3):
+        out = tmp_path / f"out{number}"
+        with open_store(f"elsewhere{number}") as other, killed(gateway, monkeypatch, "read", number):
+            other.materialize("assistant", output=out, wait=False)
+        assert weights(out) == weights(local / "assistant")
+    with open_store("elsewhere") as other, killed(gateway, monkeypatch, "read", 4):
+        assert other.check_store(read_data=True).ok
+    with killed(gateway, monkeypatch, "create", 3):
+        mergestore.backup(tmp_path / "backup", store.home.root, database=store.engine.url.render_as_string(False))
+        url = f"{store.home.storage}-restored"
+        assert mergestore.restore(tmp_path / "backup", tmp_path / "again", objects=url).ok
     assert store.verify().ok
 
 

@@ -107,6 +107,12 @@ def test_a_right_that_is_missing_is_named(registry: str, stranger: str, monkeypa
         assert f"{name} has no right to use the schema public" in error["message"]
         assert f"GRANT USAGE ON SCHEMA public TO {name}" in error["hint"]
     assert "GRANT USAGE ON SCHEMA public" in shell("doctor")[1]
+    execute(registry, f"GRANT USAGE ON SCHEMA public TO {name}", "CREATE SCHEMA own")
+    fresh = f"{stranger}?options=-csearch_path%3Down"
+    execute(registry, f"GRANT USAGE ON SCHEMA own TO {name}")
+    error = Shell(Path("fresh")).refused(7, "init", "--database", fresh)
+    assert "permission denied for schema own" in error["message"]
+    assert f"GRANT USAGE, CREATE ON SCHEMA own TO {name}" in error["hint"]
     execute(registry, *granted(str(name))[1:], f"REVOKE SELECT ON garbage FROM {name}")
     error = shell.refused(7, "backup", "copy")
     assert "permission denied for table garbage" in error["message"]

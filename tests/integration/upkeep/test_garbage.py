@@ -224,6 +224,20 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(store):
     assert (mine.exists(), far.exists(), old.exists(), given_up.exists()) == (True, True, False, False)
 
 
+def test_what_another_host_has_been_at_for_days_stays_known(store, tmp_path):
+    """Its note has not changed since: where it is killed later, what it leaves beside the output is found by that."""
+    note, beside = (f"{label}.0123abcd.77.{'0f' * 16}" for label in ("output", ".model"))
+    note, beside = store.home.root / "tmp" / f"{note}.note", tmp_path / f"{beside}.tmp"
+    note.write_bytes(os.fsencode(tmp_path / "model"))
+    beside.write_bytes(b"123")
+    os.utime(note, (1, 1))
+    assert store.collect_garbage(apply=True).leftovers == []
+    os.utime(beside, (1, 1))
+    told = [Path(each["path"]) for each in store.collect_garbage(apply=True).leftovers]
+    assert sorted(told) == sorted([beside, note])
+    assert not beside.exists()
+
+
 def test_strangers_among_the_objects_are_named_and_left_alone(store):
     place = store.home.root / "objects" / "blake3" / "ab"
     place.mkdir(parents=True, exist_ok=True)
