@@ -6,9 +6,10 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-__all__ = ["EXIT_TERMINATED", "Terminated", "main"]
+__all__ = ["EXIT_TERMINATED", "Terminated", "ending_as_asked", "main", "terminate"]
 
 EXIT_TERMINATED = 143
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's) and return its exit code."""
     if arguments is None:
         _lighten_start()
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, terminate)
     try:
         from cli.edge import run
     except ImportError as problem:  # a rival package on the path, or a broken installation
@@ -41,10 +42,26 @@ class Terminated(KeyboardInterrupt):
     """Somebody asks this process to end, as when a service stops or a batch system takes its machine back."""
 
 
-def _end(*_: object) -> None:
+def terminate(*_: object) -> None:
     """Leave nothing half-written; whoever asks again does not want to wait for that."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise Terminated
+
+
+@contextmanager
+def ending_as_asked() -> Iterator[None]:
+    """A block that ends with Terminated or KeyboardInterrupt where one came, whatever else went wrong because of that:
+    a library that is told so between two steps may fail at the next.
+    """
+    try:
+        yield
+    except Exception as trouble:
+        before: BaseException | None = trouble
+        while before is not None and not isinstance(before, KeyboardInterrupt):
+            before = before.__context__
+        if before is not None:
+            raise before from None
+        raise
 
 
 def _lighten_start() -> None:

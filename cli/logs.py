@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from cli import EXIT_TERMINATED, Terminated
+from cli import EXIT_TERMINATED, Terminated, ending_as_asked
 from mergestore import EnvironmentFailure, MergestoreError, UsageError
 from storage.journal import ERROR, INFO, LOGGER, note
 
@@ -114,7 +114,8 @@ def told(verb: str, store: Path | None, subject: str | None) -> Iterator[None]:
     clock = time.monotonic()
     outcome: dict[str, Any] = {"outcome": "done", "exit_code": 0}
     try:
-        yield
+        with ending_as_asked():
+            yield
     except MergestoreError as refusal:
         outcome = {"outcome": refusal.kind, "exit_code": refusal.exit_code, "message": refusal.message}
         raise

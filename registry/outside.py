@@ -30,10 +30,10 @@ def noted(home: Home, target: Path) -> Iterator[None]:
         return
     folder = home.root / "tmp"
     note = temporary_path(folder, "output").with_suffix(NOTE)  # which nobody sweeps away but who has read it
-    with disk_errors(f"cannot write in {folder}"):
-        folder.mkdir(exist_ok=True)
-        note.write_bytes(os.fsencode(place))
     try:
+        with disk_errors(f"cannot write in {folder}"):
+            folder.mkdir(exist_ok=True)
+            note.write_bytes(os.fsencode(place))
         yield
     finally:
         with contextlib.suppress(OSError):

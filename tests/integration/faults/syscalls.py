@@ -107,8 +107,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Fault:
-    """What the ``at``-th step of these kinds meets: ``kill``, ``short`` or the number of an error; and after that every
-    step of the kinds ``then``. Where ``path`` is given, all steps of these kinds on that file, as on a bad sector.
+    """What the ``at``-th step of these kinds meets: ``kill``, ``terminate``, ``short`` or the number of an error; and
+    after that every step of the kinds ``then``. Where ``path`` is given, all steps of these kinds on that file, as on a
+    bad sector.
     """
 
     what: str | int
@@ -190,7 +191,9 @@ class Supervisor:
             if self.fault.what == "kill":
                 os.kill(self.process, signal.SIGKILL)
                 return
-            if self.fault.what == "short":
+            if self.fault.what == "terminate":
+                os.kill(self.process, signal.SIGTERM)
+            elif self.fault.what == "short":
                 written = self._shortened(_BY_NUMBER[number][0], arguments)
                 value, flags = (written, 0) if written else (0, _CONTINUE)
             else:

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import resource
+import signal
 import socket
 import sys
 import traceback
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import main as command_line
+from cli import terminate
 from tests.integration.faults.syscalls import Fault, Supervisor, listen
 from tests.integration.victim import warm
 
@@ -44,6 +46,7 @@ def run(lines: list[list[str]]) -> list[dict[str, Any]]:
 
 
 def _child(order: dict[str, Any], channel: socket.socket) -> None:
+    signal.signal(signal.SIGTERM, terminate)  # as where this is a process of its own
     descriptor = listen()
     socket.send_fds(channel, [b"."], [descriptor])
     os.close(descriptor)
