@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-FAMILIES = {"kill": "killed", "error": "met an error", "full disk": "on a full disk"}
+FAMILIES = {"kill": "killed", "error": "met an error", "full disk": "on a full disk", "ended": "asked to end"}
 
 
 def table(lines: list[str]) -> str:
