@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sqlite3
 from itertools import islice
 from pathlib import Path
@@ -16,10 +17,10 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from registry.records.database import parse_url, reading
+from registry.records.database import is_read_only, parse_url, reading, writing
 from registry.records.database_errors import shown_url
 from registry.records.identity import STORE_ID_KEY, store_id
-from registry.records.location import object_storage
+from registry.records.location import first_folder, object_storage
 from registry.records.objects import LOOKED_AT, mostly_known, some
 from storage.blobs import BlobStore
 from storage.errors import Conflict
@@ -28,9 +29,7 @@ from storage.files import disk_errors, regular_size, resolved, write_file
 FILE, REGISTRY = "store-id", "registry.db"
 _LONGEST = 64
 _HINT = "name the database that this store has (--database, $MERGESTORE_DATABASE), or another folder (--store)"
-_HINT_OBJECTS = (
-    "name the folder that has them (--store); machines that use one store share its folder, or have the objects on S3"
-)
+_HINT_OBJECTS = "name that folder (--store); machines that use one store share its folder, or have the objects on S3"
 
 
 def lies_elsewhere(database: str | None, home: Path) -> bool:
@@ -68,7 +67,21 @@ def require_same(engine: Engine, home: Path) -> None:
             f"one has taken its place, move {REGISTRY} away",
         )
     if not (home / FILE).exists() and os.access(home, os.W_OK):
+        if not is_read_only(engine):
+            _require_first(engine, home, own)
         claim(home, own)
+
+
+def _require_first(engine: Engine, home: Path, own: str) -> None:
+    """Raise Conflict where another folder came first to a registry that has no objects on record yet."""
+    here = f"{socket.gethostname()}:{resolved(home)}"
+    with writing(engine) as session:
+        first = first_folder(session, here)
+    if first not in (None, here):
+        raise Conflict(
+            f"the objects of the store in {shown_url(engine.url)} go into another folder, {first}, not into {home}",
+            hint=f"{_HINT_OBJECTS}; where {home} is to have them, write {own} into {home / FILE}",
+        )
 
 
 def require_free(home: Path, own: str) -> None:

@@ -33,8 +33,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away, and the quota, which older mergestores do not know."""
-    op.execute("DELETE FROM store_meta WHERE key = 'quota'")
+    """Take them away, and the quota and the first folder, which older mergestores do not know."""
+    op.execute("DELETE FROM store_meta WHERE key IN ('quota', 'folder')")
     for table in _OF_OBJECTS:
         op.drop_index(op.f(f"ix_{table}_blob_digest"), table_name=table)
     op.drop_table("garbage")

@@ -10,6 +10,7 @@ from registry.records.tables import Blob, StoreMeta
 from storage.errors import Conflict
 
 LOCATION_KEY = "objects"
+FOLDER_KEY = "folder"
 LOCATED = "store.objects"
 """What the log calls it that an object storage was chosen."""
 
@@ -27,6 +28,20 @@ def is_settled(session: Session) -> bool:
 
 def _has_objects(session: Session) -> bool:
     return session.scalar(select(Blob.digest).limit(1)) is not None
+
+
+def first_folder(session: Session, folder: str) -> str | None:
+    """In which folder of which machine the objects will lie: the first that comes, on record from then on.
+
+    None once that can be told by the objects, or they are in an object storage.
+    """
+    if is_settled(session):
+        return None
+    found = session.get(StoreMeta, FOLDER_KEY)
+    if found is None:
+        found = StoreMeta(key=FOLDER_KEY, value=folder)
+        session.add(found)
+    return found.value
 
 
 def choose_storage(session: Session, url: str, *, actor: str) -> None:

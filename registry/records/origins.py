@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from registry.records.events import HEAD_KEY
 from registry.records.identity import STORE_ID_KEY, WRITTEN_BY_KEY
-from registry.records.location import LOCATED, LOCATION_KEY
+from registry.records.location import FOLDER_KEY, LOCATED, LOCATION_KEY
 from registry.records.quota import QUOTA_KEY
 from registry.records.tables import StoreMeta
 from registry.records.told import Event, Finding, Told, moment
@@ -37,7 +37,7 @@ def other_moment(where: str, at: datetime, details: Mapping[str, Any]) -> Iterat
 def changed_identity(session: Session, seen: Collection[str], told: Told) -> Iterator[Finding]:
     """Whether the store is the one that the events by which its versions were made have ``seen``, in the same place."""
     facts = {record.key: record.value for record in session.scalars(select(StoreMeta))}
-    for key in sorted(facts.keys() - {HEAD_KEY, STORE_ID_KEY, WRITTEN_BY_KEY, LOCATION_KEY, QUOTA_KEY}):
+    for key in sorted(facts.keys() - {HEAD_KEY, STORE_ID_KEY, WRITTEN_BY_KEY, LOCATION_KEY, FOLDER_KEY, QUOTA_KEY}):
         yield f"the store has a fact {key!r}, which mergestore never wrote", "store_meta"
     found = facts.get(STORE_ID_KEY)
     if found is None:

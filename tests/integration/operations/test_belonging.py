@@ -92,10 +92,25 @@ def test_an_empty_folder_does_not_join_a_registry_whose_objects_lie_in_another(
     Shell(place / "store").text("--database", elsewhere, "check")
 
 
-def test_a_registry_without_objects_is_joined(tmp_path: Path) -> None:
+def test_a_registry_without_objects_has_one_folder_too(tmp_path: Path) -> None:
+    """Else two machines that start at the same time would each store on a disk of its own."""
     url = sqlite_url(tmp_path / "registry.db").render_as_string()
-    for name in ("first", "second"):
-        Shell(tmp_path / name).text("--database", url, "init")
+    first, second = (Shell(tmp_path / name) for name in ("first", "second"))
+    first.text("--database", url, "init")
+    for words in (("init",), ("register", "base", "new", GOLDEN / "format1" / "models" / "base")):
+        error = second.refused(CONFLICT, "--database", url, *words)
+        assert f":{tmp_path / 'first'}, not into {tmp_path / 'second'}" in error["message"]
+    first.text("--database", url, "init")
+    assert first.json("--database", url, "verify")["ok"]
+    (tmp_path / "second" / "store-id").write_text((tmp_path / "first" / "store-id").read_text())
+    second.text("--database", url, "list")
+
+
+def test_a_folder_that_was_emptied_is_the_first_again(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "registry.db").render_as_string()
+    for _ in range(2):
+        Shell(tmp_path / "store").text("--database", url, "init")
+        shutil.rmtree(tmp_path / "store")
 
 
 def test_a_store_that_has_lost_its_objects_is_opened_and_repaired(place: Path, elsewhere: str) -> None:
