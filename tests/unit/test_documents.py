@@ -25,7 +25,7 @@ PACKAGES = ("cli", "merging", "migrations", "registry", "storage")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _MACHINE = re.compile(r"/(?:work|root|tmp|home|Users|var/folders)/\w")
 
 
