@@ -20,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's) and return its exit code."""
     if arguments is None:
         _lighten_start()
-        signal.signal(signal.SIGTERM, terminate)
+        for asked in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(asked) == signal.SIG_DFL:  # else whoever started this wants it to go on, as nohup does
+                signal.signal(asked, terminate)
     try:
         from cli.edge import run
     except ImportError as problem:  # a rival package on the path, or a broken installation
@@ -39,12 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Terminated(KeyboardInterrupt):
-    """Somebody asks this process to end, as when a service stops or a batch system takes its machine back."""
+    """Somebody asks this process to end, as when a service stops, a machine is wanted back, or a terminal closes."""
 
 
 def terminate(*_: object) -> None:
     """Leave nothing half-written; whoever asks again does not want to wait for that."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asked, signal.SIG_DFL)
     raise Terminated
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import traceback
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
 def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
     console.tolerate_any_text()
     try:
-        with get_command(app).make_context("mergestore", list(arguments), obj=invocation) as context:
+        with _command().make_context("mergestore", list(arguments), obj=invocation) as context:
             context.command.invoke(context)
         code = EXIT_DONE
     except typer.Exit as leave:
@@ -62,6 +63,11 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
     return code
 
 
+@functools.cache
+def _command() -> Any:
+    return get_command(app)
+
+
 def _usage(complaint: Any) -> UsageError:
     """The parser's complaint about an option or argument, as the error tree spells it."""
     path = complaint.ctx.command_path if complaint.ctx else "mergestore"
@@ -69,7 +75,7 @@ def _usage(complaint: Any) -> UsageError:
         spelled, metavar = lacking.opts[0], lacking.metavar or "VALUE"
         return UsageError(f"{spelled} needs a value: {metavar}", hint=f"Write: {path} … {spelled} {metavar}")
     unknown = getattr(complaint, "option_name", None) if hasattr(complaint, "possibilities") else None
-    verbs = [name for name, verb in get_command(app).commands.items() if _takes(verb, unknown)]  # type: ignore[attr-defined]
+    verbs = [name for name, verb in _command().commands.items() if _takes(verb, unknown)]
     if unknown and verbs:
         where = f"it is one of {', '.join(verbs)}"
         return UsageError(f"{path} has no option {unknown}", hint=f"{where}. See: {path} --help")

@@ -63,6 +63,8 @@ def repaired(answer: Repaired) -> None:
         say("nothing was changed: the same with --apply mends it")
         if answer.lost:
             say("what is lost now may be made again from what that mends, which is tried then")
+    if answer.referenced:
+        say(f"not read but by verify: {number_text(answer.referenced, 'referenced files')}")
 
 
 def backed_up(answer: BackedUp) -> None:

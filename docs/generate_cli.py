@@ -75,7 +75,10 @@ def _exit_codes() -> str:
         EXIT_DONE: ("", "What was asked for is done."),
         EXIT_BUG: ("bug", "A bug of mergestore; `--debug` shows the traceback."),
         EXIT_INTERRUPTED: ("interrupted", "Stopped from the keyboard."),
-        EXIT_TERMINATED: ("terminated", "Stopped by SIGTERM: what was under way is taken back as from the keyboard."),
+        EXIT_TERMINATED: (
+            "terminated",
+            "Stopped by SIGTERM or SIGHUP: what was under way is taken back as from the keyboard.",
+        ),
         EXIT_NO_READER: ("", "The reader of stdout went away."),
     }
     tree = {one.exit_code: (one.kind, inspect.getdoc(one) or "") for one in MergestoreError.__subclasses__()}

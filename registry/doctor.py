@@ -148,7 +148,8 @@ def _outbox(of: Patient) -> Iterator[Check]:
     with reading(of.registry) as session:
         waiting = outbox.count_pending(session)
     hint = "run `mergestore sync`" if waiting else None
-    yield check("outbox", "warning" if waiting else "ok", f"{waiting} records wait for delivery", hint)
+    what = "1 record waits" if waiting == 1 else f"{waiting} records wait"
+    yield check("outbox", "warning" if waiting else "ok", f"{what} for delivery", hint)
 
 
 _LOOKS: tuple[Callable[[Patient], Iterable[Check]], ...] = (

@@ -404,6 +404,7 @@ class Repaired(Result):
     records, which only a backup mends, and triggers and indexes that are gone, which ``init`` puts back.
     ``references``: problems of files that lie where they were registered, for whoever has them to put back there.
     ``unreadable``: objects and results in the cache that this user has no right to read, and that may be sound.
+    ``referenced``: how many files of bases lie where they were registered: of these only ``verify`` reads the bytes.
     """
 
     applied: bool
@@ -414,6 +415,7 @@ class Repaired(Result):
     records: list[dict[str, Any]]
     references: list[dict[str, Any]]
     unreadable: list[dict[str, Any]]
+    referenced: int
 
     @property
     def exit_code(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -21,7 +22,6 @@ from storage.files import (
     open_to_read,
     publish_file,
     regular_size,
-    remove_tree,
     settle,
     sweep,
     temporary_path,
@@ -81,10 +81,11 @@ def scratch_path(temporary: Path, label: str) -> Path:
     return temporary_path(temporary, label)
 
 
-def make_room(place: Path) -> None:
-    """Make the folder of a path, and delete what has been put there before."""
+def free_place(place: Path) -> Path:
+    """A path, its folder made; or ``NAME.2``, ``NAME.3``… where something has been put there before."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    remove_tree(place)
+    others = (place.with_name(f"{place.name}.{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([place], others) if not os.path.lexists(each))
 
 
 def compare(
@@ -208,12 +209,11 @@ class BlobStore:
         return "is replaced by what is no file" if path.exists() else "is missing"
 
     def set_aside(self, digest: str, place: Path) -> None:
-        """Move whatever lies in a blob's place elsewhere on its filesystem; where nothing does, do nothing."""
+        """Move whatever lies in a blob's place elsewhere on its filesystem, beside what is there; nothing is fine."""
         path = self.path(digest)
         with disk_errors(f"cannot move {path}"):
             if path.is_symlink() or path.exists():
-                make_room(place)
-                path.rename(place)
+                path.rename(free_place(place))
                 fsync_path(place.parent)
 
     def remove(self, digest: str) -> None:

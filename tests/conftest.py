@@ -1,5 +1,10 @@
-"""What holds for every test run."""
+"""What holds for every test run.
 
+``MERGESTORE_SLOW_UNTIL``: seconds since the epoch after which no slow test is begun, where a run must end by then.
+"""
+
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -18,3 +23,10 @@ def pytest_configure(config):
     for cached in ROOT.glob("[!.]*/**/__pycache__/*.nb[ci]"):
         if cached.stat().st_mtime < newest:
             cached.unlink(missing_ok=True)
+
+
+def pytest_runtest_setup(item):
+    """Skip what there is no time left for."""
+    until = os.environ.get("MERGESTORE_SLOW_UNTIL")
+    if until and item.get_closest_marker("slow") and time.time() > float(until):
+        pytest.skip("no time is left for slow tests")

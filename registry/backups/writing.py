@@ -300,7 +300,8 @@ def _is_registry(path: Path) -> bool:
 def _notes(home: Home, referenced: int) -> list[str]:
     notes = []
     if referenced:
-        notes.append(f"{referenced:,} files of bases that are referenced where they lie are not in the backup")
+        files = "1 file" if referenced == 1 else f"{referenced:,} files"
+        notes.append(f"not in the backup: {files} of bases, referenced where registered")
     if (home.root / "mlflow.db").exists():
         notes.append("mlflow.db is MLflow's own and is not in the backup")
     return notes

@@ -99,8 +99,7 @@ def inspect_store(context: Context, share: Share | None, seconds: float | None, 
         problems += there.problems(session)
         problems += absent_references(session)
         checked = {"versions": session.scalar(select(func.count(ModelVersion.id))) or 0, "objects": there.objects}
-        referenced = select(func.count()).where(VersionFile.referenced_path.is_not(None))
-        references = session.scalar(referenced) or 0
+        references = count_references(session)
         out = {*there.absent, *there.withheld}
         present = [each for each in objects.stored(session) if each.digest not in out] if share else []
     due = share.choose(present) if share is not None else []
@@ -158,6 +157,11 @@ class _Compared:
             yield _problem(f"object {digest} {what}", digest, uses)
         for digest, error in self.withheld.items():
             yield _problem(error.message, digest, uses, error)
+
+
+def count_references(session: Session) -> int:
+    """How many files lie where they were registered."""
+    return session.scalar(select(func.count()).where(VersionFile.referenced_path.is_not(None))) or 0
 
 
 def absent_references(session: Session) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ from registry.records.objects import Stored
 from registry.results import Repaired
 from registry.upkeep.copies import Copies, origins
 from registry.upkeep.eviction import drop
-from registry.upkeep.inspection import Problem, absent_references, problem_of
+from registry.upkeep.inspection import Problem, absent_references, count_references, problem_of
 from registry.upkeep.remaking import remade
 from registry.upkeep.writers import storing
 from registry.wish import Context
@@ -52,7 +52,7 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
     with reading(context.engine) as session:
         stored = objects.stored(session)
         records = verify_records(session) + guard_problems(session)
-        references = list(absent_references(session))
+        references, referenced = list(absent_references(session)), count_references(session)
     unreadable: list[Problem] = []
     broken = list(_damaged(context, stored, unreadable, progress))
     broken = [_from_copies(each, named, _sources(context, each)) for each in broken]
@@ -74,6 +74,7 @@ def repair(context: Context, copies: Iterable[Path], *, apply: bool, progress: P
         records=records,
         references=references,
         unreadable=unreadable,
+        referenced=referenced,
     )
 
 

@@ -65,7 +65,7 @@ class Objects(Protocol):
         """
 
     def set_aside(self, digest: str, place: Path) -> None:
-        """Move whatever stands in an object's place to a file on this machine, in the place of an earlier one.
+        """Move whatever stands in an object's place to a file on this machine, beside what was there earlier.
 
         Where nothing stands, nothing is done.
         """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from storage.blobs import RESTORE, Blob, compare, digest_of, hash_file, key_of, make_room, scratch_path
+from storage.blobs import RESTORE, Blob, compare, digest_of, free_place, hash_file, key_of, scratch_path
 from storage.errors import IntegrityFailure
 from storage.files import disk_errors, fsync_path, write_all
 from storage.objects.bucket import Bucket
@@ -126,7 +126,7 @@ class RemoteObjects:
         if not self.has(digest):
             return
         with disk_errors(f"cannot write {place}"):
-            make_room(place)
+            place = free_place(place)
             fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             try:
                 self._hashed(digest, lambda piece: write_all(fd, piece))

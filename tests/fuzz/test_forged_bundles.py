@@ -202,14 +202,16 @@ def forge(number: int, name: str, sound: Path, home: Path, folder: Path) -> bool
 @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_a_forged_bundle(examples: int, sound: Path, peopled: Path, tmp_path: Path) -> None:
     mergestore.init(tmp_path / "empty")
+    imported = 0
     for number in range(examples):
         name = [*FORGERIES][number % len(FORGERIES)]
         home = tmp_path / "empty" if number % 4 else peopled
         try:
-            forge(number, name, sound, home, tmp_path)
+            imported += forge(number, name, sound, home, tmp_path)
         except BaseException as error:
             error.add_note(f"example {number}: {name}")
             raise
+    print(f"of {examples} forged bundles {imported} were taken, and whole; the others refused")
 
 
 @pytest.mark.slow

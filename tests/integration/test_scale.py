@@ -224,6 +224,7 @@ def test_versions_are_held_against_the_log_by_index(engine: Engine) -> None:
     assert [line for line in found if "model_version" not in line and "store_meta" not in line] == []
 
 
+@pytest.mark.slow
 def test_the_check_of_records_takes_no_more_memory_for_more_versions(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

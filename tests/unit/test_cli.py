@@ -195,15 +195,16 @@ def test_tree_and_json_exclude_each_other(capsys):
 
 
 @pytest.mark.parametrize(
-    ("asked", "code", "kind"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("asked", "code", "kind"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 143, "terminated")],
 )
 def test_who_is_asked_to_end_ends_without_a_traceback(tmp_path, asked, code, kind):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"postgresql://nobody@127.0.0.1:{mute.getsockname()[1]}/none"
         command = [sys.executable, "-m", "cli", "--store", str(tmp_path), "--database", url, "list", "--json"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        # What a shell starts behind itself ignores SIGINT, and so would all below it.
-        heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        # What a shell starts behind itself ignores SIGINT, and so would all below it; nohup does so with SIGHUP.
+        heeds = partial(signal.signal, asked, signal.SIG_DFL)
         with subprocess.Popen(command, cwd=ROOT, env=_plain(), preexec_fn=heeds, **pipes) as running:
             mute.settimeout(60)
             connection, _ = mute.accept()

@@ -15,7 +15,7 @@ from tests.integration.faults.test_kills import spread, whole
 pytestmark = pytest.mark.usefixtures("surroundings")
 
 DONE, TERMINATED = 0, 143
-TERMINATIONS, TERMINATIONS_ON_SERVER = 6, 1
+TERMINATIONS, TERMINATIONS_ON_SERVER = 3, 1
 
 
 def excused(trial: Trial, at: int, left: list[str]) -> bool:

@@ -133,7 +133,8 @@ def test_what_is_set_aside_is_kept_as_it_was(place, tmp_path):
     store(objects, b"good")
     spoil(digest, b"worse")
     objects.set_aside(digest, aside)
-    assert aside.read_bytes() == b"worse"
+    assert aside.read_bytes() == b"bad bytes"
+    assert aside.with_name("aside.2").read_bytes() == b"worse"
 
 
 def test_what_something_will_rely_on_is_spared_before_it_is_looked_at(place, tmp_path):

@@ -139,6 +139,7 @@ def test_the_server_is_killed_and_comes_back_in_the_middle(
     assert store.verify().ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_server_that_stays_away_leaves_no_half_record(gateway, store, open_store, models, tmp_path, monkeypatch):
     monkeypatch.setattr(buckets, "PATIENCE", 1.0)
@@ -234,7 +235,7 @@ def test_what_names_no_storage_is_refused(url, tmp_path):
     ("name", "value", "told"),
     [
         ("AWS_SECRET_ACCESS_KEY", "wrong", "AWS_SECRET_ACCESS_KEY"),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "AWS_ENDPOINT_URL"),
+        pytest.param("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "AWS_ENDPOINT_URL", marks=pytest.mark.slow),
         ("AWS_ACCESS_KEY_ID", None, "AWS_ACCESS_KEY_ID"),
         (None, None, "bucket"),
     ],

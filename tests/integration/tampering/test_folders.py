@@ -169,6 +169,7 @@ def alterations(document: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], dic
         yield path, again
 
 
+@pytest.mark.slow
 def test_every_field_of_the_manifest_is_covered_by_its_digest(published: Path) -> None:
     file = published / MANIFEST
     document = json.loads(file.read_text())

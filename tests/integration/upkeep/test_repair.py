@@ -188,7 +188,8 @@ def test_on_the_command_line(surroundings, tmp_path):
     aside = (tmp_path / "far" / "model.safetensors").rename(tmp_path / "aside")
     code, out, _ = shell("repair")
     assert (code, out.startswith("REFERENCED: ")) == (6, True)
-    aside.rename(tmp_path / "far" / "model.safetensors")
+    spoil(aside.rename(tmp_path / "far" / "model.safetensors"))
+    assert shell.text("repair") == "nothing is damaged\nnot read but by verify: 1 referenced file\n"
     spoil(path)
     code, out, _ = shell("repair")
     assert (code, out.startswith("can be mended: damaged blake3:")) == (6, True)
