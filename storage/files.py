@@ -189,7 +189,7 @@ def sweep(folder: Path, label: str = "*") -> None:
 def make_folder(folder: Path) -> None:
     """Make a folder, and those it lies in, where they are missing.
 
-    Raises EnvironmentFailure where a link stands there that leads nowhere, which ``mkdir`` takes for a file.
+    Raises EnvironmentFailure where a file stands there, or a link that leads nowhere, which ``mkdir`` takes for one.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +200,9 @@ def make_folder(folder: Path) -> None:
                     f"{place} is a link to {place.readlink()}, and that is not there",
                     hint="mount the disk that it is on, or let the link lead to where it is now",
                 ) from None
-        raise
+            if place.exists():
+                break
+        raise EnvironmentFailure(f"{place} is a file, in the place of a folder", hint=_HINTS[errno.EEXIST]) from None
 
 
 def publish_file(temporary: Path, final: Path, folders: int = 1) -> None:

@@ -101,3 +101,12 @@ def test_a_store_that_is_a_link_to_a_disk_that_is_not_mounted_is_not_made(place:
     home.symlink_to(place / "disk")
     error = Shell(home, place).refused(7, "init")
     assert f"{home} is a link to {place / 'disk'}, and that is not there" in error["message"]
+
+
+@pytest.mark.parametrize("name", ["objects", "cache", "tmp"])
+def test_a_file_in_the_place_of_a_folder_is_named(place: Path, name: str) -> None:
+    folder = place / "store" / name
+    folder.rename(place / "aside")
+    folder.write_text("mine")
+    error = Shell(place / "store", place).refused(7, "list")
+    assert f"{folder} is a file, in the place of a folder" in error["message"]
