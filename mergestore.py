@@ -81,6 +81,7 @@ from storage.errors import (  # noqa: E402
     UsageError,
 )
 from storage.paths import as_path as _as_path  # noqa: E402
+from storage.sizes import check_bytes as _check_bytes  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,6 +185,8 @@ def open(
     line of text. A store on SQLite that cannot be written is opened all the same: what only looks works on it.
     """
     place, quota = _place(home, database), _given_quota()
+    if objects_cache is not None:
+        _check_bytes("the size of the cache of objects", objects_cache, least=1)
     held = objects_cache if objects_cache is not None else _cache_size()
     acting = _actor(actor)
     from migrations.opening import open_registry
@@ -244,10 +247,12 @@ def init(
     the schema has them are put back, which the audit log tells: ``guarded`` in the answer. ``downgrade``: take the
     schema back to this revision instead, for the older mergestore that knows no newer one; what only newer schemas
     keep is forgotten. ``objects``: the object storage of a new store, as for ``open``. ``quota``: how many bytes of
-    objects may be on record from now on; 0 takes it away.
+    objects may be on record from now on, a whole number; 0 takes it away.
     """
     if downgrade is not None and quota is not None:
         raise UsageError("an older schema is not given a quota", hint="say one of the two")
+    if quota is not None:
+        _check_bytes("a quota", quota)
     from migrations.opening import open_registry, take_back
     from registry.home import Home
     from registry.records.database import reading
@@ -353,8 +358,8 @@ def restore(
 def _place(home: str | Path | None, database: str | None) -> Place:
     from migrations.opening import Place
 
-    chosen = home or os.environ.get("MERGESTORE_HOME")
-    if not chosen:
+    chosen = home if home is not None else os.environ.get("MERGESTORE_HOME") or None
+    if chosen is None:
         from platformdirs import user_data_path
 
         chosen = user_data_path("mergestore", appauthor=False)

@@ -8,17 +8,20 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 __all__ = ["EXIT_TERMINATED", "Terminated", "ending_as_asked", "main", "terminate"]
 
 EXIT_TERMINATED = 143
 
+_STDERR = 2  # its number, the last of the three that every process begins with
 _OBJECTS = 1_000_000  # made before garbage is looked for: by default 700, which finds none while modules are loaded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's) and return its exit code."""
     if arguments is None:
+        _fill_closed_streams()
         _lighten_start()
         for asked in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(asked) == signal.SIG_DFL:  # else whoever started this wants it to go on, as nohup does
@@ -65,6 +68,22 @@ def ending_as_asked() -> Iterator[None]:
         if before is not None:
             raise before from None
         raise
+
+
+def _fill_closed_streams() -> None:
+    """Give stdout and stderr that were closed (``>&-``) a place that takes everything.
+
+    Their numbers are taken too: the next file that is opened would have them, and what is written there.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123  (to the end)
 
 
 def _lighten_start() -> None:

@@ -35,7 +35,11 @@ def tell_of_compiling() -> None:
         def on_start(self, event: object) -> None:
             if not told:
                 told.append(event)
-                sys.stderr.write("compiling for this machine: once after installing, for each kind of merge\n")
+                from storage.encodings.kernels import cache_folder
+
+                once = "once after installing, for each kind of merge"
+                kept = once if cache_folder() else "in each process, for want of a place for it (mergestore doctor)"
+                sys.stderr.write(f"compiling for this machine: {kept}\n")
 
         def on_end(self, event: object) -> None:
             pass

@@ -7,23 +7,56 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Any
+
+from mergestore import EnvironmentFailure
 
 _RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
 # Control characters but tab and line feed, and what turns the direction of writing.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+class AnswerLost(EnvironmentFailure):
+    """The answer, or its end, could not be written to stdout; what it tells of is done."""
+
+
 def say(text: str = "", *, bold: bool = False) -> None:
-    """Write one line of the answer to stdout; ``bold`` where that is a terminal."""
+    """Write one line of the answer to stdout; ``bold`` where that is a terminal. Raises AnswerLost."""
     plain = harmless(text)
-    sys.stdout.write(f"{_BOLD}{plain}{_PLAIN}\n" if bold and coloured(sys.stdout) else f"{plain}\n")
+    with _answering():
+        sys.stdout.write(f"{_BOLD}{plain}{_PLAIN}\n" if bold and coloured(sys.stdout) else f"{plain}\n")
+
+
+def answered() -> None:
+    """Have what was said written out, at the latest now. Raises AnswerLost."""
+    with _answering():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        hint = "only the answer is lost: what the command had to do is done, and need not be done again"
+        raise AnswerLost(f"cannot write the answer to stdout: {reason}", hint=hint) from error
 
 
 def remark(text: str) -> None:
     """Write one line for the person at the terminal, beside the answer, to stderr."""
-    sys.stderr.write(f"{harmless(text)}\n")
+    _tell(harmless(text))
+
+
+def _tell(line: str) -> None:
+    try:
+        sys.stderr.write(f"{line}\n")
+    except OSError:  # a full disk, or nobody there: what the command does is no less done
+        silence(sys.stderr)
 
 
 def say_problem(problem: Mapping[str, Any], label: str = "  ") -> None:
@@ -44,7 +77,7 @@ def print_document(document: dict[str, Any]) -> None:
 def print_error(message: str, hint: str | None) -> None:
     """Tell a person on stderr what went wrong, and on the next line what to do about it."""
     label = f"{_RED}error:{_PLAIN}" if coloured(sys.stderr) else "error:"
-    sys.stderr.write(f"{label} {harmless(message)}\n")
+    _tell(f"{label} {harmless(message)}")
     if hint:
         remark(f"  {hint}")
 
@@ -61,6 +94,6 @@ def tolerate_any_text() -> None:
         sys.stdout.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
 
 
-def silence_stdout() -> None:
-    """Point stdout at nothing: its reader is gone, and the interpreter flushes it once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def silence(stream: IO[str]) -> None:
+    """Point a stream at nothing: it takes no more, and the interpreter flushes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

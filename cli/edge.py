@@ -29,10 +29,14 @@ def run(arguments: Sequence[str]) -> int:
     invocation = Invocation.of(arguments)
     try:
         return _dispatch(arguments, invocation)
+    except console.AnswerLost as loss:
+        console.silence(sys.stdout)
+        console.print_error(loss.message, loss.hint)
+        return loss.exit_code
     except MergestoreError as refusal:
         return _fail(invocation, refusal.to_dict(), refusal.exit_code)
     except BrokenPipeError:
-        console.silence_stdout()
+        console.silence(sys.stdout)
         return EXIT_NO_READER
     except Terminated:
         return _fail(invocation, _document("terminated", "terminated", None), EXIT_TERMINATED)
@@ -59,7 +63,7 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
         refusal = _usage(complaint)
         logs.refused(refusal, arguments)
         raise refusal from complaint
-    sys.stdout.flush()
+    console.answered()
     return code
 
 
@@ -114,8 +118,14 @@ def _document(kind: str, message: str, hint: str | None) -> dict[str, Any]:
 
 
 def _fail(invocation: Invocation, document: dict[str, Any], code: int) -> int:
-    if invocation.json:
-        console.print_document(document)
-    else:
+    told = False
+    try:
+        if invocation.json:
+            console.print_document(document)
+        console.answered()
+        told = invocation.json
+    except (console.AnswerLost, BrokenPipeError):
+        console.silence(sys.stdout)
+    if not told:
         console.print_error(document["error"]["message"], document["error"]["hint"])
     return code

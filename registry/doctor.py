@@ -154,6 +154,6 @@ def _outbox(of: Patient) -> Iterator[Check]:
 
 _LOOKS: tuple[Callable[[Patient], Iterable[Check]], ...] = (
     *(_database, surroundings.sqlite, _triggers, _home, _objects, _policy),
-    *(surroundings.filesystem, surroundings.space, surroundings.limits, surroundings.clock),
+    *(surroundings.filesystem, surroundings.space, surroundings.limits, surroundings.kernels, surroundings.clock),
     *(_quota, _torch, _mlflow, _outbox),
 )

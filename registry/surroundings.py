@@ -1,4 +1,4 @@
-"""What the machine gives a store, for the doctor: SQLite's own faults, filesystem, space, limits and clock."""
+"""What the machine gives a store, for the doctor: SQLite's own faults, filesystem, space, limits, kernels, clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from registry.publishing import free_space, nearest_folder
 from registry.records import leases
 from registry.records.database import reading
 from registry.records.tables import AuditEvent
-from storage.files import resolved, temporary_path
+from storage.files import is_full, resolved, temporary_path
 
 _LITTLE_SPACE = 5_000_000_000
 _NO_SPACE = 10_000_000  # what the registry writes beside it for a while, and a small adapter, fit no more
@@ -141,6 +141,22 @@ def limits(of: Patient) -> Iterator[Check]:
         yield check("limits", "warning", told, "lift it: ulimit -f unlimited")
     elif descriptors == resource.RLIM_INFINITY or descriptors >= _FEW_DESCRIPTORS:
         yield check("limits", "ok", "open files and sizes of files are not limited too much")
+
+
+def kernels(of: Patient) -> Iterator[Check]:
+    """Where compiled kernels are kept, without which each process compiles what it needs anew."""
+    from storage.encodings.kernels import cache_folder
+
+    hint = "set NUMBA_CACHE_DIR to a folder that only this user can write: compiled code in it is run"
+    folder = cache_folder()
+    if folder is None:
+        told = "compiled kernels are kept nowhere, for want of a folder that can be written: each process compiles anew"
+        yield check("kernels", "warning", told, hint)
+    elif is_full(folder / "kernel"):
+        told = f"compiled kernels are kept in {folder}, and its disk is full: each process compiles anew"
+        yield check("kernels", "warning", told, f"free some space there, or {hint}")
+    else:
+        yield check("kernels", "ok", f"compiled kernels are kept in {folder}")
 
 
 def clock(of: Patient) -> Iterator[Check]:

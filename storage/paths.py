@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from storage.errors import UsageError
@@ -15,7 +16,9 @@ def as_path(given: str | os.PathLike[str]) -> Path:
     """A path that can be used, told as JSON and put on record. Raises UsageError for one that cannot: it must be UTF-8,
     without NUL, of names of 255 bytes at most and 4,095 bytes in all.
     """
-    text = os.fspath(given)
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
+    if not isinstance(text, str):
+        raise UsageError(f"{given!r} cannot be a path here", hint="give a str or a pathlib.Path")
     try:
         encoded = text.encode()
     except UnicodeEncodeError as error:
@@ -27,6 +30,13 @@ def as_path(given: str | os.PathLike[str]) -> Path:
     if len(encoded) > _LONGEST or any(len(name) > _LONGEST_NAME for name in encoded.split(b"/")):
         raise _refused(text, "it is too long")
     return Path(text)
+
+
+def as_paths(what: str, given: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Paths that can be used, of a list. Raises UsageError for what is none, as one path alone."""
+    if isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable):
+        raise UsageError(f"{what} cannot be {given!r}", hint="give a list of paths, also where it is one")
+    return [as_path(each) for each in given]
 
 
 def _refused(text: str, why: str) -> UsageError:

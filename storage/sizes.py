@@ -1,4 +1,4 @@
-"""Sizes as people write them."""
+"""Sizes as people write them, and as programs give them."""
 
 from __future__ import annotations
 
@@ -29,3 +29,10 @@ def parse_quota(text: str | None) -> int | None:
     if (size := parse_size(text)) > _MOST:
         raise UsageError(f"{text!r} is more than {_MOST:,} bytes", hint="write a smaller one, or 0 for none")
     return size
+
+
+def check_bytes(what: str, given: object, *, least: int = 0) -> None:
+    """Raise UsageError where a program gives no number of bytes that can be meant: whole, and ``least`` at least."""
+    if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= _MOST:
+        hint = f"give bytes as a whole number from {least} on, such as 5_000_000_000"
+        raise UsageError(f"{what} cannot be {given!r}", hint=hint)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_configure(config):
-    """Drop compiled kernels older than any kernel: numba looks at the calling file alone, not at the called."""
+    """Drop compiled kernels older than any kernel: they are not used any more, and numba leaves them."""
     if hasattr(config, "workerinput"):
         return
     newest = max(path.stat().st_mtime for path in ROOT.glob("[!.]*/**/*kernels.py"))

@@ -73,9 +73,10 @@ class Share:
 
 def parse_share(text: str) -> Share:
     """A share as people write it: ``5%`` or ``2/7``. Raises UsageError."""
-    if (found := _PERCENT.fullmatch(text.strip())) and 0 < float(found[1]) <= 100:
+    given = str(text).strip()  # programs give numbers too, which are no shares
+    if (found := _PERCENT.fullmatch(given)) and 0 < float(found[1]) <= 100:
         return Share(percent=float(found[1]))
-    if (found := _PART.fullmatch(text.strip())) and 1 <= int(found[1]) <= int(found[2]):
+    if (found := _PART.fullmatch(given)) and 1 <= int(found[1]) <= int(found[2]):
         return Share(part=int(found[1]), parts=int(found[2]))
     raise UsageError(f"{text!r} is no share of the data", hint="write 5%, or 2/7 for the second of seven parts")
 

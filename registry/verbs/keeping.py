@@ -13,8 +13,9 @@ from registry.results import Collected, Inspection, Repaired
 from registry.verbs.opened import Opened
 from registry.wish import Context
 from storage.errors import UsageError
-from storage.paths import as_path
+from storage.paths import as_paths
 from storage.progress import Progress, Silent
+from storage.sizes import check_bytes
 
 GRACE = timedelta(days=14)
 """How long what nothing needs stays, unless it is said otherwise."""
@@ -35,13 +36,15 @@ class Keeping(Opened):
 
         ``share``: read a part only, ``"5%"`` of all bytes (those that were not read for longest) or ``"2/7"``, the
         second of seven parts. ``seconds``: begin to read nothing more after that. When each object was last read is
-        remembered. Raises UsageError for a share that is none.
+        remembered. Raises UsageError for a share or a time that is none.
         """
         from registry.upkeep.inspection import Share, inspect_store, parse_share
 
         chosen = parse_share(share) if share is not None else Share() if read_data else None
         if seconds is not None and chosen is None:
             raise UsageError("a time limit is for reading data", hint="say too how much of it is to be read")
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
+            raise UsageError(f"a time limit cannot be {seconds!r}", hint="give seconds as a number from 0 on")
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
         return inspect_store(context, chosen, seconds, progress or Silent())
 
@@ -58,7 +61,7 @@ class Keeping(Opened):
 
         require_writable(self.engine)  # what would mend something is tried out
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
-        return repair(context, [as_path(each) for each in copies], apply=apply, progress=progress or Silent())
+        return repair(context, as_paths("copies", copies), apply=apply, progress=progress or Silent())
 
     def metrics(self) -> dict[str, Any]:
         """Numbers about the store for whoever watches it: versions, bytes, quota, garbage, what waits, since when."""
@@ -83,10 +86,16 @@ class Keeping(Opened):
         """
         from registry.upkeep.collecting_garbage import collect_garbage
 
+        if not isinstance(grace, timedelta):
+            raise UsageError(
+                f"a grace cannot be {grace!r}", hint="give a datetime.timedelta, such as timedelta(days=14)"
+            )
+        if grace < timedelta(0):
+            raise UsageError(f"a grace of {grace} lies in the future", hint="0 deletes at once")
+        if cache_limit is not None:
+            check_bytes("the limit of the cache", cache_limit)
         if apply:
             require_writable(self.engine)
             require_own_place(self.engine, self.home)
-        if grace < timedelta(0):
-            raise UsageError(f"a grace of {grace} lies in the future", hint="0 deletes at once")
         context = Context(self.engine, self.home, self.tracking_uri, self.actor)
         return collect_garbage(context, grace, cache_limit, apply=apply, progress=progress or Silent())

@@ -7,11 +7,68 @@ Every compiled function has a plain numpy counterpart (``philox``, ``int4``, ``s
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
+from pathlib import Path
+from pickle import UnpicklingError
+
 import numba
 import numpy as np
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
-jit = numba.njit(nogil=True, cache=True, error_model="numpy")
-"""The one set of compiler options: IEEE arithmetic as written, no global interpreter lock."""
+
+def jit(function):
+    """Compile a function: IEEE arithmetic as written, no global interpreter lock; and keep it for other processes.
+
+    Where numba finds no folder for it that can be written, or the disk is full, each process compiles anew: results
+    are the same.
+    """
+    compiled = numba.njit(nogil=True, error_model="numpy")(function)
+    with contextlib.suppress(RuntimeError, OSError):  # no such folder
+        compiled._cache = _Cache(function)
+    return compiled
+
+
+def cache_folder() -> Path | None:
+    """Where the compiled functions of this package are kept; None: nowhere."""
+    place = draw_lanes.stats.cache_path
+    return None if place is None else Path(place)
+
+
+class _Files(CompileResultCacheImpl):
+    """Names of files that tell what was compiled: numba looks at a function's own file, not at those it calls.
+
+    So other code has other files, whatever an upgrade, or a disk that was full, left there.
+    """
+
+    def get_filename_base(self, fullname, abiflags):
+        return f"{super().get_filename_base(fullname, abiflags)}-{_sources(Path(self.locator._py_file))}"
+
+
+class _Cache(FunctionCache):
+    """Numba's cache; files that cannot be read or written are a matter of time, not of results."""
+
+    _impl_class = _Files
+
+    def load_overload(self, sig, target_context):
+        with contextlib.suppress(OSError):
+            try:
+                return super().load_overload(sig, target_context)
+            except (EOFError, UnpicklingError):  # cut short, as by a power cut
+                self.flush()
+        return None
+
+    def save_overload(self, sig, data):
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
+
+
+@functools.cache
+def _sources(file: Path) -> str:
+    """A digest of what is compiled of a file: of its text, and of all kernels here, which it may call."""
+    sources = (file, *sorted(Path(__file__).parent.glob("*kernels.py")))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 @jit

@@ -1,5 +1,6 @@
 """``import mergestore``: what it exports, how light it is, and that it refuses packages that are not its own."""
 
+import math
 import os
 import subprocess
 import sys
@@ -161,3 +162,43 @@ def test_init_says_whether_it_made_the_store(tmp_path):
         "guarded",
         "quota",
     }
+
+
+# Arguments that only a program can give
+
+
+NUMBERS = ("5GB", b"5", 1.5, -1, True, math.nan, 1 << 53)
+MEANINGLESS = [
+    *[
+        ("a whole number", lambda store, given=given: mergestore.init(store.home.root, quota=given))
+        for given in NUMBERS
+    ],
+    *[("a whole number", lambda store, given=given: store.collect_garbage(cache_limit=given)) for given in NUMBERS],
+    *[
+        ("from 1 on", lambda store, given=given: mergestore.open(store.home.root, objects_cache=given))
+        for given in (*NUMBERS, 0)
+    ],
+    *[
+        ("a number from 0 on", lambda store, given=given: store.check_store(read_data=True, seconds=given))
+        for given in ("5", -1, math.nan)
+    ],
+    *[("5%", lambda store, given=given: store.check_store(share=given)) for given in (5, 0.5, b"5%")],
+    *[("timedelta", lambda store, given=given: store.collect_garbage(grace=given)) for given in (0, 1.5, "1d", None)],
+    *[("a list", lambda store, given=given: store.repair(copies=given)) for given in ("x", b"x", Path("x"), 5, None)],
+    *[("pathlib.Path", lambda store, given=given: mergestore.open(given)) for given in (b"x", 5, 0, ["x"])],
+    ("pathlib.Path", lambda store: store.repair(copies=[5])),
+    ("pathlib.Path", lambda store: mergestore.backup(b"x", store.home.root)),
+    ("current folder", lambda store: mergestore.open("")),
+]
+
+
+@pytest.mark.usefixtures("bare")
+def test_what_is_no_argument_is_refused_and_says_what_is_wanted(tmp_path, bare):
+    bare.chdir(tmp_path)
+    with mergestore.open(tmp_path / "store") as store:
+        before = store.find("events").total, sorted(tmp_path.rglob("*"))
+        for wanted, call in MEANINGLESS:
+            with pytest.raises(mergestore.UsageError) as refused:
+                call(store)
+            assert wanted in refused.value.hint
+        assert (store.find("events").total, sorted(tmp_path.rglob("*"))) == before

@@ -164,6 +164,12 @@ def test_a_person_is_told_once_that_kernels_are_compiled() -> None:
     assert done.stderr.count("compiling for this machine") == len(done.stderr.splitlines()) == 1
 
 
+def test_a_person_is_told_where_kernels_cannot_be_kept() -> None:
+    script = "from storage.encodings import kernels\nkernels.cache_folder = lambda: None\n" + COMPILE
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "compiling for this machine: in each process" in done.stderr
+
+
 def test_a_compiler_that_is_loaded_is_left_alone() -> None:
     script = "import sys, numba\nfrom cli.compiled import load_compiler\nload_compiler()\n"
     script += "assert all(module is not None for module in sys.modules.values())"

@@ -17,7 +17,7 @@ from registry.records.database import open_engine, sqlite_url
 from tests.integration.shell import Shell, listing
 
 PAGE = 4096
-OTHERS = {"sqlite", "home", "policy", "filesystem", "disk space", "limits", "torch", "mlflow"}
+OTHERS = {"sqlite", "home", "policy", "filesystem", "disk space", "limits", "kernels", "torch", "mlflow"}
 """What is looked at beside the registry."""
 INSIDE = {"triggers", "clock", "quota", "outbox"}
 
