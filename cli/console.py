@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from mergestore import EnvironmentFailure
+from storage.journal import ERROR, note
 
 _RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
 # Control characters but tab and line feed, and what turns the direction of writing.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_SETTINGS = {"logged": False}
 
 
 class AnswerLost(EnvironmentFailure):
@@ -47,9 +50,17 @@ def _answering() -> Iterator[None]:
         raise AnswerLost(f"cannot write the answer to stdout: {reason}", hint=hint) from error
 
 
+def log_remarks(wanted: bool) -> None:
+    """Have what is for people logged, or written to stderr as usual: a log in JSON has that for itself."""
+    _SETTINGS["logged"] = wanted
+
+
 def remark(text: str) -> None:
     """Write one line for the person at the terminal, beside the answer, to stderr."""
-    _tell(harmless(text))
+    if _SETTINGS["logged"]:
+        note("remark", message=text.strip())
+    else:
+        _tell(harmless(text))
 
 
 def _tell(line: str) -> None:
@@ -76,6 +87,9 @@ def print_document(document: dict[str, Any]) -> None:
 
 def print_error(message: str, hint: str | None) -> None:
     """Tell a person on stderr what went wrong, and on the next line what to do about it."""
+    if _SETTINGS["logged"]:
+        note("error", ERROR, message=message, hint=hint)
+        return
     label = f"{_RED}error:{_PLAIN}" if coloured(sys.stderr) else "error:"
     _tell(f"{label} {harmless(message)}")
     if hint:

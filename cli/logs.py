@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from cli import EXIT_TERMINATED, Terminated, ending_as_asked
+from cli import EXIT_TERMINATED, Terminated, console, ending_as_asked
 from mergestore import EnvironmentFailure, MergestoreError, UsageError
 from storage.journal import ERROR, INFO, LOGGER, note
 
@@ -54,6 +54,7 @@ def begin(form: str | None, level: str | None) -> None:
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(form or "text"))
+    console.log_remarks(form == "json")
     LOGGER.addHandler(handler)
     LOGGER.setLevel((level or "info").upper())
 
@@ -63,6 +64,7 @@ def end() -> None:
     for handler in LOGGER.handlers[1:]:  # the first is nobody's
         LOGGER.removeHandler(handler)
     LOGGER.setLevel(logging.NOTSET)
+    console.log_remarks(False)
     _ABOUT.clear()
 
 

@@ -90,8 +90,9 @@ def test_a_verb_tells_what_it_is_about_and_what_came_of_it(shell: Shell) -> None
 )
 def test_a_command_line_that_cannot_be_read_is_told_too(shell: Shell, words: tuple[str, ...]) -> None:
     _, _, err = shell(*words)
-    told = json.loads(err.splitlines()[0])
+    told, error = lines(err)
     assert (told["event"], told["outcome"], told["exit_code"]) == ("command.refused", "usage", 2)
+    assert (error["event"], error["message"]) == ("error", told["message"])
 
 
 @pytest.mark.parametrize("words", [("--log-format", "noise", "nonsense"), ("nonsense", "--log-format"), ("nonsense",)])
@@ -109,9 +110,20 @@ def test_damage_is_told_by_its_exit_code(shell: Shell) -> None:
 
 def test_a_refusal_is_an_error_of_the_log_too(shell: Shell) -> None:
     code, _, err = shell("--log-format", "json", "--log-level", "error", "show", "nobody")
-    (ended,) = lines(err.splitlines()[0])
+    ended, error = lines(err)
     assert (code, ended["level"], ended["outcome"]) == (3, "error", "not_found")
-    assert ended["message"] in "".join(err.splitlines()[1:])
+    assert (error["event"], error["message"]) == ("error", ended["message"])
+    assert "mergestore list" in error["hint"]
+    assert shell("show", "nobody")[2].startswith("error: ")
+
+
+def test_what_is_said_to_people_is_in_a_log_of_json(shell: Shell) -> None:
+    """The file that stderr goes to has nothing else in it."""
+    words = ("materialize", "golden/base + 0.5*code", "--no-wait", "--head", "none")
+    _, _, err = shell("--log-format", "json", *words)
+    remarks = [each["message"] for each in lines(err) if each["event"] == "remark"]
+    assert "provenance waits in the outbox: run `mergestore sync`" in " ".join(remarks)
+    assert "provenance waits in the outbox" in shell(*words, "--no-cache")[2]
 
 
 def test_the_log_can_be_text(shell: Shell) -> None:
