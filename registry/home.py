@@ -57,6 +57,11 @@ class Home:
         return self.root / "backups"
 
     @property
+    def tracking(self) -> Path:
+        """MLflow's database of this store, where provenance goes unless a server or another database is named."""
+        return self.root / "mlflow.db"
+
+    @property
     def policy(self) -> Path:
         """The policy that always holds here, where there is one."""
         return self.root / "policy.yaml"

@@ -103,7 +103,11 @@ def materialize_to_folder(
             if known is not None:
                 notes.append("this recipe was computed before: its result is taken from the cache")
                 return _answer(known, place, known.mlflow_run_id, notes, cached=True)
-            courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
+            courier = (
+                Courier(context.engine, context.tracking_uri, context.home.tracking, context.actor)
+                if wish.wait
+                else None
+            )
             try:
                 made = _make(context, found, place, cached if usable else None, wish, notes, progress)
             except BaseException:

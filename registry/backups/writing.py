@@ -301,6 +301,6 @@ def _notes(home: Home, referenced: int) -> list[str]:
     notes = []
     if referenced:
         notes.append(f"{referenced:,} files of bases that are referenced where they lie are not in the backup")
-    if (home.root / "mlflow.db").exists():
+    if home.tracking.exists():
         notes.append("mlflow.db is MLflow's own and is not in the backup")
     return notes
