@@ -41,6 +41,10 @@ class Home:
         """Materialized models, one folder a recipe."""
         return self.root / "cache"
 
+    def cached(self, recipe_digest: str) -> Path:
+        """The folder of a recipe's result in the cache."""
+        return self.cache / recipe_digest.removeprefix("sha256:")
+
     @property
     def collecting(self) -> Path:
         """Statistics under way, one folder each: a collection that was cut short goes on from there."""

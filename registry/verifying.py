@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from registry.cache import cache_path
 from registry.directories import check_directory, lasting_problems
 from registry.home import Home
 from registry.merges import stored_merge
@@ -294,7 +293,7 @@ def _check_outputs(home: Home, made: Iterable[Materialization], findings: _Findi
 def _folders(home: Home, made: Iterable[Materialization]) -> Iterator[Path]:
     seen = set()
     for each in made:
-        folder = cache_path(home, each.recipe_digest) if each.cached else Path(each.path) if each.path else None
+        folder = home.cached(each.recipe_digest) if each.cached else Path(each.path) if each.path else None
         if folder is not None and _is_published(folder):
             place = folder.resolve()  # it may go by several paths
             if place not in seen:
