@@ -393,9 +393,11 @@ def _given_quota() -> int | None:
 
 def _tracking(place: Place, given: str | None) -> str:
     """Where provenance goes: else to the store's own MLflow database, whose path is escaped as URLs want it."""
+    from registry.home import Home
     from registry.records.database import sqlite_url
 
-    return given or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_url(place.home / "mlflow.db").render_as_string()
+    own = sqlite_url(Home(place.home).tracking).render_as_string()
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or own
 
 
 def _cache_size() -> int | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from merging.plans.plan import OutputTensor
 from registry import publishing
 from registry.directories import check_directory, read_manifest
-from registry.home import Home
 from registry.model_card import model_card
 from registry.publishing import Published, Sources
 from registry.records.database import reading
@@ -21,11 +20,6 @@ from registry.wish import Context, Wish
 from storage.checkpoints.shards import INDEX, SINGLE, index_json, plan_shards
 from storage.files import copy_file, disk_errors, publish_directory, regular_size, staged_directory
 from storage.progress import Progress
-
-
-def cache_path(home: Home, recipe_digest: str) -> Path:
-    """The folder of a recipe's result in the cache."""
-    return home.cache / recipe_digest.removeprefix("sha256:")
 
 
 def in_cache(recipe_digest: str) -> str:

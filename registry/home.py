@@ -41,6 +41,10 @@ class Home:
         """Materialized models, one folder a recipe."""
         return self.root / "cache"
 
+    def cached(self, recipe_digest: str) -> Path:
+        """The folder of a recipe's result in the cache."""
+        return self.cache / recipe_digest.removeprefix("sha256:")
+
     @property
     def collecting(self) -> Path:
         """Statistics under way, one folder each: a collection that was cut short goes on from there."""
@@ -55,6 +59,11 @@ class Home:
     def backups(self) -> Path:
         """The registry as it was before each change of its schema."""
         return self.root / "backups"
+
+    @property
+    def tracking(self) -> Path:
+        """MLflow's database of this store, where provenance goes unless a server or another database is named."""
+        return self.root / "mlflow.db"
 
     @property
     def policy(self) -> Path:

@@ -19,7 +19,7 @@ from merging.streaming.sinks import MemorySink
 from merging.streaming.tensors import import_torch, to_torch
 from registry.adapter_notes import module_notes
 from registry.adapters import as_adapter, model_config, publish_adapter
-from registry.cache import cache_path, find_record, in_cache, is_usable, publish_copy
+from registry.cache import find_record, in_cache, is_usable, publish_copy
 from registry.computing import compute, publish_computed
 from registry.directories import read_manifest
 from registry.merges import notes_of, resolve_target
@@ -88,7 +88,7 @@ def materialize_to_folder(
         wish = replace(wish, adapter=found.plan.recipe.adapter)  # a recipe that is named by its digest may be one's
         resolved = found.sources.resolved
         notes += notes_of(resolved)
-        cached = cache_path(context.home, resolved.recipe.digest)
+        cached = context.home.cached(resolved.recipe.digest)
         place = output or cached
         looks = output is None or cached.is_dir()
         with ExitStack() as held:
@@ -103,7 +103,11 @@ def materialize_to_folder(
             if known is not None:
                 notes.append("this recipe was computed before: its result is taken from the cache")
                 return _answer(known, place, known.mlflow_run_id, notes, cached=True)
-            courier = Courier(context.engine, context.tracking_uri, context.actor) if wish.wait else None
+            courier = (
+                Courier(context.engine, context.tracking_uri, context.home.tracking, context.actor)
+                if wish.wait
+                else None
+            )
             try:
                 made = _make(context, found, place, cached if usable else None, wish, notes, progress)
             except BaseException:

@@ -63,6 +63,10 @@ class _StoredSource(SafetensorsSource):
             self._remote.setdefault(file, ranges)
 
 
+RESTORE_REFERENCED = "restore the file where it was, or register the base again from where it is now"
+"""What to do about a file that is referenced where it lies, and is gone or changed."""
+
+
 def place(home: Home, file: FileRow) -> Path:
     """Where a file of a version lies: among the objects, or where it was referenced. IntegrityFailure for no path."""
     if file.blob_digest is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from registry.directories import check_directory, lasting_problems
 from registry.home import Home
 from registry.merges import stored_merge
-from registry.opening import open_base, open_skill, open_statistics
+from registry.opening import RESTORE_REFERENCED, open_base, open_skill, open_statistics
 from registry.policies.enforcing import policies_of
 from registry.publishing import MANIFEST
 from registry.records.catalog import look_up, resolve
@@ -96,7 +97,7 @@ def verify_version(engine: Engine, home: Home, reference: str, progress: Progres
         _check_versions(session, home, [session.get_one(ModelVersion, id_) for id_ in ids], findings, progress)
         recipes = merge_recipes(session, version.id, version.digest) if version.kind == "merge" else []
         made = materializations(session, recipes)
-        _check_outputs(made, findings, progress)
+        _check_outputs(home, made, findings, progress)
     _remember(engine, findings)
     return findings.result()
 
@@ -113,7 +114,7 @@ def verify_store(engine: Engine, home: Home, progress: Progress) -> Verification
             versions = session.scalars(select(ModelVersion).order_by(ModelVersion.id)).all()
             _check_versions(session, home, versions, findings, progress)
             made = session.scalars(select(Materialization).order_by(Materialization.created_at)).all()
-            _check_outputs(made, findings, progress)
+            _check_outputs(home, made, findings, progress)
         except IntegrityFailure as error:  # a record that cannot be read at all
             findings.add(error, "registry")
     _remember(engine, findings)
@@ -161,7 +162,7 @@ def _check_versions(
         if version.kind == "base":
             _check_tensor_records(session, version, findings)
         if version.kind == "base" and not whole:
-            _check_base(session, home, version, findings, progress)
+            _check_base(session, home, version, files[version.id], findings, progress)
         elif version.kind == "skill" and whole:
             _check_skill(session, home, version, findings)
         elif version.kind == "merge" and whole:
@@ -209,24 +210,29 @@ def _check_tensor_records(session: Session, version: ModelVersion, findings: _Fi
         findings.add(error, version.reference)
 
 
-def _check_base(session: Session, home: Home, version: ModelVersion, findings: _Findings, progress: Progress) -> None:
+def _check_base(
+    session: Session,
+    home: Home,
+    version: ModelVersion,
+    files: Iterable[FileRow],
+    findings: _Findings,
+    progress: Progress,
+) -> None:
     """Tensor by tensor, so that a referenced file that changed is located."""
-    try:
-        base = open_base(session, home, version)
-    except MergestoreError as error:
-        findings.add_of_file(error, version.reference)
-        return
+    hint = RESTORE if all(file.blob_digest is not None for file in files) else RESTORE_REFERENCED
     recorded = {tensor.name: tensor.digest for tensor in load_tensors(session, version.id)}
+    label = f"verify {version.reference}"
     try:
-        found = tensor_digests(base.source, thread_count(None), progress, f"verify {version.reference}", version.name)
+        with closing(open_base(session, home, version).source) as source:
+            found = tensor_digests(source, thread_count(None), progress, label, version.name)
         for name in sorted(recorded):
             if found[name] != recorded[name]:
                 message = f"tensor {name!r} hashes to {found[name]}, recorded is {recorded[name]}"
-                findings.add(IntegrityFailure(message, hint="restore the file, or register it anew"), version.reference)
+                findings.add(IntegrityFailure(message, hint=hint), version.reference)
+    except IntegrityFailure as error:  # whose own hint is to verify
+        findings.add(IntegrityFailure(error.message, hint=hint), version.reference)
     except MergestoreError as error:
         findings.add_of_file(error, version.reference)
-    finally:
-        base.source.close()
 
 
 def _check_skill(session: Session, home: Home, version: ModelVersion, findings: _Findings) -> None:
@@ -272,9 +278,11 @@ def _check_statistics(
             findings.add(error, _told(record, references))
 
 
-def _check_outputs(made: Iterable[Materialization], findings: _Findings, progress: Progress) -> None:
-    """Published folders that are still where they were written. One that was moved or deleted is its owner's affair."""
-    for folder in _folders(made):
+def _check_outputs(home: Home, made: Iterable[Materialization], findings: _Findings, progress: Progress) -> None:
+    """Results in the cache, wherever the store lies by now, and published folders that are still where they were
+    written. One that was moved or deleted is its owner's affair.
+    """
+    for folder in _folders(home, made):
         findings.count("materializations")
         try:
             findings.problems += lasting_problems(folder, progress)
@@ -282,14 +290,15 @@ def _check_outputs(made: Iterable[Materialization], findings: _Findings, progres
             findings.add_of_file(error, str(folder))
 
 
-def _folders(made: Iterable[Materialization]) -> Iterator[Path]:
+def _folders(home: Home, made: Iterable[Materialization]) -> Iterator[Path]:
     seen = set()
     for each in made:
-        if each.path and _is_published(Path(each.path)):
-            place = Path(each.path).resolve()  # it may go by several paths
+        folder = home.cached(each.recipe_digest) if each.cached else Path(each.path) if each.path else None
+        if folder is not None and _is_published(folder):
+            place = folder.resolve()  # it may go by several paths
             if place not in seen:
                 seen.add(place)
-                yield Path(each.path)
+                yield folder
 
 
 def _is_published(folder: Path) -> bool:

@@ -302,6 +302,6 @@ def _notes(home: Home, referenced: int) -> list[str]:
     if referenced:
         files = "1 file" if referenced == 1 else f"{referenced:,} files"
         notes.append(f"not in the backup: {files} of bases, referenced where registered")
-    if (home.root / "mlflow.db").exists():
+    if home.tracking.exists():
         notes.append("mlflow.db is MLflow's own and is not in the backup")
     return notes

@@ -20,7 +20,6 @@ from merging.recipes.expression import parse_expression
 from merging.streaming.cost import PROCESS, Cost, Stage, cost_of, with_factors
 from registry.adapter_notes import MODEL_CLASS
 from registry.adapters import adapter_parts
-from registry.cache import cache_path
 from registry.checks import heat_map
 from registry.checks.caution import cautions
 from registry.checks.comparison import compared
@@ -255,7 +254,7 @@ def _told(
     context: Context, cost: Cost, plan: Plan, peak: int, output: Path | None, threads: int, problems: Problems
 ) -> dict[str, Any]:
     """``peak``: bytes on disk while it is made."""
-    cached = cache_path(context.home, plan.recipe.digest)
+    cached = context.home.cached(plan.recipe.digest)
     place = output or cached
     if output is not None or not cached.is_dir():
         with problems.noted():

@@ -13,6 +13,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -20,6 +21,7 @@ from sqlalchemy import Engine
 from registry.provenance.delivery import PATIENCE_SECONDS, REQUEST_SECONDS, deliver_following, deliver_message
 from registry.provenance.messages import lease_name
 from registry.provenance.mlflow import reachable, warm
+from registry.provenance.own_tracking import bring_here
 from registry.records import leases, outbox
 from registry.records.database import open_engine, reading, writing
 from storage.errors import MergestoreError
@@ -35,7 +37,7 @@ _PROBE_SECONDS = 0.25
 class Courier:
     """The parent's end. Started when the work begins; ``hand_over`` or ``abandon`` ends it."""
 
-    def __init__(self, engine: Engine, tracking_uri: str, actor: str):
+    def __init__(self, engine: Engine, tracking_uri: str, own_tracking: Path, actor: str):
         self._engine, self._tracking_uri = engine, tracking_uri
         self._holder = ""
         self._child: subprocess.Popen[str] | None = None
@@ -56,6 +58,7 @@ class Courier:
                     "path": sys.path,
                     "database": url,
                     "tracking_uri": tracking_uri,
+                    "own_tracking": str(own_tracking),
                     "actor": actor,
                     "holder": self._holder,
                 }
@@ -133,6 +136,7 @@ def _answer(order: dict[str, Any], kind: str, key: str) -> dict[str, str | None]
             message = outbox.find(session, kind, key)
         if message is None:
             return {"run_id": None, "error": "there is no such message"}
+        bring_here(order["tracking_uri"], Path(order["own_tracking"]), REQUEST_SECONDS)
         receipt = deliver_message(engine, message, order["tracking_uri"], order["actor"], order["holder"])
         if receipt is None:
             return {"run_id": None, "error": "another process is delivering it"}

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from registry.provenance import messages
 from registry.provenance.mlflow import deliver, keep_in_step, link_training, reachable
+from registry.provenance.own_tracking import bring_here
 from registry.provenance.standing import came_of, pointed_at, standing
 from registry.records import events, leases, outbox
 from registry.records.database import reading, writing
@@ -87,15 +89,14 @@ def deliver_following(engine: Engine, message: Outbox, tracking_uri: str, actor:
             deliver_message(engine, following, tracking_uri, actor)
 
 
-def sync(engine: Engine, tracking_uri: str, actor: str) -> Synced:
+def sync(engine: Engine, tracking_uri: str, own_tracking: Path, actor: str) -> Synced:
     """Deliver everything that is pending, oldest first, and repair what was moved in MLflow.
 
     Stops at the first sign that nobody listens.
     """
     delivered, errors = 0, []
-    if not reachable(tracking_uri, PATIENCE_SECONDS):
-        note("provenance.unreachable", WARNING)
-        errors.append("the tracking server does not answer")
+    if obstacle := _obstacle(tracking_uri, own_tracking):
+        errors.append(obstacle)
     else:
         for step in _steps(engine, tracking_uri, actor):
             try:
@@ -107,6 +108,19 @@ def sync(engine: Engine, tracking_uri: str, actor: str) -> Synced:
     with reading(engine) as session:
         pending = outbox.count_pending(session)
     return Synced(delivered, pending, tuple(errors))
+
+
+def _obstacle(tracking_uri: str, own_tracking: Path) -> str | None:
+    """Why nothing can be delivered now, if it cannot."""
+    if not reachable(tracking_uri, PATIENCE_SECONDS):
+        note("provenance.unreachable", WARNING)
+        return "the tracking server does not answer"
+    try:
+        bring_here(tracking_uri, own_tracking, REQUEST_SECONDS)
+    except EnvironmentFailure as error:
+        note("provenance.failed", WARNING, message=error.message)
+        return error.message
+    return None
 
 
 def _steps(engine: Engine, tracking_uri: str, actor: str) -> Iterator[Callable[[], bool]]:

@@ -65,7 +65,7 @@ def deliver(
             record,
             experiment=experiment,
             artifacts=lambda: artifact_location(tracking_uri, artifact_root),
-            tracking_uri=tracking_uri,
+            tracking_uri=client.tracking_uri,
         )
     return Delivered(run_id, version)
 

@@ -23,6 +23,9 @@ from urllib.parse import quote, urlsplit
 
 from storage.errors import EnvironmentFailure
 
+ARTIFACTS = "mlflow-artifacts"
+"""The folder of artifacts beside a SQLite database."""
+
 _ONE_AT_A_TIME = threading.RLock()  # the environment and MLflow's stores belong to the whole process
 _DATABASES = {"sqlite": 0, "postgresql": 5432, "mysql": 3306, "mssql": 1433}  # and their usual ports
 _AT_WORK = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY)  # the last: a killed writer's journal
@@ -58,11 +61,12 @@ def session(tracking_uri: str, timeout: float) -> Iterator[Any]:
         try:
             with _quiet_loggers():
                 _refuse_dead_database(tracking_uri, timeout)
-                yield client_class(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+                uri = _spelled_for_mlflow(tracking_uri)
+                yield client_class(tracking_uri=uri, registry_uri=uri)
         except EnvironmentFailure:
             raise
         except failures as error:
-            raise _failure(tracking_uri, error) from error
+            raise failure(tracking_uri, error) from error
 
 
 def is_server(tracking_uri: str) -> bool:
@@ -106,8 +110,8 @@ def artifact_location(tracking_uri: str, artifact_root: str | None) -> str | Non
         return artifact_root if "://" in artifact_root else Path(artifact_root).absolute().as_uri()
     if not is_database(tracking_uri):
         return None
-    if file := _sqlite_file(tracking_uri):
-        return (file.parent / "mlflow-artifacts").as_uri()
+    if file := sqlite_file(tracking_uri):
+        return (file.parent / ARTIFACTS).as_uri()
     raise EnvironmentFailure(
         f"MLflow's database {masked(tracking_uri)} has no experiment yet, and says nothing of where files go",
         hint="create the experiment with `mlflow experiments create --artifact-location`, or use a server",
@@ -116,7 +120,7 @@ def artifact_location(tracking_uri: str, artifact_root: str | None) -> str | Non
 
 def examine_database(tracking_uri: str, timeout: float) -> None:
     """Raise EnvironmentFailure where a database's server is away, or a SQLite file is not what MLflow made of it."""
-    file = _sqlite_file(tracking_uri)
+    file = sqlite_file(tracking_uri)
     try:
         if file is not None:
             _examine_file(file, timeout)
@@ -143,7 +147,7 @@ def _examine_file(file: Path, timeout: float) -> None:
         raise sqlite3.DatabaseError("its tables were not made to the end")
 
 
-def _sqlite_file(tracking_uri: str) -> Path | None:
+def sqlite_file(tracking_uri: str) -> Path | None:
     """The file of a SQLite database; None of any other, and of one in memory."""
     import sqlalchemy
 
@@ -205,19 +209,25 @@ def _refuse_dead_database(tracking_uri: str, timeout: float) -> None:
     import sqlalchemy
 
     _reach(tracking_uri, timeout)
-    if file := _sqlite_file(tracking_uri):
+    if file := sqlite_file(tracking_uri):
         file.parent.mkdir(parents=True, exist_ok=True)
     engine = sqlalchemy.create_engine(tracking_uri, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         sqlalchemy.inspect(connection).has_table("alembic_version")
 
 
-def _failure(tracking_uri: str, error: Exception) -> EnvironmentFailure:
+def failure(tracking_uri: str, error: Exception) -> EnvironmentFailure:
+    """What went wrong between us and the tracking server, as an error of ours."""
     reason = _hide_password(str(error).strip().partition("\n")[0], tracking_uri)
     return EnvironmentFailure(
         f"MLflow at {masked(tracking_uri)} did not take the record: {reason or type(error).__name__}",
         hint=_LATER.format("server" if is_server(tracking_uri) else "database"),
     )
+
+
+def _spelled_for_mlflow(tracking_uri: str) -> str:
+    """With the driver's name: MLflow takes what follows ``sqlite:///`` for a path, and makes its folder, escaped."""
+    return tracking_uri.replace("sqlite:", "sqlite+pysqlite:", 1) if "%" in tracking_uri else tracking_uri
 
 
 def _dialect(tracking_uri: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import Engine
 
 from registry.provenance.courier import Courier
@@ -9,7 +11,9 @@ from registry.records import outbox
 from registry.records.database import reading
 
 
-def tell(engine: Engine, tracking_uri: str, actor: str, kind: str, key: str | None, *, wait: bool) -> list[str]:
+def tell(
+    engine: Engine, tracking_uri: str, own_tracking: Path, actor: str, kind: str, key: str | None, *, wait: bool
+) -> list[str]:
     """Deliver a message, if there is such and it waits; what a person should know of it.
 
     Waits as long as the tracking server answers, at most about a second once it does not; without ``wait`` not at all.
@@ -20,7 +24,7 @@ def tell(engine: Engine, tracking_uri: str, actor: str, kind: str, key: str | No
         return []
     if not wait:
         return ["MLflow is told by `mergestore sync`"]
-    _, problem = Courier(engine, tracking_uri, actor).hand_over(kind, message.key)
+    _, problem = Courier(engine, tracking_uri, own_tracking, actor).hand_over(kind, message.key)
     if problem is None:
         return []
     with reading(engine) as session:

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.home import Home
+from registry.opening import RESTORE_REFERENCED
 from registry.records import objects
 from registry.records.database import is_read_only, reading, writing
 from registry.records.guards import guard_problems
@@ -180,8 +181,8 @@ def absent_references(session: Session) -> Iterator[Problem]:
             continue
         if size != file.size:
             what = "is missing" if size is None else f"has {size:,} bytes instead of {file.size:,}"
-            hint = "restore the file where it was, or register the base again from where it is now"
-            yield {"what": f"{path} {what}", "where": version.reference, "kind": "integrity", "hint": hint}
+            told = {"where": version.reference, "kind": IntegrityFailure.kind, "hint": RESTORE_REFERENCED}
+            yield {"what": f"{path} {what}", **told}
 
 
 def _read(

@@ -89,7 +89,9 @@ class Curating(Opened):
             return []
         from registry.provenance.telling import tell
 
-        return tell(self.engine, self.tracking_uri, self.actor, message.kind, message.key, wait=wait)
+        return tell(
+            self.engine, self.tracking_uri, self.home.tracking, self.actor, message.kind, message.key, wait=wait
+        )
 
     def pin(self, reference: str, reason: str) -> dict[str, Any]:
         """Keep a version, and all it came from, from being deleted, with a reason."""
@@ -133,7 +135,7 @@ class Curating(Opened):
         """Deliver the provenance that waits in the outbox to MLflow."""
         from registry.provenance import delivery
 
-        synced = delivery.sync(self.engine, self.tracking_uri, self.actor)
+        synced = delivery.sync(self.engine, self.tracking_uri, self.home.tracking, self.actor)
         return {"delivered": synced.delivered, "pending": synced.pending, "errors": list(synced.errors)}
 
     def doctor(self) -> dict[str, Any]:

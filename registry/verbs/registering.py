@@ -209,4 +209,4 @@ class Registering(Opened):
         from registry.provenance.telling import tell
 
         key = training_key(run, name, version)
-        return tell(self.engine, self.tracking_uri, self.actor, TRAINING, key, wait=wait)
+        return tell(self.engine, self.tracking_uri, self.home.tracking, self.actor, TRAINING, key, wait=wait)

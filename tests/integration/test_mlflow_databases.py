@@ -3,13 +3,19 @@
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from mlflow import MlflowClient
 
 from registry.provenance.mlflow import deliver, reachable, warm
+from registry.provenance.own_tracking import bring_here
+from registry.records.database import sqlite_url
 from storage.errors import EnvironmentFailure
 from tests.integration.mlflow_server import free_port
 from tests.integration.provenance_clients import CLIENT, spawn
@@ -113,6 +119,127 @@ def test_a_malformed_uri_is_refused(uri):
     assert not reachable(uri)
     with pytest.raises(EnvironmentFailure, match="malformed"):
         deliver(payload(), uri, timeout=5)
+
+
+# A store's own database, at another place than it was made at
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory):
+    """A store's folder as far as MLflow has it, and what was delivered: now, and by an older version."""
+    was = tmp_path_factory.mktemp("moved") / "was"
+    sent = [payload(), {key: value for key, value in payload().items() if key != "store"}]
+    return was, [(each, deliver(each, uri_of(was), timeout=5)) for each in sent]
+
+
+@pytest.fixture
+def copied(delivered, tmp_path):
+    was, sent = delivered
+    here = shutil.copytree(was, tmp_path / "here $HOME [x] %41 a?b#c:\nü")
+    with closing(sqlite3.connect(here / "mlflow.db")) as connection, connection:  # as a program with its own URI had it
+        connection.execute("UPDATE model_versions SET source = storage_location WHERE source LIKE 'models:%'")
+    return was, here, sent
+
+
+def uri_of(home):
+    return sqlite_url(home / "mlflow.db").render_as_string()
+
+
+def client_of(home):
+    return MlflowClient(uri_of(home), uri_of(home))
+
+
+def place_of(client, receipt):
+    """Where MLflow looks for a run's artifacts, and finds them."""
+    assert "recipe.json" in {file.path for file in client.list_artifacts(receipt.run_id)}
+    return client.get_run(receipt.run_id).info.artifact_uri
+
+
+def dump(home):
+    with closing(sqlite3.connect(home / "mlflow.db")) as connection:
+        return "\n".join(connection.iterdump())
+
+
+def files(home):
+    return sorted(path.relative_to(home) for path in (home / "mlflow-artifacts").rglob("*"))
+
+
+def test_artifacts_are_where_the_store_is_by_now(copied):
+    was, here, sent = copied
+    old = files(was)
+    for _ in range(2):
+        bring_here(uri_of(here), here / "mlflow.db", 5)
+    assert was.as_uri() not in dump(here)
+    client = client_of(here)
+    for each, receipt in sent:
+        assert place_of(client, receipt).startswith(f"{here.as_uri()}/mlflow-artifacts/")
+        (version,) = client.search_model_versions(f"name = '{each['merge']['name']}'")
+        assert version.source.startswith((f"{here.as_uri()}/mlflow-artifacts/", "mergestore:"))
+    new = payload()
+    assert_whole(client, new, deliver(new, uri_of(here), timeout=5))
+    assert len(files(here)) > len(old) == len(files(was))
+    assert deliver(sent[0][0], uri_of(here), timeout=5) == sent[0][1]
+
+
+def test_artifacts_that_stayed_behind_are_found_there(copied):
+    was, here, ((_, stayed), (_, came)) = copied
+    shutil.rmtree(*(here / "mlflow-artifacts").glob(stayed.run_id))
+    bring_here(uri_of(here), here / "mlflow.db", 5)
+    for receipt, home in [(stayed, was), (came, here)]:
+        assert place_of(client_of(here), receipt).startswith(f"{home.as_uri()}/mlflow-artifacts/")
+
+
+def test_a_delivery_that_was_cut_short_goes_on_at_the_new_place(copied):
+    was, here, _ = copied
+    with closing(sqlite3.connect(here / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE runs SET status = 'RUNNING', artifact_uri = replace(artifact_uri, '/art', '/new')")
+    bring_here(uri_of(here), here / "mlflow.db", 5)
+    assert was.as_uri() not in dump(here)
+
+
+def test_several_at_once_bring_them_here(copied):
+    was, here, _ = copied
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: bring_here(uri_of(here), here / "mlflow.db", 30), range(16)))
+    assert was.as_uri() not in dump(here)
+
+
+def test_what_is_no_business_of_ours_stays(copied, tmp_path):
+    was, here, _ = copied
+    before = dump(here)
+    bring_here(uri_of(here), tmp_path / "mlflow.db", 5)  # another store's
+    bring_here("http://host:5000", here / "mlflow.db", 5)
+    bring_here(uri_of(tmp_path), tmp_path / "mlflow.db", 5)
+    assert not (tmp_path / "mlflow.db").exists()
+    assert dump(here) == before
+    (tmp_path / "link").symlink_to(was)
+    before = dump(was)
+    bring_here(uri_of(tmp_path / "link"), tmp_path / "link" / "mlflow.db", 5)  # the same folder by another way
+    assert dump(was) == before
+    with closing(sqlite3.connect(here / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE experiments SET artifact_location = 'file:///elsewhere' WHERE name = 'mergestore'")
+    before = dump(here)
+    bring_here(uri_of(here), here / "mlflow.db", 5)  # somebody has chosen that
+    assert dump(here) == before
+
+
+def test_nothing_is_delivered_while_the_database_cannot_be_changed(copied):
+    _, here, _ = copied
+    with closing(sqlite3.connect(here / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(EnvironmentFailure, match="did not take the record: database is locked"):
+            bring_here(uri_of(here), here / "mlflow.db", 0.1)
+
+
+def test_a_path_that_urls_escape_makes_no_folder_beside_it(copied, tmp_path):
+    """MLflow takes what follows ``sqlite:///`` for a path, as it is written."""
+    _, here, _ = copied
+    bring_here(uri_of(here), here / "mlflow.db", 5)
+    for new in (payload(), {key: value for key, value in payload().items() if key != "store"}):
+        receipt = deliver(new, uri_of(here), timeout=5)
+        assert [path.name for path in tmp_path.iterdir()] == [here.name]
+        assert (here / "mlflow-artifacts" / receipt.run_id / "artifacts" / "recipe.json").exists()
+    assert_whole(client_of(here), new, receipt)
 
 
 # Manners

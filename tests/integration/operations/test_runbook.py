@@ -269,6 +269,20 @@ def test_the_filesystem_has_become_read_only(place: Path, mounted: Callable[[str
     assert "ok:" in run("mergestore check", place)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # MLflow's own
+def test_results_go_into_the_copy_of_a_store_that_is_read_only(
+    place: Path, mounted: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    run("mergestore materialize weighted", place)
+    mounted("remount,ro")
+    follow("The filesystem has become read-only", place)
+    assert "pending 0" in run("mergestore --store newstore sync", place)
+    runs = [len(list((place / home).glob("mlflow-artifacts/*/artifacts"))) for home in ("store", "newstore")]
+    assert runs == [1, 6]
+
+
 def test_the_store_was_copied_while_it_was_in_use(place: Path) -> None:
     shutil.copytree("store", "copy")
     gone = next(path for path in (place / "copy" / "objects").rglob("*") if path.is_file())

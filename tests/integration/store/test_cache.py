@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import mergestore
 from mergestore import EnvironmentFailure
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -40,6 +41,23 @@ def test_a_damaged_cache_is_computed_anew(filled):
         assert weights.read_bytes() == good
     Path(first.path, "config.json").unlink()
     assert filled.materialize("assistant", wait=False).cached is False
+
+
+def test_the_cache_that_is_looked_at_is_the_stores_own(filled, tmp_path):
+    """Records tell where results were, before the store was copied or moved."""
+    made = filled.materialize("assistant", wait=False)
+    copy = shutil.copytree(filled.home.root, tmp_path / "copy")
+    weights = copy / "cache" / Path(made.path).name / "model.safetensors"
+    good = weights.read_bytes()
+    with mergestore.open(copy) as store:
+        weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        for found in (store.verify(), store.verify("assistant")):
+            assert [problem["where"] for problem in found.problems] == [str(weights)]
+        assert filled.verify().ok
+        weights.rename(Path(made.path, "model.safetensors"))
+        shutil.rmtree(weights.parent)
+        assert store.verify().ok
+        assert not filled.verify().ok
 
 
 def test_an_output_is_copied_from_the_cache(filled, tmp_path):

@@ -53,6 +53,8 @@ def test_a_referenced_base_that_changed_is_refused(store, models, tmp_path, chan
     verified = store.verify()
     assert not verified.ok
     assert any(repr(last) in problem["what"] or str(weights) in problem["what"] for problem in verified.problems)
+    hints = {problem["hint"] for problem in [*verified.problems, *store.check_store(read_data=True).problems]}
+    assert hints <= {"restore the file where it was, or register the base again from where it is now"}
     weights.write_bytes(content)
     assert store.verify().ok
     assert store.materialize("tiny + code", wait=False).cached is False
