@@ -32,15 +32,19 @@ demo: $(VENV)/.for-demo
 test: lint $(MERGEKIT)/constraints
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
+REPORT := $(BIN)/python -m tests.integration.faults.report .faults.jsonl
+
 test-slow: $(VENV)/.for-test
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	rm -f .faults.jsonl
+	MERGESTORE_FAULTS_COUNTS=.faults.jsonl $(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(REPORT) > .faults.md
 
 EACH ?= 0
 
 reliability: $(VENV)/.for-test
 	rm -f .faults.jsonl
 	MERGESTORE_FAULTS_COUNTS=.faults.jsonl MERGESTORE_FAULTS_EACH=$(EACH) $(BIN)/python -m pytest tests/integration/faults -n $(WORKERS)
-	$(BIN)/python -m tests.integration.faults.report .faults.jsonl | tee .faults.md
+	$(REPORT) | tee .faults.md
 
 lint: $(VENV)/.for-test
 	$(BIN)/ruff check .
