@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -32,6 +33,7 @@ BRIEFLY = 10.0
 _PART = 16 << 20  # bytes of one part of an upload: S3 takes ten thousand of 5 MiB at least
 _PARTS = 9_000
 _AT_ONCE = 4
+_PAUSE = 0.2  # seconds before a request is made again
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _CREDENTIALS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that they may read, write, list and delete"
@@ -163,15 +165,24 @@ class Bucket:
         """Whether it was stored: False where something is under the key, and that was the condition."""
         with self._errors(f"cannot store {key}"):
             from obstore import put
-            from obstore.exceptions import AlreadyExistsError
+            from obstore.exceptions import AlreadyExistsError, GenericError
 
-            try:
-                put(self._store, key, source, **how)
-            except AlreadyExistsError:
-                return False
-            except FileNotFoundError as error:
-                raise EnvironmentFailure(f"cannot store {key}: {self.url} has no such bucket", hint=_AWAY) from error
-        return True
+            until = time.monotonic() + self._patience
+            while True:
+                try:
+                    put(self._store, key, source, **how)
+                    return True
+                except AlreadyExistsError:
+                    return False
+                except FileNotFoundError as error:
+                    told = f"cannot store {key}: {self.url} has no such bucket"
+                    raise EnvironmentFailure(told, hint=_AWAY) from error
+                except GenericError as error:
+                    # The library sends again what breaks on its way, but for what has a condition: who was quicker may
+                    # have been ourselves then. Whoever asks looks what is stored.
+                    if how.get("mode") != "create" or _CODE.search(str(error)) or time.monotonic() > until:
+                        raise
+                    time.sleep(_PAUSE)
 
     @cached_property
     def _store(self) -> S3Store:

@@ -111,11 +111,14 @@ def killed(gateway, patch, method, at):
             helpers[0].start()
         return original(*words, **more)
 
-    with patch.context() as patched:
-        patched.setattr(Bucket, method, called)
-        yield
+    try:
+        with patch.context() as patched:
+            patched.setattr(Bucket, method, called)
+            yield
+    finally:
+        for helper in helpers:
+            helper.join()
     assert helpers, f"{next(number) - 1} requests were made"
-    helpers[0].join()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
