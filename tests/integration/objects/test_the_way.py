@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 
@@ -23,8 +24,8 @@ Alter = Callable[[bytes, bool], bytes | None]
 
 
 @contextlib.contextmanager
-def on_the_way(port: int, alter: Alter) -> Iterator[str]:
-    """The endpoint of somebody between the client and the server."""
+def on_the_way(port: int, alter: Alter, *, reset: bool = False) -> Iterator[str]:
+    """The endpoint of somebody between the client and the server, whose connections end at once, or are ``reset``."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pump(source: socket.socket, target: socket.socket, up: bool) -> None:
@@ -32,11 +33,13 @@ def on_the_way(port: int, alter: Alter) -> Iterator[str]:
             while data := source.recv(1 << 16):
                 altered = alter(data, up)
                 if altered is None:
+                    for each in (source, target) if reset else ():
+                        each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     break
                 target.sendall(altered)
         for each in (source, target):
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                each.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)  # the latter says that it is the end
 
     def serve() -> None:
         with contextlib.suppress(OSError):
@@ -100,3 +103,31 @@ def test_what_breaks_off_on_its_way_back_is_asked_for_again(gateway, bucket, tmp
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         assert objects_in(bucket, tmp_path / "elsewhere").path(digest).read_bytes() == data
     assert cuts == [0]
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_what_is_stored_on_a_condition_is_sent_again_where_its_connection_breaks(
+    gateway, bucket, tmp_path, monkeypatch, lost
+):
+    """Where only the answer was lost, it is stored, and what was quicker was the same request before."""
+    cuts = [lost]
+
+    def cut(piece: bytes, up: bool) -> bytes | None:
+        if cuts == ["request"] and up and piece.startswith(b"PUT "):
+            cuts.clear()
+            return None
+        if cuts == ["answer"] and up and piece.startswith(b"PUT "):
+            cuts[:] = ["next"]
+        elif cuts == ["next"] and not up:
+            cuts.clear()
+            return None
+        return piece
+
+    with on_the_way(gateway.port, cut, reset=True) as endpoint, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", endpoint)
+        objects = objects_in(bucket, tmp_path)
+        scratch = objects.scratch("test")
+        scratch.write_bytes(b"good")
+        digest = objects.adopt(scratch).digest
+    assert cuts == []
+    assert objects_in(bucket, tmp_path / "elsewhere").path(digest).read_bytes() == b"good"
