@@ -53,13 +53,13 @@ def test_a_registry_that_was_half_written_is_not_taken_for_a_backups(laboratory:
     laboratory.prepare(scenario)
     steps = [step.path for step in laboratory.trial(scenario).steps if step.kind == "write"]
     places = [at for at, path in enumerate(steps, 1) if path.startswith("/new-backup/tmp/registry")]
-    for at in places[::2]:
+    for at in places:
         laboratory.reset()
         trial = laboratory.trial(scenario, Fault(errno.EIO, at, ("write",), then=("write",)))
         assert trial.met, at
         assert trial.answers[-1]["code"] == ENVIRONMENT, (at, trial.answers[-1])
         assert not (laboratory.root / "new-backup" / "manifest.json").exists()
-    for at in places[1::2]:
+    for at in places:
         laboratory.reset()
         trial = laboratory.trial(scenario, Fault(errno.EIO, at, ("write",)))
         if trial.answers[-1]["code"] == 0:

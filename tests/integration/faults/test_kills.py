@@ -110,7 +110,7 @@ def test_gc_collects_what_a_kill_leaves_elsewhere(laboratory: Laboratory, name: 
 @pytest.mark.slow
 @scenarios(ELSEWHERE, [])
 def test_gc_collects_what_any_kill_leaves_elsewhere(laboratory: Laboratory, name: str) -> None:
-    collected_elsewhere(laboratory, name, wanted(laboratory, KILLS // 2, 0))
+    collected_elsewhere(laboratory, name, wanted(laboratory, KILLS, 0))
 
 
 def collected_elsewhere(laboratory: Laboratory, name: str, wanted: int) -> None:
